@@ -1,0 +1,178 @@
+"""The compiled core. Errors are OSError for files and ValueError for input; both carry a sentence for people."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, final, overload
+
+@final
+class Cells:
+    """The memory file: small numbers that all workers of a host agree on."""
+
+    @staticmethod
+    def create(path: str) -> Cells:
+        """Make the file, fully allocated, mode 0600; it must not exist."""
+
+    @staticmethod
+    def open(path: str) -> Cells:
+        """Open a file that this version made."""
+
+    @staticmethod
+    def anonymous() -> Cells:
+        """Cells that no other process sees."""
+
+    @property
+    def generation(self) -> int:
+        """The published configuration generation."""
+
+    def publish(self, generation: int) -> None:
+        """Tell all workers that this generation's file is in place."""
+
+    def workers(self) -> list[WorkerStatus]:
+        """Every claimed row."""
+
+    def sums(self) -> list[tuple[str, int]]:
+        """Metric lines: name with labels, value. Names with `_seconds_sum` before the labels are in microseconds."""
+
+    def gauges(self) -> list[tuple[str, int]]:
+        """Gauges by name, summed over all rows."""
+
+    def reap(self) -> int:
+        """Empty the rows of dead workers and give back what they had reserved; returns how many."""
+
+@final
+class WorkerStatus:
+    """A worker that has claimed a row."""
+
+    row: int
+    pid: int
+    started: int
+    """When the process started, in the operating system's unit."""
+    generation: int
+    """The configuration it serves; 0 before the first."""
+    heartbeat_ms: int
+    """When it last said that it lives, Unix milliseconds."""
+    alive: bool
+
+@final
+class Snapshot:
+    """A compiled configuration."""
+
+    @staticmethod
+    def compile(normalised: bytes, cells: Cells, generation: int) -> Snapshot:
+        """Compile normalised bytes, finding their cells; releases the interpreter meanwhile."""
+
+    @property
+    def generation(self) -> int: ...
+    @property
+    def max_body(self) -> int: ...
+    @property
+    def max_stream(self) -> int: ...
+
+@final
+class Worker:
+    """One worker process: its row, its connections to providers, its configuration."""
+
+    def __new__(cls, cells: str, seed: int, json: bool) -> Worker: ...
+    def fileno(self) -> int:
+        """The descriptor that becomes readable when `serve` has something to do."""
+
+    @property
+    def published(self) -> int:
+        """The published generation."""
+
+    def compile(self, normalised: bytes, generation: int) -> Snapshot:
+        """Like `Snapshot.compile`, with the cells of this worker."""
+
+    def configure(self, snapshot: Snapshot) -> None:
+        """Requests that begin from now on see this snapshot."""
+
+    def heartbeat(self) -> None:
+        """Say that the worker lives."""
+
+    def decide(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: list[tuple[bytes, bytes]] | list[tuple[str, str]],
+        body: bytes,
+    ) -> Ticket:
+        """Decide a request. Header names are lower case."""
+
+    def serve(self) -> bool:
+        """Serve the sockets that are ready and the deadlines that have passed. True: call again soon."""
+
+    def take_log(self) -> bytes:
+        """The log lines since the last call."""
+
+@final
+class Ticket:
+    """A request in the works. `step` says what to do next."""
+
+    ATTEMPT: ClassVar[int]
+    """Await `attempt`."""
+    RELAY: ClassVar[int]
+    """Hand over `response`, then what `read` gives."""
+    LIST: ClassVar[int]
+    """Answer with the list of `models`."""
+    DESCRIBE: ClassVar[int]
+    """Answer with the description of the one model in `models`."""
+    REFUSE: ClassVar[int]
+    """Answer with the error in `refusal`."""
+    CLOSED: ClassVar[int]
+    """Nothing is left to do."""
+
+    @property
+    def step(self) -> int: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def dialect(self) -> str:
+        """The protocol that the caller speaks."""
+
+    @property
+    def stream(self) -> bool:
+        """Whether the client asked for a stream."""
+
+    @property
+    def models(self) -> list[str]: ...
+    @property
+    def refusal(self) -> tuple[int, str, str, str | None] | None:
+        """Status, code, message, field."""
+
+    def attempt(self, future: asyncio.Future[None]) -> asyncio.Future[None]:
+        """Start the current attempt; the future is fulfilled when `step` has changed."""
+
+    @overload
+    def response(self, as_bytes: Literal[True]) -> tuple[int, list[tuple[bytes, bytes]], bytes | None]: ...
+    @overload
+    def response(self, as_bytes: Literal[False]) -> tuple[int, list[tuple[str, str]], bytes | None]:
+        """Status, headers and body to relay; without a body, `read` gives it. A whole response closes the ticket."""
+
+    @overload
+    def own_headers(self, as_bytes: Literal[True]) -> list[tuple[bytes, bytes]]: ...
+    @overload
+    def own_headers(self, as_bytes: Literal[False]) -> list[tuple[str, str]]:
+        """Headers of an answer of edgeroute's own; closes the ticket."""
+
+    def read(self, create_future: Callable[[], asyncio.Future[Any]]) -> Any:
+        """The next whole events: bytes, empty at the end of the stream, or a future that gives them."""
+
+    @property
+    def broken(self) -> str | None:
+        """What broke the stream, once its end was read; None if it ended as it should."""
+
+    def cap(self) -> None:
+        """End a stream that has become too large."""
+
+    def close(self) -> None:
+        """Cancel what is under way and write the record; may be called again."""
+
+def check_rules(expressions: list[str]) -> list[tuple[int, int, int, str, str | None]]:
+    """Compile rule conditions together; each error is index, first byte, byte after the last, message, help."""
+
+def rule_variables() -> list[tuple[str, str]]:
+    """Name and description of every rule variable."""
+
+def explain(normalised: bytes, request: bytes) -> bytes:
+    """Explain the decision on a written request; JSON in, JSON out. Nothing is reserved."""

@@ -1,0 +1,209 @@
+"""The server object: one application with an ASGI and an RSGI face, as granian loads it."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeroute._native import Ticket
+from edgeroute.gateway import CreateFuture, last_event, own_answer, perform
+from edgeroute.server import LOG, RUN_DIR
+from edgeroute.worker import Worker
+
+if TYPE_CHECKING:
+    from granian.rsgi import HTTPProtocol, Scope
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class App:
+    """Answers requests on both faces. ASGI has back-pressure; RSGI is faster, and caps what a stream may hold."""
+
+    def __init__(self) -> None:
+        self._started: Worker | None = None
+        self._create_future: CreateFuture | None = None
+
+    # ASGI 3.0 (asgi.readthedocs.io)
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """The ASGI face."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._asgi(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        self._start(asyncio.get_running_loop())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self._stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _asgi(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        worker, create_future = self._running()
+        headers = scope["headers"]
+        body = await _asgi_body(headers, receive, worker.max_body)
+        if body is None:
+            return
+        query: bytes = scope["query_string"]
+        ticket = worker.native.decide(scope["method"], scope["path"], query.decode("latin-1"), headers, body)
+        watcher = None
+        try:
+            if ticket.stream and ticket.step == Ticket.ATTEMPT:
+                watcher = asyncio.ensure_future(_close_on_disconnect(receive, ticket))
+            step = await perform(ticket, create_future)
+            if step == Ticket.RELAY:
+                status, fields, whole = ticket.response(True)  # noqa: FBT003
+                await send({"type": "http.response.start", "status": status, "headers": fields})
+                if whole is not None:
+                    await send({"type": "http.response.body", "body": whole, "more_body": False})
+                    return
+                read = ticket.read
+                while True:
+                    events = read(create_future)
+                    if events.__class__ is not bytes:
+                        events = await events
+                    if not events:
+                        break
+                    await send({"type": "http.response.body", "body": events, "more_body": True})
+                await send({"type": "http.response.body", "body": last_event(ticket), "more_body": False})
+            elif step != Ticket.CLOSED:
+                status, answer = own_answer(ticket, step)
+                fields = ticket.own_headers(True)  # noqa: FBT003
+                await send({"type": "http.response.start", "status": status, "headers": fields})
+                await send({"type": "http.response.body", "body": answer, "more_body": False})
+        finally:
+            if watcher is not None:
+                watcher.cancel()
+            ticket.close()
+
+    # RSGI 1.6 (granian's specification)
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Called by granian before it serves."""
+        self._start(loop)
+
+    def __rsgi_del__(self, _: asyncio.AbstractEventLoop) -> None:
+        """Called by granian when it has served."""
+        self._stop()
+
+    async def __rsgi__(self, scope: "Scope", protocol: "HTTPProtocol") -> None:
+        """The RSGI face."""
+        worker, create_future = self._running()
+        headers = scope.headers
+        body = await _rsgi_body(headers.get("content-length"), protocol, worker.max_body)
+        ticket = worker.native.decide(scope.method, scope.path, scope.query_string, headers.items(), body)
+        watcher = None
+        try:
+            if ticket.stream and ticket.step == Ticket.ATTEMPT:
+                watcher = asyncio.ensure_future(_close_on_leaving(protocol, ticket))
+            step = await perform(ticket, create_future)
+            if step == Ticket.RELAY:
+                status, fields, whole = ticket.response(False)  # noqa: FBT003
+                if whole is not None:
+                    protocol.response_bytes(status, fields, whole)
+                    return
+                await _rsgi_stream(protocol, status, fields, ticket, create_future, worker.max_stream)
+            elif step != Ticket.CLOSED:
+                status, answer = own_answer(ticket, step)
+                protocol.response_bytes(status, ticket.own_headers(False), answer)  # noqa: FBT003
+        finally:
+            if watcher is not None:
+                watcher.cancel()
+            ticket.close()
+
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._started = Worker(loop, Path(os.environ[RUN_DIR]), json_log=os.environ[LOG] == "json")
+        self._create_future = loop.create_future
+
+    def _stop(self) -> None:
+        if self._started is not None:
+            self._started.stop()
+
+    def _running(self) -> tuple[Worker, CreateFuture]:
+        if self._started is None or self._create_future is None:
+            raise RuntimeError("the server has not started the application: it needs ASGI lifespan or RSGI init")
+        return self._started, self._create_future
+
+
+async def _asgi_body(headers: list[tuple[bytes, bytes]], receive: Receive, most: int) -> bytes | None:
+    """The whole body; None if the client left. More than `most` bytes are not read: Rust refuses them by their length."""
+    declared = next((value for name, value in headers if name == b"content-length"), b"")
+    if declared.isdigit() and int(declared) > most:
+        return b""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        return None
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        return body
+    parts = [body]
+    size = len(body)
+    while message.get("more_body") and size <= most:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+    return b"".join(parts)
+
+
+async def _rsgi_body(declared: str | None, protocol: "HTTPProtocol", most: int) -> bytes:
+    """The whole body, or the first bytes of one that is too large."""
+    if declared is not None and declared.isdigit():
+        return await protocol() if int(declared) <= most else b""
+    parts: list[bytes] = []
+    size = 0
+    async for part in protocol:
+        parts.append(part)
+        size += len(part)
+        if size > most:
+            break
+    return b"".join(parts)
+
+
+async def _rsgi_stream(
+    protocol: "HTTPProtocol",
+    status: int,
+    fields: list[tuple[str, str]],
+    ticket: Ticket,
+    create_future: CreateFuture,
+    most: int,
+) -> None:
+    """Relay a stream. RSGI cannot know what the client has taken, so all of it may be in memory: it is capped."""
+    transport = protocol.response_stream(status, fields)
+    send, read = transport.send_bytes, ticket.read
+    left = most
+    while True:
+        events = read(create_future)
+        if events.__class__ is not bytes:
+            events = await events
+        if not events:
+            break
+        left -= len(events)
+        if left < 0:
+            ticket.cap()
+            break
+        await send(events)
+    event = last_event(ticket)
+    if event:
+        await send(event)
+
+
+async def _close_on_disconnect(receive: Receive, ticket: Ticket) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    ticket.close()
+
+
+async def _close_on_leaving(protocol: "HTTPProtocol", ticket: Ticket) -> None:
+    await protocol.client_disconnect()
+    ticket.close()
+
+
+app = App()
+"""What granian loads."""

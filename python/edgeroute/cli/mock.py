@@ -1,0 +1,24 @@
+"""`edgeroute mock`."""
+
+import click
+
+from edgeroute.cli.options import Milliseconds, refuse
+
+
+@click.command("mock")
+@click.option("--listen", default="127.0.0.1:4010", show_default=True, metavar="HOST:PORT", help="Where to listen.")
+@click.option("--first-token", type=Milliseconds(), default="20ms", show_default=True, help="Time to the first token.")
+@click.option("--token-interval", type=Milliseconds(), default="5ms", show_default=True, help="Time between tokens.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same request and seed give the same reply.")
+def command(listen: str, first_token: int, token_interval: int, seed: int) -> None:
+    """Start the mock provider on its own: OpenAI and Anthropic over HTTP, no key, no network, faults on demand."""
+    from edgeroute.mock import MockSettings, MockStartError, serve
+
+    try:
+        settings = MockSettings(
+            listen=listen, first_token=first_token / 1000, token_interval=token_interval / 1000, seed=seed
+        )
+        click.echo(f"mock provider on http://{listen}/v1 (Ctrl-C stops it)", err=True)
+        serve(settings)
+    except (ValueError, MockStartError) as error:
+        refuse(f"error: {error}", 1)

@@ -1,0 +1,67 @@
+"""Options that several commands share, and reading the configuration for them."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from edgeroute.config import Loaded
+
+DEFAULT_CONFIG = Path("edgeroute.yaml")
+INVALID_CONFIG = 2
+"""Exit status when the configuration is invalid, as for a wrong command line."""
+
+config_option = click.option(
+    "--config",
+    "path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_CONFIG,
+    show_default=True,
+    help="The configuration file.",
+)
+
+
+def load_or_exit(path: Path) -> "Loaded":
+    """The configuration, or every diagnostic on standard error and exit status 2."""
+    from edgeroute.config import ConfigError, load
+
+    require_config(path)
+    try:
+        return load(path, os.environ)
+    except ConfigError as error:
+        refuse(str(error), INVALID_CONFIG)
+
+
+def require_config(path: Path) -> None:
+    """Exit with a hint when there is no such file."""
+    if not path.exists():
+        refuse(
+            f"error: there is no configuration file {path}\n"
+            "  help: name one with --config FILE; config/quickstart.yaml of the source tree needs no provider",
+            INVALID_CONFIG,
+        )
+
+
+def refuse(text: str, status: int) -> NoReturn:
+    """Say why on standard error, and exit."""
+    click.echo(text, err=True)
+    sys.exit(status)
+
+
+class Milliseconds(click.ParamType):
+    """A time as the configuration writes it (`20ms`, `2s`), as milliseconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Whole milliseconds, or a usage error."""
+        from edgeroute.config.values import parse_quantity
+
+        try:
+            return value if isinstance(value, int) else parse_quantity(value, "milliseconds")
+        except ValueError:
+            self.fail(f"{value!r} is not a time such as 20ms, 2s or 1m", param, ctx)

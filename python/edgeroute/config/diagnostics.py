@@ -1,0 +1,182 @@
+"""What is wrong with a file, where, and what to do: positions, snippets with carets, suggestions."""
+
+import re
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Severity = Literal["error", "warning"]
+
+_SNIPPET_WIDTH = 120
+_LONGEST_SENTENCE = 500
+_LONGEST_NAME = 64
+_LIKELY_SECRET = re.compile(
+    r"(?im)(?:key|secret|password|token|hash)s?[\"']?[ \t]*:[ \t]+(?![|>]|[\"']?\$\{)(\S.*)$"
+)
+_CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^/@\s\"']+(?=@)")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of the file's text, in characters from its start; `end` is exclusive."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding. `line` and `column` count from 1 (line 0: the file as a whole); `snippet` is the line."""
+
+    severity: Severity
+    message: str
+    path: Path
+    line: int
+    column: int
+    snippet: str
+    width: int
+    help: str | None = None
+
+    def __str__(self) -> str:
+        if self.line == 0:
+            return f"{self.path}: {self.severity}: {self.message}"
+        margin = " " * len(str(self.line))
+        before, marked = self.snippet[: self.column - 1], self.snippet[self.column - 1 :][: self.width]
+        start = self.column - 1
+        cut = max(0, start - _SNIPPET_WIDTH // 2)
+        shown = self.snippet[cut : cut + _SNIPPET_WIDTH]
+        lead = "…" if cut else ""
+        tail = "…" if cut + _SNIPPET_WIDTH < len(self.snippet) else ""
+        carets = "^" * max(1, min(_columns(marked), _SNIPPET_WIDTH - _columns(before[cut:])))
+        lines = [
+            f"{self.path}:{self.line}:{self.column}: {self.severity}: {self.message}",
+            f"{margin} |",
+            f"{self.line} | {lead}{shown}{tail}",
+            f"{margin} | {' ' * (len(lead) + _columns(before[cut:]))}{carets}",
+        ]
+        if self.help is not None:
+            lines.append(f"{margin} = help: {self.help}")
+        return "\n".join(line.rstrip() for line in lines)
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used. `str()` is the full text for people: every error, then warnings.
+
+    `watched` names the files that were read before giving up, so that a mended one can be noticed.
+    """
+
+    def __init__(self, diagnostics: Iterable[Diagnostic], watched: Iterable[Path] = ()) -> None:
+        self.diagnostics = tuple(diagnostics)
+        self.watched = tuple(watched)
+        super().__init__(render(self.diagnostics))
+
+
+class Source:
+    """The text of the file and what of it may be shown."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self.path = path
+        self.text = text
+        self._visible = text
+        self._line_starts = [0, *(found.end() for found in re.finditer("\n", text))]
+
+    def hide(self, spans: Iterable[Span]) -> None:
+        """Blot out these spans, and no others, in snippets; their width stays, so that carets stay true."""
+        pieces: list[str] = []
+        shown = 0
+        for span in sorted(spans, key=lambda each: each.start):
+            start, end = max(shown, span.start), max(shown, span.end)
+            pieces += [self.text[shown:start], re.sub(r"\S", "*", self.text[start:end])]
+            shown = end
+        self._visible = "".join([*pieces, self.text[shown:]])
+
+    def hide_likely_secrets(self) -> None:
+        """Blot out what follows names of credentials, line by line; for files that may not even be YAML."""
+        self.hide(Span(*found.span(1)) for found in _LIKELY_SECRET.finditer(self.text))
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Line and column, both from 1, of a character offset."""
+        line = bisect_right(self._line_starts, offset)
+        return line, offset - self._line_starts[line - 1] + 1
+
+    def diagnose(self, severity: Severity, span: Span, message: str, help: str | None = None) -> Diagnostic:
+        """A diagnostic for a span; a span over several lines is underlined to the end of its first."""
+        line, column = self.position(min(span.start, len(self.text)))
+        start = self._line_starts[line - 1]
+        snippet = self._visible[start : self.text.find("\n", start) % (len(self.text) + 1)]
+        snippet = _CREDENTIALS_IN_URL.sub(lambda found: "*" * len(found.group()), snippet)
+        width = span.end - span.start
+        return Diagnostic(
+            severity,
+            _printable(message[:_LONGEST_SENTENCE]),
+            self.path,
+            line,
+            column,
+            _printable(snippet),
+            width,
+            None if help is None else _printable(help[:_LONGEST_SENTENCE]),
+        )
+
+
+def render(diagnostics: Iterable[Diagnostic]) -> str:
+    """All diagnostics as text, errors first, closed by a line that counts them."""
+    found = sorted(diagnostics, key=lambda each: (each.severity, each.line, each.column))
+    errors = sum(each.severity == "error" for each in found)
+    counts = [_count(errors, "error"), _count(len(found) - errors, "warning")]
+    summary = "found " + " and ".join(filter(None, counts)) if found else "found nothing wrong"
+    return "\n\n".join([*map(str, found), summary])
+
+
+def nearest(word: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that a person most likely meant, or None when nothing is near."""
+    if len(word) > _LONGEST_NAME:
+        return None
+    most = max(1, len(word) // 3)
+    similar = (each for each in candidates if abs(len(each) - len(word)) <= most)
+    distance, found = min(
+        ((_distance(word.lower(), each.lower()), each) for each in similar), default=(0, None)
+    )
+    return found if distance <= most else None
+
+
+def suggest(word: str, candidates: Iterable[str], otherwise: str) -> str:
+    """A help line: the nearest candidate, or else `otherwise` with the candidates listed."""
+    known = sorted(candidates)
+    near = nearest(word, known)
+    if near is not None:
+        return f'did you mean "{near}"?'
+    if not known:
+        return otherwise
+    shown = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
+    return f"{otherwise}: {shown}"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}" if number else ""
+
+
+def _printable(text: str) -> str:
+    """Text that cannot command a terminal: blanks as spaces, other control characters replaced."""
+    shown = (each if each.isprintable() else " " if each.isspace() else "\ufffd" for each in text)
+    return "".join(shown)
+
+
+def _columns(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)
+
+
+def _distance(left: str, right: str) -> int:
+    """Edit distance counting a swap of neighbours as one edit (optimal string alignment)."""
+    older: list[int] = []
+    previous = list(range(len(right) + 1))
+    for row, letter in enumerate(left, 1):
+        current = [row]
+        for column, other in enumerate(right, 1):
+            best = min(previous[column] + 1, current[-1] + 1, previous[column - 1] + (letter != other))
+            swapped = row > 1 and column > 1 and letter == right[column - 2] and left[row - 2] == other
+            current.append(min(best, older[column - 2] + 1) if swapped else best)
+        older, previous = previous, current
+    return previous[-1]

@@ -1,0 +1,127 @@
+"""The file while it is checked: its marked tree and the findings so far."""
+
+import re
+from collections.abc import Iterator
+
+from edgeroute.config.diagnostics import Diagnostic, Severity, Source, Span
+from edgeroute.config.marks import Mapping, Node, Scalar, Sequence
+from edgeroute.config.vocabulary import foreign_variable
+
+Path = tuple[str | int, ...]
+
+_SECRET_NAME = re.compile(r"(?i)(^|_|-)(api_?key|key|secret|password|token|hash|credential|authorization)s?$")
+_NO_SECRETS = {"first_token", "virtual_keys"}
+_NAMED_BY_PEOPLE = {"providers", "models", "teams", "virtual_keys"}
+_WRITTEN_HASH = re.compile(r"sha256:[0-9a-fA-F]{64}")
+
+
+class Document:
+    """The file while it is checked: its tree, and the findings so far."""
+
+    def __init__(self, source: Source, root: Node) -> None:
+        self.source = source
+        self.root = root
+        self.diagnostics: list[Diagnostic] = []
+        self.replaced: set[Path] = set()
+        self._texts: dict[Path, str] = {}
+
+    def remember(self, path: Path, text: str, *, replaced: bool) -> None:
+        """Keeps the text of a value for checks that come after reading; `replaced` if by variables."""
+        self._texts[path] = text
+        if replaced:
+            self.replaced.add(path)
+
+    def text(self, path: Path) -> str | None:
+        """The text of a value with its variables replaced; None if there is none, or it could not be read."""
+        return self._texts.get(path)
+
+    def report(self, severity: Severity, span: Span, message: str, help: str | None = None) -> None:
+        """Adds a finding at a span."""
+        self.diagnostics.append(self.source.diagnose(severity, span, message, help))
+
+    def error(self, path: Path, message: str, help: str | None = None, *, at_key: bool = False) -> None:
+        """Adds an error at the value at a path, or at its key."""
+        self.report("error", self.span(path, at_key=at_key), self._as_written(path, message), help)
+
+    def warn(self, path: Path, message: str, help: str | None = None, *, at_key: bool = False) -> None:
+        """Adds a warning at the value at a path, or at its key."""
+        self.report("warning", self.span(path, at_key=at_key), self._as_written(path, message), help)
+
+    def span(self, path: Path, *, at_key: bool = False) -> Span:
+        """Where a value (or its key) stands; for what is not in the file, the nearest thing above it."""
+        node, span = self.root, Span(0, 1)
+        for step in path:
+            if isinstance(node, Mapping) and step in node.entries:
+                key, node = node.entries[str(step)]
+                span = key.span if at_key else node.span
+            elif isinstance(node, Sequence) and isinstance(step, int) and step < len(node.items):
+                node = node.items[step]
+                span = node.span
+            else:
+                break
+        return span
+
+    def find(self, path: Path) -> Node | None:
+        """The node at a path, if the file has it."""
+        node: Node = self.root
+        for step in path:
+            if isinstance(node, Mapping) and step in node.entries:
+                node = node.entries[str(step)][1]
+            elif isinstance(node, Sequence) and isinstance(step, int) and step < len(node.items):
+                node = node.items[step]
+            else:
+                return None
+        return node
+
+    def items(self, path: Path) -> list[Node]:
+        """The entries of a list in the file; none where there is no list."""
+        node = self.find(path)
+        return node.items if isinstance(node, Sequence) else []
+
+    def texts(self, path: Path) -> list[tuple[int, str]]:
+        """The texts of a list in the file, with their places in it."""
+        texts = ((index, self.text((*path, index))) for index in range(len(self.items(path))))
+        return [(index, text) for index, text in texts if text is not None]
+
+    def is_empty(self, path: Path) -> bool:
+        """Whether the file has a list or map at a path with nothing in it."""
+        node = self.find(path)
+        return (isinstance(node, Sequence) and not node.items) or (
+            isinstance(node, Mapping) and not node.entries
+        )
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether an error was found so far."""
+        return any(each.severity == "error" for each in self.diagnostics)
+
+    def names(self, *path: str) -> list[str]:
+        """The keys of a map in the file, also those whose values could not be read."""
+        node = self.find(path)
+        return list(node.entries) if isinstance(node, Mapping) else []
+
+    def _as_written(self, path: Path, message: str) -> str:
+        """The message with the variable instead of what it stands for, which may be secret."""
+        node, text = self.find(path), self.text(path)
+        if path not in self.replaced or not isinstance(node, Scalar):
+            return message
+        return message.replace(f'"{text}"', f'"{node.text}"')
+
+
+def secret_spans(node: Node, name: str = "") -> Iterator[Span]:
+    """Values that must not be shown: what stands under a setting whose name means a credential.
+
+    A value that is one variable, or a well-formed hash, is no secret and stays readable.
+    """
+    secret = name not in _NO_SECRETS and _SECRET_NAME.search(name) is not None
+    if isinstance(node, Mapping):
+        for key, value in node.entries.values():
+            inherited = name if secret else "" if name in _NAMED_BY_PEOPLE else key.text
+            yield from secret_spans(value, inherited)
+    elif isinstance(node, Sequence):
+        for item in node.items:
+            yield from secret_spans(item, name)
+    elif secret:
+        harmless = re.fullmatch(r"\$\{[^{}]*\}", node.text) or _WRITTEN_HASH.fullmatch(node.text)
+        if not harmless and foreign_variable(node.text) is None:
+            yield node.span

@@ -1,0 +1,234 @@
+"""YAML as a tree in which every key and value knows its place in the file.
+
+Built from PyYAML's event stream (libyaml) and not from its constructors, because the constructors forget
+positions, let a second key replace the first, and guess types from spelling: in YAML 1.1 `on` is a boolean
+and `1:30` is 90. Here every scalar stays text; the setting it stands for decides what it must be. Anchors,
+aliases, merge keys and tags are refused: a configuration says each thing once, where it is read.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import yaml
+
+from edgeroute.config.diagnostics import Source, Span
+
+_DEEPEST = 32
+_FORBIDDEN = re.compile(r"[^\t\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_BLANK = " \t\n"
+_ESCAPE_LENGTH = {"x": 4, "u": 6, "U": 10}
+
+
+class MarkupError(Exception):
+    """The file is not the YAML we read; `span` says where."""
+
+    def __init__(self, span: Span, message: str, help: str | None = None) -> None:
+        super().__init__(message)
+        self.span, self.message, self.help = span, message, help
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A piece of text. `style` is empty when plain, else the character that begins it: ' " | or >."""
+
+    text: str
+    style: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A list of values."""
+
+    items: list["Node"]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Keys with their values, in the order of the file; `repeated` are keys given again, with the first."""
+
+    entries: dict[str, tuple[Scalar, "Node"]]
+    span: Span
+    repeated: list[tuple[Scalar, Scalar]] = field(default_factory=list[tuple[Scalar, Scalar]])
+
+
+Node = Scalar | Sequence | Mapping
+
+
+def compose(source: Source) -> Node:
+    """The tree of a file's only document. Raises MarkupError at the first thing that is not our YAML."""
+    forbidden = _FORBIDDEN.search(source.text)
+    if forbidden:
+        span = Span(*forbidden.span())
+        raise MarkupError(
+            span, f"character U+{ord(forbidden.group()):04X} is not allowed in YAML", "remove it"
+        )
+    try:
+        events = yaml.parse(source.text, Loader=yaml.CSafeLoader)
+        return _Composer(source, events).document()
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_error(source, error) from error
+
+
+def locate(source: Source, scalar: Scalar, start: int, end: int) -> Span | None:
+    """Where characters `start` to `end` of a scalar's value stand in the file; None if that is unclear."""
+    places = _places(source.text, scalar)
+    if places is None:
+        return None
+    if start >= len(places):
+        last = places[-1] if places else scalar.span.start
+        return Span(last, last + 1)
+    return Span(places[start], places[max(start, min(end, len(places)) - 1)] + 1)
+
+
+class _Composer:
+    def __init__(self, source: Source, events: Iterator[yaml.Event]) -> None:
+        self._source = source
+        self._events = events
+
+    def document(self) -> Node:
+        next(self._events)  # the stream's start
+        if isinstance(next(self._events), yaml.StreamEndEvent):
+            return Mapping({}, Span(0, 0))
+        root = self._node(self._next(), 0)
+        next(self._events)  # the document's end
+        following = next(self._events)
+        if not isinstance(following, yaml.StreamEndEvent):
+            raise MarkupError(_span(following), "a second document begins here", "keep one document per file")
+        return root
+
+    def _node(self, event: yaml.Event, depth: int) -> Node:
+        if depth > _DEEPEST:
+            raise MarkupError(_span(event), f"nested more than {_DEEPEST} levels deep")
+        if isinstance(event, yaml.ScalarEvent):
+            return Scalar(event.value, event.style or "", self._scalar_span(event))
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self._sequence(event, depth)
+        assert isinstance(event, yaml.MappingStartEvent)
+        return self._mapping(event, depth)
+
+    def _sequence(self, start: yaml.Event, depth: int) -> Sequence:
+        items: list[Node] = []
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
+            items.append(self._node(event, depth + 1))
+        return Sequence(items, Span(_span(start).start, _span(event).end))
+
+    def _mapping(self, start: yaml.Event, depth: int) -> Mapping:
+        entries: dict[str, tuple[Scalar, Node]] = {}
+        repeated: list[tuple[Scalar, Scalar]] = []
+        while not isinstance(event := self._next(), yaml.MappingEndEvent):
+            key = self._node(event, depth + 1)
+            if not isinstance(key, Scalar):
+                raise MarkupError(key.span, "a key must be text, not a list or a map")
+            if key.text == "<<" and not key.style:
+                raise MarkupError(key.span, "merge keys are not supported", "write the settings out")
+            value = self._node(self._next(), depth + 1)
+            if key.text in entries:
+                repeated.append((key, entries[key.text][0]))
+            else:
+                entries[key.text] = (key, value)
+        return Mapping(entries, Span(_span(start).start, _span(event).end), repeated)
+
+    def _next(self) -> yaml.Event:
+        event = next(self._events)
+        if isinstance(event, yaml.AliasEvent):
+            raise MarkupError(
+                _span(event), "YAML aliases are not supported", "write the value out, or quote the `*`"
+            )
+        if isinstance(event, (yaml.ScalarEvent, yaml.CollectionStartEvent)):
+            if event.anchor is not None:
+                start = _span(event).start
+                span = Span(start, start + 1 + len(event.anchor))
+                raise MarkupError(
+                    span, "YAML anchors are not supported", "write the value out where it is used"
+                )
+            if event.tag is not None:
+                raise MarkupError(_span(event), "YAML tags are not supported", "remove it, or quote the `!`")
+        return event
+
+    def _scalar_span(self, event: yaml.ScalarEvent) -> Span:
+        """The scalar without the line breaks that libyaml counts to a block scalar's end."""
+        span = _span(event)
+        return Span(span.start, span.start + len(self._source.text[span.start : span.end].rstrip()))
+
+
+def _span(event: yaml.Event) -> Span:
+    assert event.start_mark is not None and event.end_mark is not None
+    return Span(event.start_mark.index, event.end_mark.index)
+
+
+def _places(text: str, scalar: Scalar) -> list[int] | None:
+    """The offset in the file of each character of a scalar's value.
+
+    Folding and indentation change only blanks, so the characters that are not blank follow each other in the
+    file as they do in the value; blanks are taken to stand right behind their predecessor.
+    """
+    start, end = scalar.span.start, scalar.span.end
+    if scalar.style in ("|", ">"):
+        start = text.find("\n", start, end)
+    elif scalar.style:
+        start, end = start + 1, end - 1
+    if start < 0:
+        return None
+    places: list[int] = []
+    place = start
+    for character in scalar.text:
+        if character in _BLANK:
+            places.append(min(places[-1] + 1, end) if places else start)
+            continue
+        place, width = _next_place(text, place, end, scalar.style)
+        escaped = text[place : place + 1] == "\\" and scalar.style == '"'
+        if place >= end or not (escaped or text[place] == character):
+            return None
+        places.append(place)
+        place += width
+    return places
+
+
+def _next_place(text: str, place: int, end: int, style: str) -> tuple[int, int]:
+    """The next character in the file that is not blank in the value, and how much of the file writes it."""
+    while place < end:
+        if style == '"' and text[place] == "\\":
+            kind = text[place + 1]
+            if kind not in " \tnt\n":
+                return place, _ESCAPE_LENGTH.get(kind, 2)
+            place += 2
+        elif text[place] in _BLANK:
+            place += 1
+        else:
+            return place, 2 if style == "'" and text[place] == "'" else 1
+    return place, 1
+
+
+def _syntax_error(source: Source, error: yaml.MarkedYAMLError) -> MarkupError:
+    mark = error.problem_mark or error.context_mark
+    offset = mark.index if mark else 0
+    line_start = source.text.rfind("\n", 0, offset) + 1
+    line = source.text[line_start:].split("\n", 1)[0]
+    at_end = not source.text[offset:].strip() and error.context_mark is not None
+    if at_end and error.context_mark is not None:
+        offset = error.context_mark.index
+    message = f"this is not valid YAML: {error.problem}"
+    if error.context:
+        message += f" {error.context}"
+    return MarkupError(
+        Span(offset, offset + 1), message, _syntax_help(line, source.text[offset : offset + 1], error)
+    )
+
+
+def _syntax_help(line: str, character: str, error: yaml.MarkedYAMLError) -> str | None:
+    if re.search(r"[\[{,]\s*([\w-]+:\s*)?\$\{", line):
+        return 'put variables in quotes here: "${NAME}"'
+    if character == "\t" or line.startswith("\t"):
+        return "indent with spaces; YAML does not allow tabs"
+    if character in ("@", "`", "%", "*", "&", "!") or "alias" in (error.context or ""):
+        return f"put text that begins with {character or '*'} in quotes"
+    if re.search(r"\bwhen:\s*\S", line):
+        return 'put the whole condition in single quotes: when: \'headers["x-tier"] == "premium"\''
+    if error.problem and error.problem.startswith("mapping values"):
+        return 'put text that contains ": " in quotes'
+    if error.context and "flow" in error.context:
+        return "close the bracket or brace that opens here, and separate entries with commas"
+    return "check the indentation of this line and the one before"

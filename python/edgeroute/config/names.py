@@ -1,0 +1,50 @@
+"""Which providers and models the file names, and what to say of a name it does not have."""
+
+from edgeroute.config.diagnostics import suggest
+from edgeroute.config.document import Document, Path
+from edgeroute.config.models import Model, Target, interpret, match, split_target
+from edgeroute.config.schema import Config
+from edgeroute.providers import CATALOGUE
+
+
+class Names:
+    """The names of a file. One counts as existing when the file has it, even if its value is wrong."""
+
+    def __init__(self, document: Document, config: Config) -> None:
+        self._document = document
+        self.providers = dict.fromkeys(document.names("providers"))
+        self.models = dict.fromkeys(document.names("models"))
+        self.interpreted: dict[str, Model] = {
+            name: interpret(value, self.providers) for name, value in config.models.items()
+        }
+
+    def check_model(self, name: str, path: Path, where: str) -> None:
+        """Reports a name at a path that no model has; `where` says what stands there, as "a fallback"."""
+        if match(name, self.models) is not None:
+            return
+        if "/" in name and split_target(name).provider in self.providers:
+            help = f"{where} names a model, not a target: add NAME: {name} under models and write NAME here"
+        else:
+            help = suggest(name, self.models, "models are" if self.models else "add it under models")
+        self._document.error(path, f'unknown model "{name}"', help)
+
+    def check_provider(self, target: Target, path: Path, *, at_key: bool = False) -> bool:
+        """Reports a target whose provider is not in the file, and says whether it is."""
+        provider = target.provider
+        if provider in self.providers:
+            return True
+        if not target.model:
+            message = f'"{provider}" is not a target'
+            help = "a target is provider/model"
+            if match(provider, self.models) is not None:
+                help += "; another model can stand under fallbacks"
+        elif provider in CATALOGUE:
+            message = f'provider "{provider}" is not configured'
+            help = f'add under providers: {provider}: {{api_key: "${{{CATALOGUE[provider].key_variable}}}"}}'
+        else:
+            message = f'unknown provider "{provider}"'
+            help = suggest(
+                provider, self.providers, "providers are" if self.providers else "add it under providers"
+            )
+        self._document.error(path, message, help, at_key=at_key)
+        return False

@@ -1,0 +1,319 @@
+"""From the marked tree to the structs of the schema, collecting every error with its place.
+
+A part that is wrong is left out and the rest is read on, so that one run reports all mistakes.
+"""
+
+import re
+from typing import Any, Final, cast
+
+from msgspec import inspect
+
+from edgeroute.config import schema
+from edgeroute.config.diagnostics import nearest, suggest
+from edgeroute.config.document import Document, Path
+from edgeroute.config.marks import Mapping, Node, Scalar, Sequence, locate
+from edgeroute.config.schema import Config, Section
+from edgeroute.config.values import Condition, KeyHash, Value, format_quantity, parse_quantity
+from edgeroute.config.variables import Variables
+from edgeroute.config.vocabulary import FOREIGN, LATER, foreign_variable
+
+
+_NULLS = ("", "~", "null", "Null", "NULL")
+
+
+class _Invalid:
+    """What reading a wrong value gives; the error is already reported."""
+
+
+_INVALID: Final = _Invalid()
+
+
+def read(document: Document, variables: Variables) -> Config:
+    """The configuration as far as it can be read; errors are in `document`."""
+    root = document.root
+    if isinstance(root, Mapping) and root.entries:
+        value = _Reader(document, variables).value(root, inspect.type_info(Config), ())
+        assert isinstance(value, Config)
+        return value
+    document.error(
+        (),
+        "the configuration is empty" if isinstance(root, Mapping) else "the configuration must be a map",
+        "start from config/quickstart.yaml",
+    )
+    return Config()
+
+
+class _Reader:
+    def __init__(self, document: Document, variables: Variables) -> None:
+        self._document = document
+        self._variables = variables
+
+    def value(self, node: Node, kind: inspect.Type, path: Path) -> Any:
+        """The value of a node as a type wants it, or `_INVALID`."""
+        kind, extra = _unwrap(kind)
+        choices = _choices(kind)
+        if isinstance(node, Scalar) and not node.style and node.text in _NULLS:
+            help = "give it a value, or remove the line"
+            self._document.error(path, f"{_setting(path)} has no value", help, at_key=True)
+            return _INVALID
+        for choice in choices:
+            if isinstance(node, Mapping) and isinstance(choice, inspect.StructType):
+                return self._struct(node, choice, path)
+            if isinstance(node, Mapping) and isinstance(choice, inspect.DictType):
+                return self._dict(node, choice, path)
+            if isinstance(node, Sequence) and isinstance(choice, inspect.ListType):
+                return self._list(node, choice, path)
+            if isinstance(node, Scalar) and not _is_container(choice):
+                return self._scalar(node, choice, extra, path)
+        return self._mismatch(node, choices, extra, path)
+
+    def _struct(self, node: Mapping, kind: inspect.StructType, path: Path) -> Any:
+        self._repeated(node)
+        fields = {each.name: each for each in kind.fields}
+        values: dict[str, Any] = {}
+        for name, (key, value) in node.entries.items():
+            if name not in fields:
+                self._unknown(key, kind, path)
+                continue
+            read = self.value(value, fields[name].type, (*path, name))
+            if read is not _INVALID:
+                values[name] = read
+        missing = [name for name, each in fields.items() if each.required and name not in node.entries]
+        for name in missing:
+            noun = _section(kind).noun
+            self._document.error(
+                path, f'{noun} needs "{name}"', f"add {name}: {_expected(fields[name].type)}", at_key=True
+            )
+        if any(each.required and name not in values for name, each in fields.items()):
+            return _INVALID
+        return kind.cls(**values)
+
+    def _dict(self, node: Mapping, kind: inspect.DictType, path: Path) -> dict[str, Any]:
+        self._repeated(node)
+        values: dict[str, Any] = {}
+        for name, (key, value) in node.entries.items():
+            named = self._name(key, kind.key_type)
+            read = self.value(value, kind.value_type, (*path, name))
+            if named and read is not _INVALID:
+                values[name] = read
+        return values
+
+    def _list(self, node: Sequence, kind: inspect.ListType, path: Path) -> list[Any]:
+        items = [self.value(item, kind.item_type, (*path, index)) for index, item in enumerate(node.items)]
+        return [item for item in items if item is not _INVALID]
+
+    def _name(self, key: Scalar, kind: inspect.Type) -> bool:
+        if "${" in key.text:
+            help = "write the name itself"
+            self._document.report("error", key.span, "variables are not replaced in names", help)
+            return False
+        kind, extra = _unwrap(kind)
+        pattern = kind.pattern if isinstance(kind, inspect.StrType) else None
+        if pattern is None or re.fullmatch(pattern, key.text):
+            return True
+        self._document.report(
+            "error", key.span, f'"{_shorten(key.text)}" cannot be a name here', f"a name is {extra['form']}"
+        )
+        return False
+
+    def _scalar(self, node: Scalar, kind: inspect.Type, extra: dict[str, Any], path: Path) -> Any:
+        if isinstance(kind, inspect.CustomType) and kind.cls is Condition:
+            return self._condition(node, path)
+        text, problems = self._variables.replace(node.text)
+        for problem in problems:
+            span = locate(self._document.source, node, problem.start, problem.end) or node.span
+            self._document.report("error", span, problem.message, problem.help)
+        if problems:
+            return _INVALID
+        foreign = foreign_variable(node.text)
+        if foreign is not None:
+            self._document.error(
+                path, f'"{node.text}" is another gateway\'s way to name a variable', f'write "${{{foreign}}}"'
+            )
+            return _INVALID
+        if text.strip():
+            self._document.remember(path, text, replaced="$" in node.text)
+        return self._text(node, text, kind, extra, path)
+
+    def _text(self, node: Scalar, text: str, kind: inspect.Type, extra: dict[str, Any], path: Path) -> Any:
+        match kind:
+            case inspect.IntType(ge=least, le=most):
+                return self._quantity(node, text, extra, least, most, path)
+            case inspect.LiteralType(values=values):
+                if text in values:
+                    return text
+                near = nearest(text, map(str, values)) if text == node.text else None
+                help = f'did you mean "{near}"?' if near else None
+                return self._refuse(
+                    path, f"{_setting(path)} must be {_expected(kind)}{_not(node, text)}", help
+                )
+            case inspect.CustomType(cls=cls):
+                try:
+                    return cast(type[Value], cls).parse(text)
+                except ValueError as problem:
+                    advice = "print it with: printf %s THE-KEY | sha256sum" if cls is KeyHash else None
+                    return self._refuse(path, str(problem), advice)
+            case inspect.StrType(pattern=pattern, min_length=_, max_length=longest):
+                if not text.strip():
+                    return self._refuse(
+                        path, f"{_setting(path)} is empty", "give it a value, or remove the line"
+                    )
+                if longest is not None and len(text) > longest:
+                    return self._refuse(path, f"{_setting(path)} is longer than {longest} characters", None)
+                if pattern is not None and not re.fullmatch(pattern, text):
+                    message = f"{_setting(path)} is malformed{_not(node, text)}"
+                    return self._refuse(path, message, f"write {extra['form']}")
+                return text
+            case _:
+                raise AssertionError(f"the schema has a type that cannot be read: {kind}")
+
+    def _quantity(
+        self, node: Scalar, text: str, extra: dict[str, Any], least: int | None, most: int | None, path: Path
+    ) -> Any:
+        unit = extra.get("unit")
+        try:
+            number = parse_quantity(text, unit)
+        except ValueError as problem:
+            return self._refuse(
+                path, f"{_setting(path)} must be {problem}{_not(node, text)}", _digits(node.text, unit)
+            )
+        if (least is not None and number < least) or (most is not None and number > most):
+            bounds = f"from {format_quantity(least or 0, unit)} to {format_quantity(most or 0, unit)}"
+            return self._refuse(path, f"{_setting(path)} must be {bounds}{_not(node, text)}", None)
+        return number
+
+    def _condition(self, node: Scalar, path: Path) -> Any:
+        if not node.text.strip():
+            return self._refuse(
+                path, "the condition is empty", 'write when: "true" for a rule that always matches'
+            )
+        at = node.text.find("${")
+        if at >= 0:
+            span = locate(self._document.source, node, at, at + 2) or node.span
+            help = "write the value itself; a condition is code"
+            self._document.report("error", span, "variables are not replaced in a condition", help)
+            return _INVALID
+        self._document.remember(path, node.text, replaced=False)
+        return Condition.parse(node.text)
+
+    def _unknown(self, key: Scalar, kind: inspect.StructType, path: Path) -> None:
+        name = key.text
+        known = [each.name for each in kind.fields]
+        noun = _section(kind).noun
+        if name in LATER:
+            message, help = f'"{name}" is not enforced by this version', LATER[name]
+        elif name in FOREIGN:
+            message, help = f'unknown setting "{name}" in {noun}', FOREIGN[name]
+        else:
+            message = f'unknown setting "{_shorten(name)}" in {noun}'
+            help = suggest(name, known, _elsewhere(name) or "what can be set here")
+        self._document.report("error", key.span, message, help)
+
+    def _repeated(self, node: Mapping) -> None:
+        for key, first in node.repeated:
+            line, _ = self._document.source.position(first.span.start)
+            message = f'"{_shorten(key.text)}" is given twice; the first is on line {line}'
+            self._document.report("error", key.span, message, "remove one of them")
+
+    def _mismatch(
+        self, node: Node, choices: list[inspect.Type], extra: dict[str, Any], path: Path
+    ) -> _Invalid:
+        found = {Scalar: "a single value", Sequence: "a list", Mapping: "a map"}[type(node)]
+        wanted = " or ".join(_expected(inspect.Metadata(each, extra=extra)) for each in choices)
+        return self._refuse(path, f"{_setting(path)} must be {wanted}, not {found}", None)
+
+    def _refuse(self, path: Path, message: str, help: str | None) -> _Invalid:
+        self._document.error(path, message, help)
+        return _INVALID
+
+
+def _unwrap(kind: inspect.Type) -> tuple[inspect.Type, dict[str, Any]]:
+    """A type without its metadata, and what the schema adds to it."""
+    if isinstance(kind, inspect.Metadata):
+        extra = cast(dict[str, Any] | None, kind.extra)  # pyright: ignore[reportUnknownMemberType]
+        return kind.type, extra or {}
+    return kind, {}
+
+
+def _section(kind: inspect.StructType) -> type[Section]:
+    return cast(type[Section], kind.cls)
+
+
+def _choices(kind: inspect.Type) -> list[inspect.Type]:
+    """The types a value may have; `None` is how the schema says "not set" and cannot be written."""
+    if isinstance(kind, inspect.UnionType):
+        plain = (each.type if isinstance(each, inspect.Metadata) else each for each in kind.types)
+        return [each for each in plain if not isinstance(each, inspect.NoneType)]
+    return [kind]
+
+
+def _is_container(kind: inspect.Type) -> bool:
+    return isinstance(kind, (inspect.StructType, inspect.DictType, inspect.ListType))
+
+
+def _expected(kind: inspect.Type) -> str:
+    """What a type wants, for people."""
+    kind, extra = _unwrap(kind)
+    match kind:
+        case inspect.UnionType():
+            return " or ".join(map(_expected, _choices(kind)))
+        case inspect.IntType():
+            return {"milliseconds": "a time such as 500ms or 2s", "bytes": "a size such as 8MiB"}.get(
+                extra.get("unit", ""), "a whole number"
+            )
+        case inspect.LiteralType(values=values):
+            return " or ".join(f'"{value}"' for value in values)
+        case inspect.CustomType(cls=cls):
+            return cast(type[Value], cls).expected
+        case inspect.ListType():
+            return "a list"
+        case inspect.DictType():
+            return "a map"
+        case inspect.StructType():
+            return f"a map of settings ({', '.join(each.name for each in kind.fields)})"
+        case _:
+            return "text"
+
+
+def _setting(path: Path) -> str:
+    """How to call the value at a path: `"workers"`, `an entry of "targets"`."""
+    if not path:
+        return "the configuration"
+    if isinstance(path[-1], int):
+        return f'an entry of "{path[-2]}"'
+    return f'"{path[-1]}"'
+
+
+def _not(node: Scalar, text: str) -> str:
+    """`, not "…"`: what was written, unless it came out of a variable (it may be secret)."""
+    return f', not "{_shorten(node.text)}"' if text == node.text else ""
+
+
+def _digits(text: str, unit: str | None) -> str | None:
+    """Advice for numbers written in another way."""
+    plain = re.sub(r"[_, ]", "", text)
+    if unit is None and plain.isascii() and plain.isdigit():
+        return f"write {plain}"
+    if unit == "milliseconds" and plain.isascii() and plain.isdigit():
+        return f"say the unit: {plain}s or {plain}ms"
+    if unit == "bytes" and re.fullmatch(r"[0-9]+[kKmMgG]?[bB]?", plain):
+        return "units are B, KiB, MiB and GiB"
+    return None
+
+
+def _elsewhere(name: str) -> str | None:
+    """Says where a setting belongs that is unknown here but known in another place."""
+    places = [each for each in _sections() if name in each.__struct_fields__]
+    if not places:
+        return None
+    nouns = " or ".join(each.noun for each in places)
+    return f'"{name}" belongs in {nouns}; what can be set here'
+
+
+def _sections() -> list[type[Section]]:
+    found = (each for each in vars(schema).values() if isinstance(each, type))
+    return [each for each in found if issubclass(each, Section) and each is not Section]
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 60 else text[:59] + "…"

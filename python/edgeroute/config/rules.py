@@ -1,0 +1,105 @@
+"""Checks of the rules: each has one action and a name of its own, its condition compiles and can match."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from edgeroute.config.diagnostics import Span
+from edgeroute.config.document import Document, Path
+from edgeroute.config.marks import Mapping, Scalar, locate
+from edgeroute.config.names import Names
+
+
+class RuleProblem(NamedTuple):
+    """An error of the rule compiler: the condition's place in the list, and bytes of its UTF-8."""
+
+    condition: int
+    start: int
+    end: int
+    message: str
+    help: str | None
+
+
+def rule_diagnostics(expressions: Sequence[str]) -> list[RuleProblem]:
+    """Compiles conditions and says what is wrong with them."""
+    from edgeroute import _native  # only here: the rest of the package works without the compiled module
+
+    return [RuleProblem(*problem) for problem in _native.check_rules(list(expressions))]
+
+
+def check_rules(document: Document, names: Names) -> None:
+    """Reports every error and warning about rules."""
+    rules: list[Path] = [("rules", index) for index in range(len(document.items(("rules",))))]
+    for rule in rules:
+        _check_action(document, names, rule)
+    _check_names(document, rules)
+    _check_order(document, rules)
+    _check_conditions(document, [(*rule, "when") for rule in rules])
+
+
+def _check_action(document: Document, names: Names, rule: Path) -> None:
+    node = document.find(rule)
+    if not isinstance(node, Mapping):
+        return
+    actions = [action for action in ("model", "reject") if action in node.entries]
+    if len(actions) != 1:
+        problem = "has two actions" if actions else "does nothing"
+        help = "give it one action: model: NAME, or reject: MESSAGE"
+        document.error(rule, f"{_label(document, rule)} {problem}", help)
+    model = document.text((*rule, "model"))
+    if model is not None:
+        names.check_model(model, (*rule, "model"), "a rule")
+
+
+def _check_names(document: Document, rules: list[Path]) -> None:
+    lines: dict[str, int] = {}
+    for rule in rules:
+        path, name = (*rule, "name"), document.text((*rule, "name"))
+        if name is not None and name in lines:
+            message = f'a rule is called "{name}" already, on line {lines[name]}'
+            document.error(path, message, "names become labels; give each rule its own")
+        elif name is not None:
+            lines[name], _ = document.source.position(document.span(path).start)
+
+
+def _check_order(document: Document, rules: list[Path]) -> None:
+    """Warns of rules that an earlier one outruns: one that always matches, or has the same condition."""
+    earlier: dict[str, str] = {}
+    for rule in rules:
+        when, label = document.text((*rule, "when")), _label(document, rule)
+        if when is None:
+            continue
+        condition = when.strip()
+        if "true" in earlier:
+            message = f"{label} can never match: {earlier['true']} before it always does"
+            document.warn(rule, message, "move it up, or remove it")
+        elif condition in earlier:
+            message = f"{label} can never match: {earlier[condition]} has the same condition"
+            document.warn((*rule, "when"), message, "change the condition, or remove the rule")
+        else:
+            earlier[condition] = label
+
+
+def _check_conditions(document: Document, paths: list[Path]) -> None:
+    conditions = [(path, text) for path in paths if (text := document.text(path)) is not None]
+    if not conditions:
+        return
+    for problem in rule_diagnostics([text for _, text in conditions]):
+        path, text = conditions[problem.condition]
+        span, help = _span(document, path, text, problem), problem.help
+        if span is None:
+            shown = f"the condition reads: {' '.join(text.split())}"
+            span, help = document.span(path), f"{help}; {shown}" if help else shown
+        document.report("error", span, f"condition: {problem.message}", help)
+
+
+def _span(document: Document, path: Path, text: str, problem: RuleProblem) -> Span | None:
+    scalar, encoded = document.find(path), text.encode()
+    start = len(encoded[: problem.start].decode(errors="ignore"))
+    end = len(encoded[: problem.end].decode(errors="ignore"))
+    assert isinstance(scalar, Scalar)
+    return locate(document.source, scalar, start, max(start + 1, end))
+
+
+def _label(document: Document, rule: Path) -> str:
+    name = document.text((*rule, "name"))
+    return f'rule "{name}"' if name else f"rule number {int(rule[-1]) + 1}"

@@ -1,0 +1,44 @@
+"""Warnings about what a correct configuration has and nothing leads to."""
+
+from edgeroute.config.document import Document
+from edgeroute.config.models import match
+from edgeroute.config.names import Names
+from edgeroute.config.schema import Config
+
+
+def warn_unused(document: Document, config: Config, names: Names) -> None:
+    """Reports providers without targets, teams without keys, and models that no request can reach."""
+    serving = {target.provider for model in names.interpreted.values() for target in model.targets}
+    for name in config.providers:
+        if name not in serving:
+            message = f'provider "{name}" serves no model'
+            document.warn(("providers", name), message, "add a target, or remove the provider", at_key=True)
+    teams = {key.team for key in config.virtual_keys.values()}
+    for name in config.teams:
+        if name not in teams:
+            message = f'team "{name}" has no virtual key'
+            document.warn(("teams", name), message, "add one, or remove the team", at_key=True)
+    reachable = _reachable(config, names)
+    for name in config.models:
+        if name not in reachable:
+            message = f'model "{name}" cannot be reached: no team may ask for it, and nothing leads to it'
+            document.warn(("models", name), message, "add it to a team's models, or remove it", at_key=True)
+
+
+def _reachable(config: Config, names: Names) -> set[str]:
+    """The models that some virtual key may ask for, and those that rules, aliases and fallbacks lead to."""
+    pending = [rule.model for rule in config.rules if rule.model is not None]
+    for key in config.virtual_keys.values():
+        team = config.teams[key.team] if key.team is not None else None
+        if team is None or team.models is None:
+            return set(config.models)
+        pending += [*team.models, *team.aliases.values()]
+        pending += [name for name in config.models if match(name, team.models) is not None]
+    reached: set[str] = set()
+    while pending:
+        name = match(pending.pop(), names.models)
+        if name is not None and name not in reached:
+            reached.add(name)
+            model = names.interpreted[name]
+            pending += model.fallbacks if model.alias is None else [model.alias]
+    return reached

@@ -1,0 +1,168 @@
+"""Values with a form of their own: secrets, addresses, URLs, key hashes, times and sizes.
+
+Each class has `parse(text)`, which raises ValueError with a sentence that never contains the
+text (it may be secret).
+"""
+
+import re
+from typing import ClassVar, Protocol, Self
+from urllib.parse import urlsplit
+
+_UNITS = {
+    "milliseconds": {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000},
+    "bytes": {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30},
+}
+_EXAMPLES = {"milliseconds": "such as 500ms, 2s, 15m or 1h", "bytes": "such as 64KiB or 8MiB"}
+QUANTITY_PATTERNS = {unit: f"^[0-9]+({'|'.join(scales)})$" for unit, scales in _UNITS.items()}
+
+
+class Value(Protocol):
+    """What the reader needs of a class here: how to read it, and what it looks like to people and editors."""
+
+    expected: ClassVar[str]
+    pattern: ClassVar[str]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The value that a text stands for."""
+        ...
+
+
+class Secret:
+    """A credential. It prints redacted; `reveal()` is the only way to its text."""
+
+    __slots__ = ("_text",)
+    expected: ClassVar[str] = "printable text without spaces"
+    pattern: ClassVar[str] = r"^[!-~]+$"
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Refuses what could not be sent as a header: blanks, line breaks, other than printable ASCII."""
+        if not re.fullmatch(cls.pattern, text):
+            raise ValueError("a credential is printable ASCII without spaces or line breaks; this one is not")
+        return cls(text)
+
+    def reveal(self) -> str:
+        """The credential itself."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+class Address(str):
+    """Where to listen: `host:port`, IPv6 hosts in brackets."""
+
+    __slots__ = ()
+    expected: ClassVar[str] = "an address such as 127.0.0.1:4000"
+    pattern: ClassVar[str] = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Checks the form; whether the host exists is found out when listening."""
+        if not re.fullmatch(cls.pattern, text) or not 1 <= int(text.rpartition(":")[2]) <= 65535:
+            raise ValueError("an address is host:port, such as 127.0.0.1:4000 or [::1]:4000")
+        return cls(text)
+
+    @property
+    def host(self) -> str:
+        """The host, without brackets."""
+        return self.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port, 1 to 65535."""
+        return int(self.rpartition(":")[2])
+
+
+class Url(str):
+    """The base URL of a provider, without a slash at its end."""
+
+    __slots__ = ()
+    expected: ClassVar[str] = "a URL such as https://api.example.com/v1"
+    pattern: ClassVar[str] = r"^https?://[^/?#@]+[^?#@]*$"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """http or https, a host, a path; nothing else, because `/chat/completions` is appended."""
+        if not re.fullmatch(r"[\x21-\x7e]+", text):
+            raise ValueError("a URL has no spaces and no characters beyond ASCII")
+        try:
+            parts = urlsplit(text)
+            port, host = parts.port, parts.hostname
+        except ValueError:
+            raise ValueError("the host or the port of this URL is malformed") from None
+        if parts.scheme not in ("http", "https") or not host or port == 0:
+            raise ValueError("a provider's URL is http:// or https://, a host, and a path")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("a URL must not carry credentials; use api_key")
+        if parts.query or parts.fragment or "?" in text or "#" in text:
+            raise ValueError("a base URL has no query and no fragment")
+        return cls(text.rstrip("/"))
+
+
+class KeyHash(str):
+    """The SHA-256 of a virtual key: 64 lower-case hexadecimal digits."""
+
+    __slots__ = ()
+    expected: ClassVar[str] = '"sha256:" and 64 hexadecimal digits'
+    pattern: ClassVar[str] = r"^sha256:[0-9a-fA-F]{64}$"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads `sha256:<64 hexadecimal digits>`."""
+        if not re.fullmatch(cls.pattern, text):
+            raise ValueError('a hash is "sha256:" and the 64 hexadecimal digits of the key\'s SHA-256')
+        return cls(text.removeprefix("sha256:").lower())
+
+
+class Condition(str):
+    """A rule's condition, in CEL. Variables such as `${NAME}` are not replaced in it: it is code."""
+
+    __slots__ = ()
+    expected: ClassVar[str] = "a CEL condition"
+    pattern: ClassVar[str] = r"\S"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Takes any text; the rule compiler judges it."""
+        return cls(text)
+
+
+def parse_quantity(text: str, unit: str | None) -> int:
+    """A whole number: plain, or a time in milliseconds, or a size in bytes, written with its unit."""
+    if unit is None:
+        if not re.fullmatch(r"-?[0-9]{1,18}", text):
+            raise ValueError("a whole number, digits only")
+        return int(text)
+    found = re.fullmatch(r"([0-9]{1,15}) ?([A-Za-z]+)", text)
+    scale = _UNITS[unit].get(found.group(2)) if found else None
+    if found is None or scale is None:
+        raise ValueError(f"{'a time' if unit == 'milliseconds' else 'a size'} {_EXAMPLES[unit]}")
+    return int(found.group(1)) * scale
+
+
+def format_quantity(number: int, unit: str | None) -> str:
+    """The shortest exact way to write a quantity, as `parse_quantity` reads it."""
+    if unit is None:
+        return str(number)
+    symbol, scale = max(
+        (item for item in _UNITS[unit].items() if number % item[1] == 0), key=lambda item: item[1]
+    )
+    if number == 0:
+        symbol, scale = next(iter(_UNITS[unit].items()))
+    return f"{number // scale}{symbol}"

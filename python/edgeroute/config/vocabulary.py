@@ -1,0 +1,88 @@
+"""Words that people bring from other gateways, and words of ours that this version does not enforce yet."""
+
+import re
+
+_BUDGETS = "budgets are not enforced by this version; limit with `limits: {tokens_per_minute: …}`"
+_KEYS = 'clients authenticate with `virtual_keys: {NAME: {hash: "sha256:…"}}`'
+_TOP = "write each setting at the top of the file; see `edgeroute schema`"
+
+# What to write instead of a setting of another gateway.
+FOREIGN = {
+    "rpm": "write requests_per_minute, under limits",
+    "rpm_limit": "write requests_per_minute, under limits",
+    "tpm": "write tokens_per_minute, under limits",
+    "tpm_limit": "write tokens_per_minute, under limits",
+    "max_parallel_requests": "write concurrency, under limits",
+    "max_requests": "write concurrency, under limits",
+    "rate_limit": "write limits: {requests_per_minute: …, tokens_per_minute: …}",
+    "api_base": "write url, or urls for several replicas",
+    "base_url": "write url, or urls for several replicas",
+    "endpoint": "write url, or urls for several replicas",
+    "key": "write api_key",
+    "keys": "one credential per provider: write api_key; for clients write virtual_keys",
+    "api_keys": "one credential per provider: write api_key",
+    "token": "write api_key",
+    "type": "write dialect: openai-chat or anthropic-messages",
+    "max_budget": _BUDGETS,
+    "budget_duration": _BUDGETS,
+    "soft_budget": _BUDGETS,
+    "model_list": "write models: {NAME: provider/model}",
+    "model_name": "the name is the key: models: {NAME: provider/model}",
+    "model_group_alias": "an alias is a model too: models: {ALIAS: NAME}",
+    "litellm_params": "write models: {NAME: provider/model}, and the key and URL under providers",
+    "litellm_settings": _TOP,
+    "general_settings": _TOP,
+    "router_settings": "write defaults: {attempts: …, timeouts: {…}}, and fallbacks in each model",
+    "master_key": _KEYS,
+    "num_retries": "write defaults: {attempts: …}",
+    "retries": "write defaults: {attempts: …}",
+    "max_retries": "write defaults: {attempts: …}",
+    "timeout": "write defaults: {timeouts: {connect: …, first_byte: …, gap: …, total: …}}",
+    "request_timeout": "write defaults: {timeouts: {total: …}}",
+    "stream_timeout": "write defaults: {timeouts: {gap: …}}",
+    "default_fallbacks": "write fallbacks in each model",
+    "context_window_fallbacks": "write fallbacks in the model",
+    "weight": "weights stand beside targets: targets: {provider/model: 80, other/model: 20}",
+    "condition": "write when",
+    "cel_expression": "write when",
+    "expression": "write when",
+    "match": "write when",
+    "if": "write when",
+    "action": "write model: NAME, or reject: MESSAGE",
+    "then": "write model: NAME, or reject: MESSAGE",
+    "target": "in a rule write model: NAME; in a model write targets",
+    "routing_rules": "write rules",
+    "port": "write listen: 127.0.0.1:4000",
+    "host": "write listen: 127.0.0.1:4000",
+    "bind": "write listen: 127.0.0.1:4000",
+    "num_workers": "write workers",
+    "log_level": "write log: text or log: json; every request is one line",
+    "api_key_hash": "write hash",
+    "users": "write virtual_keys, grouped by teams",
+}
+
+# Our own words, for which this version has no enforcement: refused rather than ignored.
+LATER = {
+    "strategy": "targets as a list are tried in order, as a map by weight; other strategies come later",
+    "budget": _BUDGETS,
+    "budgets": _BUDGETS,
+    "customers": "customers come later; a team is the largest group now",
+    "customer": "customers come later; a team is the largest group now",
+    "cache": "caching comes later",
+    "classify": "classification of requests comes later",
+    "prices": "prices come later",
+    "storage": "storage comes later",
+    "redis": "limits over several hosts come later",
+    "set": "a rule can choose a model or reject; setting values comes later",
+    "set_params": "a rule can choose a model or reject; setting values comes later",
+    "hedge": "hedging comes later",
+    "guardrails": "guardrails come later",
+}
+
+_FOREIGN_VARIABLE = re.compile(r"(?:os\.environ/|env\.)([A-Za-z_][A-Za-z0-9_]*)")
+
+
+def foreign_variable(text: str) -> str | None:
+    """The variable that another gateway would read here (`os.environ/NAME`, `env.NAME`), or None."""
+    found = _FOREIGN_VARIABLE.fullmatch(text)
+    return found.group(1) if found else None

@@ -1,0 +1,48 @@
+"""``python -m edgeroute.mock``: the mock provider as a process of its own."""
+
+import argparse
+import sys
+
+from edgeroute.mock import faults
+from edgeroute.mock.server import MockStartError, serve
+from edgeroute.mock.settings import MockSettings
+
+
+def main() -> int:
+    """Read the command line and serve; the exit status is 1 when the mock provider cannot start."""
+    default = MockSettings()
+    parser = argparse.ArgumentParser(
+        prog="python -m edgeroute.mock",
+        description="A mock provider that speaks OpenAI and Anthropic over HTTP.",
+        epilog=faults.describe(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--listen", default=default.listen, help="host:port (default: %(default)s)")
+    parser.add_argument(
+        "--first-token", type=float, default=default.first_token, help="seconds (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--token-interval", type=float, default=default.token_interval, help="seconds (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=default.seed, help="of the replies (default: %(default)s)"
+    )
+    parser.add_argument("--parent", type=int, help="end when this parent process is gone")
+    options = parser.parse_args()
+    try:
+        settings = MockSettings(
+            listen=options.listen,
+            first_token=options.first_token,
+            token_interval=options.token_interval,
+            seed=options.seed,
+            parent=options.parent,
+        )
+        serve(settings)
+    except (ValueError, MockStartError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""Faults a request may ask for.
+
+A request names them, joined by ``+`` or ``,``, in any of three places; a later place overrides an earlier:
+
+1. the model: ``mock-tokens-200+cut-5`` (names that begin with ``mock-`` are reserved for this);
+2. the metadata: ``"metadata": {"mock": "status-429"}``;
+3. the header ``x-mock: status=429, delay=200`` (routers strip it, direct clients need not).
+
+``FAULTS`` is the documentation: every fault with its number.
+"""
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+MODEL_PREFIX = "mock-"
+HEADER = "x-mock"
+METADATA = "mock"
+
+_ITEM = re.compile(r"([a-z]+(?:-[a-z]+)*)(?:[-=]([0-9]{1,9}))?")
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One row of the table: what happens, and the number the fault takes, if any."""
+
+    meaning: str
+    least: int | None = None
+    most: int | None = None
+    default: int | None = None
+    """The number when none is given; without it the number is required."""
+
+
+FAULTS: Mapping[str, Fault] = {
+    "tokens": Fault("the reply is N words long", 1, 100_000),
+    "delay": Fault("wait N milliseconds before the response head", 0, 3_600_000),
+    "status": Fault("answer with error status N, in the dialect's shape; 429 has retry-after", 400, 599),
+    "html": Fault("answer with an HTML page and status N, as a proxy in front would", 400, 599, 502),
+    "cut": Fault("close the connection after N events, or in the middle of a plain body", 0, 100_000),
+    "stall": Fault("send nothing more after N events, or half of a plain body; stay open", 0, 100_000),
+    "reset": Fault("reset the connection (RST) instead of answering"),
+    "garbage": Fault("answer with bytes that are not HTTP, then close"),
+    "wrong-length": Fault("declare a longer content-length than is sent, then close"),
+    "bad-chunking": Fault("send a chunk size that is not a number, then close"),
+}
+
+
+class Faults(msgspec.Struct, frozen=True, rename="kebab"):
+    """The faults of one request. Of several ways to end it the first in the order of fields wins."""
+
+    tokens: int | None = None
+    delay: int = 0
+    reset: bool = False
+    garbage: bool = False
+    html: int | None = None
+    status: int | None = None
+    wrong_length: bool = False
+    bad_chunking: bool = False
+    cut: int | None = None
+    stall: int | None = None
+
+
+class FaultError(ValueError):
+    """A fault that the table does not have, or a number outside its range."""
+
+
+def of_request(model: str, metadata: str, header: str) -> Faults:
+    """The faults named in the three places (``""`` where there are none); :class:`FaultError` if unknown."""
+    named = parse(model.removeprefix(MODEL_PREFIX)) if model.startswith(MODEL_PREFIX) else {}
+    return msgspec.convert(named | parse(metadata) | parse(header), Faults)
+
+
+def parse(text: str) -> dict[str, int | bool]:
+    """``"status=429, delay=200"`` or ``"status-429+delay-200"`` → ``{"status": 429, "delay": 200}``."""
+    return dict(_item(item.strip()) for item in re.split(r"[+,]", text)) if text else {}
+
+
+def describe() -> str:
+    """The table for people."""
+    rows = [f"  {_usage(name, fault):<16} {fault.meaning}" for name, fault in FAULTS.items()]
+    places = "model mock-cut-3+delay-200, metadata.mock, or header x-mock"
+    return "\n".join([f"faults a request may ask for ({places}):", *rows])
+
+
+def _item(item: str) -> tuple[str, int | bool]:
+    match = _ITEM.fullmatch(item)
+    fault = FAULTS.get(match[1]) if match else None
+    if match is None or fault is None:
+        raise FaultError(f"unknown fault {item!r}; known: {', '.join(map(_usage, FAULTS, FAULTS.values()))}")
+    name = match[1]
+    if fault.least is None or fault.most is None:
+        if match[2] is not None:
+            raise FaultError(f"fault {name!r} takes no number")
+        return name, True
+    number = int(match[2]) if match[2] is not None else fault.default
+    if number is None or not fault.least <= number <= fault.most:
+        raise FaultError(f"fault {name!r} needs a number from {fault.least} to {fault.most}")
+    return name, number
+
+
+def _usage(name: str, fault: Fault) -> str:
+    if fault.least is None:
+        return name
+    return f"{name}-N" if fault.default is None else f"{name}[-N]"

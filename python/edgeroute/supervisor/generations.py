@@ -1,0 +1,143 @@
+"""Publishing the configuration: each valid one becomes a numbered generation that the workers take up."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from edgeroute._native import Cells, Snapshot
+from edgeroute.config import Config, ConfigError, Loaded, load
+from edgeroute.supervisor.run_directory import RunDirectory
+from edgeroute.supervisor.watch import Watch
+
+Result = Literal["applied", "unchanged", "invalid", "unconfirmed"]
+
+AT_RESTART = ("listen", "admin", "workers", "interface", "max_connections", "mock", "log", "drain")
+"""Settings that are read once: changed, they wait for the next start."""
+
+_ADOPTION_SECONDS = 5.0
+_log = logging.getLogger("edgeroute")
+
+
+class Reloaded(msgspec.Struct, frozen=True):
+    """What became of a reload."""
+
+    result: Result
+    generation: int
+    """The generation that is published now."""
+    message: str
+    """For people: what happened, with every diagnostic."""
+
+
+class Generations:
+    """The current configuration, its number, and how to replace it. `pause` waits, false when we are stopping."""
+
+    def __init__(
+        self,
+        path: Path,
+        environ: Mapping[str, str],
+        first: Loaded,
+        watch: Watch,
+        directory: RunDirectory,
+        cells: Cells,
+        pause: Callable[[float], bool],
+    ) -> None:
+        """Publishes generation 1; raises ValueError with a sentence when it cannot be compiled."""
+        self.started = first.config
+        self.results: Counter[Result] = Counter()
+        self.number = 0
+        self.confirmed = 1
+        self._path = path
+        self._environ = environ
+        self._directory = directory
+        self._cells = cells
+        self._pause = pause
+        self._current = first
+        self._watch = watch
+        self._publish(first)
+
+    def changed(self) -> bool:
+        """Whether a watched file has new content since the last look."""
+        return self._watch.changed()
+
+    def reload(self) -> Reloaded:
+        """Read the configuration again and publish it if it is valid and different; say what happened, here and in the log."""
+        outcome = self._reload()
+        self.results[outcome.result] += 1
+        level = logging.INFO if outcome.result in ("applied", "unchanged") else logging.ERROR
+        _log.log(level, "%s", outcome.message)
+        return outcome
+
+    def forget_old(self) -> None:
+        """Remove generations that nobody can want: all live workers serve the current one."""
+        if not self._lagging():
+            self._directory.forget_before(self.number - 1)
+
+    def _reload(self) -> Reloaded:
+        loaded, self._watch = load_watched(self._path, self._environ)
+        if isinstance(loaded, ConfigError):
+            return self._refused(str(loaded))
+        notes = [str(warning) for warning in loaded.warnings] + restart_settings(self.started, loaded.config)
+        if loaded.normalised == self._current.normalised:
+            return self._outcome("unchanged", f"nothing to reload: generation {self.number} still serves", notes)
+        try:
+            self._publish(loaded)
+        except ValueError as error:
+            return self._refused(f"{self._path}: error: {error}")
+        return self._adopted(notes)
+
+    def _publish(self, loaded: Loaded) -> None:
+        Snapshot.compile(loaded.normalised, self._cells, self.number + 1)
+        self._directory.write_generation(self.number + 1, loaded.normalised)
+        self.number += 1
+        self._cells.publish(self.number)
+        self._current = loaded
+
+    def _adopted(self, notes: list[str]) -> Reloaded:
+        """Wait until every live worker serves the new generation; from then on an older one counts as not ready."""
+        deadline = time.monotonic() + _ADOPTION_SECONDS
+        while lagging := self._lagging():
+            if time.monotonic() >= deadline or not self._pause(0.01):
+                self.confirmed = self.number
+                text = f"published generation {self.number}, but workers {lagging} have not taken it up yet"
+                return self._outcome("unconfirmed", text, notes)
+        self.confirmed = self.number
+        self.forget_old()
+        return self._outcome("applied", f"configuration reloaded: generation {self.number} serves", notes)
+
+    def _lagging(self) -> list[int]:
+        """Process ids of live workers that serve an older generation."""
+        return [each.pid for each in self._cells.workers() if each.alive and each.generation < self.number]
+
+    def _refused(self, reason: str) -> Reloaded:
+        return self._outcome("invalid", f"reload refused, generation {self.number} still serves:\n{reason}", [])
+
+    def _outcome(self, result: Result, text: str, notes: list[str]) -> Reloaded:
+        return Reloaded(result, self.number, "\n".join([text, *notes]))
+
+
+def load_watched(path: Path, environ: Mapping[str, str]) -> tuple[Loaded | ConfigError, Watch]:
+    """Load the configuration, and watch what it was read from, from before it was read: no change is missed."""
+    paths: frozenset[Path] = frozenset((path,))
+    while True:
+        watch = Watch(paths)
+        try:
+            loaded = load(path, environ)
+        except ConfigError as error:
+            loaded = error
+        if paths.issuperset(loaded.watched):
+            return loaded, watch
+        paths = paths.union(loaded.watched)
+
+
+def restart_settings(started: Config, wanted: Config) -> list[str]:
+    """One warning that names the changed settings which take effect at a restart, or none."""
+    changed = [name for name in AT_RESTART if getattr(started, name) != getattr(wanted, name)]
+    if not changed:
+        return []
+    verb = "takes" if len(changed) == 1 else "take"
+    return [f"warning: {', '.join(f'`{name}`' for name in changed)} {verb} effect at restart"]

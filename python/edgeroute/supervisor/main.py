@@ -1,0 +1,287 @@
+"""`edgeroute run`: start everything in order, keep it running, stop it in order."""
+
+import logging
+import os
+import queue
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgeroute import __version__, server
+from edgeroute._native import Cells, WorkerStatus
+from edgeroute.admin import AdminListener
+from edgeroute.config import Config, ConfigError
+from edgeroute.supervisor import StartError
+from edgeroute.supervisor.addresses import accepts, reserve
+from edgeroute.supervisor.banner import banner
+from edgeroute.supervisor.child import Child
+from edgeroute.supervisor.generations import Generations, Reloaded, load_watched
+from edgeroute.supervisor.run_directory import RunDirectory
+from edgeroute.supervisor.signals import Signals
+from edgeroute.telemetry import Sample, configure_log, counted
+
+STALE_HEARTBEAT_MS = 10_000
+
+_LOOK_SECONDS = 0.5
+_STARTING_SECONDS = 0.01
+_KILL_MARGIN_SECONDS = 5.0
+_MOCK_STOP_SECONDS = 2.0
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+_log = logging.getLogger("edgeroute")
+
+
+def run(path: Path, environ: Mapping[str, str]) -> int:
+    """Serve until told to stop; the exit status. Raises ConfigError or StartError when it cannot start."""
+    loaded, watch = load_watched(path, environ)
+    if isinstance(loaded, ConfigError):
+        raise loaded
+    configure_log(loaded.config.log)
+    for warning in loaded.warnings:
+        _log.warning("%s", warning)
+    with ExitStack() as stack:
+        signals = stack.enter_context(Signals(_SIGNALS))
+        stack.enter_context(reserve(loaded.config.listen, "listen"))
+        admin = AdminListener(reserve(loaded.config.admin, "admin"))
+        stack.callback(admin.close)
+        directory = stack.enter_context(RunDirectory.create(environ))
+        try:
+            cells = Cells.create(str(directory.cells))
+            supervisor = Supervisor(signals, loaded.config, directory, cells, environ)
+            supervisor.generations = Generations(
+                path, environ, loaded, watch, directory, cells, supervisor.pause
+            )
+        except (OSError, ValueError) as error:
+            raise StartError(f"cannot start: {error}") from error
+        stack.callback(supervisor.kill)
+        admin.start(supervisor)
+        return supervisor.run()
+
+
+class Supervisor:
+    """Keeps the server (and the mock provider) running, and answers for them. State changes in the main thread only."""
+
+    generations: Generations
+
+    def __init__(
+        self, signals: Signals, config: Config, directory: RunDirectory, cells: Cells, environ: Mapping[str, str]
+    ) -> None:
+        self._signals = signals
+        self._config = config
+        self._cells = cells
+        self._server = _server(config, directory, environ)
+        self._mock = _mock(config, environ)
+        self._children = [child for child in (self._mock, self._server) if child is not None]
+        self._accepting = False
+        self._stopping = False
+        self._forced = False
+        self._reload_wanted = False
+        self._reload_requests: queue.SimpleQueue[Future[Reloaded]] = queue.SimpleQueue()
+        self._was_ready = False
+        self._seen: dict[int, WorkerStatus] = {}
+        self._silent: set[int] = set()
+        self._deaths = 0
+
+    def run(self) -> int:
+        """Start the children, and look after everything until a signal ends it."""
+        now = time.monotonic()
+        for child in self._children:
+            child.start(now)
+        next_watch = now
+        while not self._stopping:
+            self.pause(_LOOK_SECONDS if self._accepting else _STARTING_SECONDS)
+            now = time.monotonic()
+            if not self._look_after_children(now):
+                return 1
+            if now >= next_watch:
+                next_watch = now + _LOOK_SECONDS
+                self._reload_wanted |= self.generations.changed()
+            self._look_after_workers()
+            self._reload_if_wanted()
+        return self._shut_down()
+
+    def pause(self, seconds: float) -> bool:
+        """Wait for signals or wake-ups, and note what they ask for; false when we are to stop."""
+        for number in self._signals.wait(seconds):
+            match number:
+                case signal.SIGHUP:
+                    self._reload_wanted = True
+                case signal.SIGINT | signal.SIGTERM:
+                    self._forced |= self._stopping and number == signal.SIGINT
+                    self._stopping = True
+                case _:
+                    pass
+        return not self._stopping
+
+    def kill(self) -> None:
+        """End all children at once."""
+        for child in self._children:
+            child.kill()
+
+    # What the admin listener asks, from its threads.
+
+    def unready(self) -> str | None:
+        """Why requests should not be sent here now, or None when they should."""
+        if self._stopping:
+            return "stopping: open responses may finish"
+        if not self._accepting:
+            return "starting: the server does not accept connections yet"
+        now_ms = _unix_ms()
+        serving = [
+            each
+            for each in self._live()
+            if each.generation >= self.generations.confirmed and now_ms - each.heartbeat_ms < STALE_HEARTBEAT_MS
+        ]
+        return None if serving else f"no live worker serves generation {self.generations.confirmed}"
+
+    def request_reload(self) -> Reloaded:
+        """Reload in the main thread, and wait for what becomes of it; TimeoutError when nothing does."""
+        outcome: Future[Reloaded] = Future()
+        self._reload_requests.put(outcome)
+        self._signals.wake()
+        return outcome.result(timeout=30)
+
+    def samples(self) -> list[Sample]:
+        """Every metric: what the workers counted, and what is known here."""
+        return [
+            *counted(self._cells.sums()),
+            *self._cells.gauges(),
+            ("edgeroute_workers", len(self._live())),
+            ("edgeroute_generation", self.generations.number),
+            *((f'edgeroute_reloads_total{{result="{each}"}}', n) for each, n in sorted(self.generations.results.items())),
+            ("edgeroute_worker_deaths_total", self._deaths),
+            (f'edgeroute_build_info{{version="{__version__}"}}', 1),
+        ]
+
+    def status(self) -> dict[str, Any]:
+        """The state of the processes, for people and scripts."""
+        now_ms = _unix_ms()
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "listen": self._config.listen,
+            "admin": self._config.admin,
+            "ready": self.unready() is None,
+            "generation": self.generations.number,
+            "workers": [
+                {"pid": each.pid, "generation": each.generation, "heartbeat_age_ms": max(0, now_ms - each.heartbeat_ms)}
+                for each in self._live()
+            ],
+        }
+
+    # The rest is the main thread's.
+
+    def _live(self) -> list[WorkerStatus]:
+        return [each for each in self._cells.workers() if each.alive]
+
+    def _look_after_children(self, now: float) -> bool:
+        """Restart what ended; note when connections are accepted. False when there is no point in going on."""
+        for child in self._children:
+            if child.has_ended() and not self._was_ready:
+                _log.error("%s could not start; what it said is above", child.name)
+                return False
+            if not child.check(now):
+                return False
+        if self._server.pid is None:
+            self._accepting = False
+        elif not self._accepting and self._is_listening():
+            self._accepting = True
+            if not self._was_ready:
+                self._was_ready = True
+                self._announce()
+        return True
+
+    def _is_listening(self) -> bool:
+        """Whether a worker serves, and with the mock provider there to answer."""
+        serving = any(each.generation == self.generations.number for each in self._live())
+        mock = self._config.mock
+        return serving and accepts(self._config.listen) and (mock is None or accepts(mock.listen))
+
+    def _announce(self) -> None:
+        if self._config.log == "json":
+            _log.info("ready on %s", self._config.listen)
+        else:
+            print(banner(self._config), flush=True)
+
+    def _look_after_workers(self) -> None:
+        """Refund what dead workers held; tell of deaths and of silence; drop what is out of date."""
+        self._cells.reap()
+        live = {each.pid: each for each in self._live()}
+        for pid in self._seen.keys() - live.keys():
+            self._deaths += 1
+            _log.error("worker %d died", pid)
+        silent = {pid for pid, each in live.items() if _unix_ms() - each.heartbeat_ms >= STALE_HEARTBEAT_MS}
+        for pid in silent - self._silent:
+            _log.error("worker %d has given no sign of life for %d s", pid, STALE_HEARTBEAT_MS // 1000)
+        self._seen, self._silent = live, silent
+        self.generations.forget_old()
+
+    def _reload_if_wanted(self) -> None:
+        waiting: list[Future[Reloaded]] = []
+        while not self._reload_requests.empty():
+            waiting.append(self._reload_requests.get_nowait())
+        if not waiting and not self._reload_wanted:
+            return
+        self._reload_wanted = False
+        outcome = self.generations.reload()
+        for future in waiting:
+            future.set_result(outcome)
+
+    def _shut_down(self) -> int:
+        """Let open responses finish, then end the mock provider. A second SIGINT ends everything at once."""
+        if not self._forced:
+            _log.info("stopping: open responses may take %g s; Ctrl-C again to stop at once", self._config.drain / 1000)
+        self._server.terminate()
+        self._await_end(self._server, self._config.drain / 1000 + _KILL_MARGIN_SECONDS)
+        if self._mock is not None and not self._forced:
+            self._mock.terminate()
+            self._await_end(self._mock, _MOCK_STOP_SECONDS)
+        return 130 if self._forced else 0
+
+    def _await_end(self, child: Child, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not child.has_ended() and not self._forced and time.monotonic() < deadline:
+            self.pause(0.1)
+
+
+def _server(config: Config, directory: RunDirectory, environ: Mapping[str, str]) -> Child:
+    settings = server.Settings(
+        host=config.listen.host,
+        port=config.listen.port,
+        interface=config.interface,
+        workers=config.workers,
+        max_connections=config.max_connections,
+        drain=config.drain / 1000,
+        supervisor=os.getpid(),
+    )
+    ours = {
+        server.SETTINGS: msgspec.json.encode(settings).decode(),
+        server.RUN_DIR: str(directory.path),
+        server.LOG: config.log,
+    }
+    return Child("the server", [sys.executable, "-m", "edgeroute.server"], {**environ, **ours})
+
+
+def _mock(config: Config, environ: Mapping[str, str]) -> Child | None:
+    mock = config.mock
+    if mock is None:
+        return None
+    options = {
+        "listen": mock.listen,
+        "first-token": mock.first_token / 1000,
+        "token-interval": mock.token_interval / 1000,
+        "seed": mock.seed,
+        "parent": os.getpid(),
+    }
+    command = [sys.executable, "-m", "edgeroute.mock", *(f"--{name}={value}" for name, value in options.items())]
+    return Child("the mock provider", command, environ)
+
+
+def _unix_ms() -> int:
+    return time.time_ns() // 1_000_000

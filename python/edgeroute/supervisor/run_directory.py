@@ -1,0 +1,128 @@
+"""The run directory: the memory file and the published generations of the configuration, private to this user.
+
+It is removed at exit. A lock tells a living directory from one left by a killed supervisor; the next start removes those.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from edgeroute.supervisor import StartError
+
+VARIABLE = "EDGEROUTE_RUN_DIR"
+_PREFIX = "edgeroute-"
+_LOCK = "lock"
+_OURS = re.compile(r"cells|lock(\.new)?|generation-[0-9]+\.json(\.new)?")
+
+
+class RunDirectory:
+    """A locked directory; use it as a context manager, or call `remove`."""
+
+    def __init__(self, path: Path, temporary: bool) -> None:
+        self.path = path
+        self._temporary = temporary
+        self._lock = _lock(path)
+
+    @classmethod
+    def create(cls, environ: Mapping[str, str]) -> Self:
+        """The directory that EDGEROUTE_RUN_DIR names, else a new one in memory (/dev/shm), else in the temp directory.
+
+        Raises StartError when it cannot be made, or when another router lives in it.
+        """
+        named = environ.get(VARIABLE)
+        try:
+            if named:
+                path = Path(named)
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                directory = cls(path, temporary=False)
+                _clear(path, keep=_LOCK)
+                return directory
+            base = Path("/dev/shm")
+            if not os.access(base, os.W_OK):
+                base = Path(tempfile.gettempdir())
+            _sweep(base)
+            return cls(Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base)), temporary=True)
+        except BlockingIOError as error:
+            raise StartError(f"{VARIABLE}={named} is in use by another edgeroute; give each its own") from error
+        except OSError as error:
+            raise StartError(f"cannot make the run directory {error.filename}: {error.strerror}") from error
+
+    @property
+    def cells(self) -> Path:
+        """Where the memory file is."""
+        return self.path / "cells"
+
+    def write_generation(self, number: int, normalised: bytes) -> None:
+        """Store a configuration; a reader sees all of it or nothing."""
+        target = self._generation(number)
+        draft = target.with_name(target.name + ".new")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(normalised)
+        draft.rename(target)
+
+    def forget_before(self, number: int) -> None:
+        """Remove the generations older than `number`."""
+        for path in self.path.glob("generation-*.json"):
+            if int(path.stem.removeprefix("generation-")) < number:
+                path.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove what was made here, and the directory if it is a temporary one."""
+        _clear(self.path, keep=None)
+        if self._temporary:
+            self.path.rmdir()
+        os.close(self._lock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+    def _generation(self, number: int) -> Path:
+        return self.path / f"generation-{number}.json"
+
+
+def _lock(directory: Path) -> int:
+    """Lock a directory for the life of this process; BlockingIOError if another process holds it.
+
+    The file gets its name only once locked, so a directory with an unlocked lock file has no owner.
+    """
+    existing = directory / _LOCK
+    if existing.exists():
+        descriptor = os.open(existing, os.O_RDWR | os.O_CLOEXEC)
+    else:
+        existing = directory / f"{_LOCK}.new"
+        descriptor = os.open(existing, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        existing.rename(directory / _LOCK)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _sweep(base: Path) -> None:
+    """Remove temporary directories of ours whose supervisor was killed."""
+    for path in base.glob(f"{_PREFIX}*"):
+        try:
+            status = path.lstat()
+            if path.is_symlink() or status.st_uid != os.getuid() or not (path / _LOCK).is_file():
+                continue
+            os.close(_lock(path))
+        except OSError:  # alive, or removed by somebody else meanwhile
+            continue
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _clear(directory: Path, keep: str | None) -> None:
+    for path in directory.iterdir():
+        if _OURS.fullmatch(path.name) and path.name != keep:
+            path.unlink(missing_ok=True)

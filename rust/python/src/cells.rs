@@ -1,0 +1,82 @@
+//! The memory file as the supervisor sees it.
+
+use std::sync::atomic::Ordering;
+
+use edgeroute_shared::{Cells, Layout, Owner};
+use pyo3::prelude::*;
+
+use crate::border::os_error;
+
+/// The memory file.
+#[pyclass(frozen, name = "Cells", module = "edgeroute._native")]
+pub(crate) struct PyCells(pub(crate) Cells);
+
+/// A worker that has claimed a row.
+#[pyclass(frozen, get_all, module = "edgeroute._native")]
+pub(crate) struct WorkerStatus {
+    row: u32,
+    pid: u32,
+    started: u64,
+    generation: u64,
+    heartbeat_ms: u64,
+    alive: bool,
+}
+
+#[pymethods]
+impl PyCells {
+    /// Makes the file, fully allocated; it must not exist.
+    #[staticmethod]
+    fn create(path: &str) -> PyResult<Self> {
+        Cells::create(path, Layout::default()).map(Self).map_err(os_error)
+    }
+
+    /// Opens a file that this version made.
+    #[staticmethod]
+    fn open(path: &str) -> PyResult<Self> {
+        Cells::open(path).map(Self).map_err(os_error)
+    }
+
+    /// Cells that no other process sees.
+    #[staticmethod]
+    fn anonymous() -> PyResult<Self> {
+        Cells::anonymous(Layout::default()).map(Self).map_err(os_error)
+    }
+
+    #[getter]
+    fn generation(&self) -> u64 {
+        self.0.generation().load(Ordering::Acquire)
+    }
+
+    /// Tells all workers that this generation's file is in place.
+    fn publish(&self, generation: u64) {
+        self.0.generation().store(generation, Ordering::Release);
+    }
+
+    fn workers(&self) -> Vec<WorkerStatus> {
+        self.0
+            .rows()
+            .map(|row| WorkerStatus {
+                row: row.index,
+                pid: row.owner.pid,
+                started: row.owner.started,
+                generation: row.generation,
+                heartbeat_ms: row.heartbeat_ms,
+                alive: row.owner.is_alive(),
+            })
+            .collect()
+    }
+
+    fn sums(&self) -> Vec<(String, u64)> {
+        self.0.sums().collect()
+    }
+
+    fn gauges(&self) -> Vec<(String, u64)> {
+        self.0.gauges().collect()
+    }
+
+    /// Empties the rows of dead workers and gives back what they had reserved; returns how many.
+    fn reap(&self) -> PyResult<usize> {
+        let reaper = Owner::current().map_err(os_error)?;
+        edgeroute_limits::reap(&self.0, reaper, Owner::is_alive).map_err(os_error)
+    }
+}

@@ -1,0 +1,26 @@
+//! The extension module `edgeroute._native`: what Python calls and sees. It converts at the border and holds the
+//! pieces together; what is decided is decided in `router`, what is sent and received is `upstream`'s. No Rust
+//! lock is held while Python runs.
+
+mod border;
+mod cells;
+mod exchange;
+mod snapshot;
+mod ticket;
+mod worker;
+
+use pyo3::prelude::*;
+
+/// The compiled core of edgeroute; see `_native.pyi`.
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<cells::PyCells>()?;
+    module.add_class::<cells::WorkerStatus>()?;
+    module.add_class::<snapshot::PySnapshot>()?;
+    module.add_class::<ticket::PyTicket>()?;
+    module.add_class::<worker::Worker>()?;
+    module.add_function(wrap_pyfunction!(snapshot::check_rules, module)?)?;
+    module.add_function(wrap_pyfunction!(snapshot::explain, module)?)?;
+    module.add_function(wrap_pyfunction!(snapshot::rule_variables, module)?)?;
+    Ok(())
+}

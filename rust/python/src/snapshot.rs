@@ -1,0 +1,94 @@
+//! Compiling and asking a configuration, without serving it.
+
+use std::sync::Arc;
+
+use edgeroute_router::{Snapshot, VARIABLES, WrittenRequest, environment};
+use edgeroute_rules::RuleSet;
+use edgeroute_shared::{Cells, Layout};
+use edgeroute_upstream::Origin;
+use pyo3::prelude::*;
+
+use crate::border::{os_error, value_error};
+use crate::cells::PyCells;
+
+/// A compiled configuration.
+#[pyclass(frozen, name = "Snapshot", module = "edgeroute._native")]
+pub(crate) struct PySnapshot(pub(crate) Arc<Loaded>);
+
+/// A snapshot with the origins of its replicas, by provider and replica.
+pub(crate) struct Loaded {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) origins: Vec<Vec<Arc<Origin>>>,
+}
+
+#[pymethods]
+impl PySnapshot {
+    /// Compiles the bytes that the supervisor published. The interpreter is released meanwhile.
+    #[staticmethod]
+    fn compile(py: Python<'_>, normalised: &[u8], cells: &PyCells, generation: u64) -> PyResult<Self> {
+        py.detach(|| Loaded::compile(normalised, &cells.0, generation)).map(|loaded| Self(Arc::new(loaded)))
+    }
+
+    #[getter]
+    fn generation(&self) -> u64 {
+        self.0.snapshot.generation
+    }
+
+    #[getter]
+    fn max_body(&self) -> usize {
+        self.0.snapshot.max_body
+    }
+
+    #[getter]
+    fn max_stream(&self) -> u64 {
+        self.0.snapshot.max_stream
+    }
+}
+
+impl Loaded {
+    pub(crate) fn compile(normalised: &[u8], cells: &Cells, generation: u64) -> PyResult<Self> {
+        let snapshot = Snapshot::compile(normalised, cells, generation).map_err(value_error)?;
+        let origin = |replica: &edgeroute_router::Replica| {
+            Origin::parse(&replica.url)
+                .map(Arc::new)
+                .map_err(|error| value_error(format!("{}: {error}", replica.url)))
+        };
+        let origins = snapshot
+            .providers
+            .iter()
+            .map(|provider| provider.replicas.iter().map(origin).collect())
+            .collect::<PyResult<_>>()?;
+        Ok(Self { snapshot: Arc::new(snapshot), origins })
+    }
+}
+
+/// One error of a rule: its index, byte span, message and help.
+type RuleError = (usize, usize, usize, String, Option<String>);
+
+/// Compiles rule conditions together and returns every error.
+#[pyfunction]
+pub(crate) fn check_rules(expressions: Vec<String>) -> Vec<RuleError> {
+    match RuleSet::compile(&environment(), &expressions) {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors
+            .into_iter()
+            .map(|(index, error)| (index, error.span.start, error.span.end, error.message, error.help))
+            .collect(),
+    }
+}
+
+/// The variables of rules with their descriptions, for the reference documentation.
+#[pyfunction]
+pub(crate) fn rule_variables() -> Vec<(&'static str, &'static str)> {
+    VARIABLES.to_vec()
+}
+
+/// Explains the decision on a written request (JSON) under a normalised configuration. Nothing is reserved.
+#[pyfunction]
+pub(crate) fn explain(normalised: &[u8], request: &[u8]) -> PyResult<Vec<u8>> {
+    let cells = Cells::anonymous(Layout::default()).map_err(os_error)?;
+    let snapshot = Snapshot::compile(normalised, &cells, 0).map_err(value_error)?;
+    let request: WrittenRequest =
+        serde_json::from_slice(request).map_err(|error| value_error(format!("the request file: {error}")))?;
+    serde_json::to_vec(&edgeroute_router::explain(&snapshot, &request)).map_err(value_error)
+}

@@ -1,0 +1,160 @@
+//! One worker: its row of the memory file, its connections, its configuration, and the log lines not yet written.
+
+use std::collections::HashMap;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use edgeroute_router::{LiveFacts, LogFormat, Now, Request, decide};
+use edgeroute_shared::{Cells, Owner, Row};
+use edgeroute_upstream::{Client, Event, ExchangeId, Settings};
+use parking_lot::Mutex;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+
+use crate::border::{Headers, os_error};
+use crate::snapshot::{Loaded, PySnapshot};
+use crate::ticket::PyTicket;
+
+/// What the tickets of a worker share. Locks are held only between Python calls, so they never wait.
+pub(crate) struct Core {
+    pub(crate) row: Arc<Row>,
+    pub(crate) client: Mutex<Client>,
+    pub(crate) open: Mutex<HashMap<ExchangeId, Py<PyTicket>>>,
+    log: Mutex<Vec<u8>>,
+    pub(crate) format: LogFormat,
+    epoch: Instant,
+}
+
+/// One worker process of a host.
+#[pyclass(frozen, module = "edgeroute._native")]
+pub(crate) struct Worker {
+    core: Arc<Core>,
+    loaded: Mutex<Option<Arc<Loaded>>>,
+    seed: AtomicU64,
+}
+
+impl Core {
+    pub(crate) fn now(&self) -> Now {
+        Now { unix_ms: unix_ms(), monotonic_us: self.epoch.elapsed().as_micros() as u64 }
+    }
+
+    /// Appends what a finished request writes.
+    pub(crate) fn log(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.log.lock());
+    }
+}
+
+#[pymethods]
+impl Worker {
+    /// Opens the memory file at `cells` and claims a row. `seed` starts the draws; `json` chooses the log format.
+    #[new]
+    fn new(cells: &str, seed: u64, json: bool) -> PyResult<Self> {
+        let cells = Cells::open(cells).map_err(os_error)?;
+        let row = cells.claim_row(Owner::current().map_err(os_error)?).map_err(os_error)?;
+        row.heartbeat(unix_ms());
+        Ok(Self {
+            core: Arc::new(Core {
+                row: Arc::new(row),
+                client: Mutex::new(Client::new(Settings::default()).map_err(os_error)?),
+                open: Mutex::default(),
+                log: Mutex::default(),
+                format: if json { LogFormat::Json } else { LogFormat::Text },
+                epoch: Instant::now(),
+            }),
+            loaded: Mutex::default(),
+            seed: AtomicU64::new(seed),
+        })
+    }
+
+    /// The descriptor that becomes readable when `serve` has something to do.
+    fn fileno(&self) -> i32 {
+        self.core.client.lock().as_raw_fd()
+    }
+
+    /// The published generation.
+    #[getter]
+    fn published(&self) -> u64 {
+        self.core.row.cells().generation().load(Ordering::Acquire)
+    }
+
+    /// Compiles published bytes, finding their cells. The interpreter is released meanwhile.
+    fn compile(&self, py: Python<'_>, normalised: &[u8], generation: u64) -> PyResult<PySnapshot> {
+        py.detach(|| Loaded::compile(normalised, self.core.row.cells(), generation))
+            .map(|loaded| PySnapshot(Arc::new(loaded)))
+    }
+
+    /// Requests that begin from now on see this snapshot.
+    fn configure(&self, snapshot: &PySnapshot) {
+        self.core.row.generation().store(snapshot.0.snapshot.generation, Ordering::Release);
+        *self.loaded.lock() = Some(Arc::clone(&snapshot.0));
+    }
+
+    /// Says that the worker lives.
+    fn heartbeat(&self) {
+        self.core.row.heartbeat(unix_ms());
+    }
+
+    /// Decides a request; the ticket's `step` says what to do.
+    fn decide(
+        &self,
+        method: &str,
+        path: &str,
+        query: &str,
+        headers: &Bound<'_, PyList>,
+        body: &Bound<'_, PyBytes>,
+    ) -> PyResult<PyTicket> {
+        let now = self.core.now();
+        let Some(loaded) = self.loaded.lock().clone() else {
+            return Err(PyRuntimeError::new_err("the worker has no configuration yet"));
+        };
+        let headers = Headers::new(headers)?;
+        let fields = headers.fields();
+        let request = Request { method, path, query, headers: &fields, body: body.as_bytes() };
+        let facts = LiveFacts { cells: self.core.row.cells(), unix_ms: now.unix_ms };
+        let seed = self.next_seed();
+        let ticket = decide(&loaded.snapshot, &self.core.row, &facts, &request, now, seed);
+        Ok(PyTicket::new(Arc::clone(&self.core), loaded, ticket, &request, body.clone().unbind(), seed))
+    }
+
+    /// Serves the sockets that are ready and the deadlines that have passed. True: call again soon.
+    fn serve(&self, py: Python<'_>) -> bool {
+        let mut events = Vec::new();
+        let more = self.core.client.lock().poll(Instant::now(), &mut events);
+        for (exchange, event) in events {
+            let last = !matches!(event, Event::Head(_) | Event::Chunk(_));
+            let ticket = {
+                let mut open = self.core.open.lock();
+                if last {
+                    open.remove(&exchange)
+                } else {
+                    open.get(&exchange).map(|ticket| ticket.clone_ref(py))
+                }
+            };
+            if let Some(ticket) = ticket {
+                ticket.get().deliver(py, event);
+            }
+        }
+        more
+    }
+
+    /// The log lines since the last call.
+    fn take_log<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let log = std::mem::take(&mut *self.core.log.lock());
+        PyBytes::new(py, &log)
+    }
+}
+
+impl Worker {
+    fn next_seed(&self) -> u64 {
+        const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+        let mut state = self.seed.fetch_add(STEP, Ordering::Relaxed);
+        edgeroute_placement::splitmix(&mut state)
+    }
+}
+
+fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}

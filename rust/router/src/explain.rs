@@ -1,0 +1,122 @@
+//! The decision on a request with its reasons, nothing reserved and nothing sent.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::facts::GivenFacts;
+use crate::plan::{Planned, plan};
+use crate::request::Request;
+use crate::snapshot::Snapshot;
+use crate::trace::{Reason, Trace};
+
+/// A request written down, for `edgeroute explain`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenRequest {
+    /// HTTP method.
+    #[serde(default = "post")]
+    pub method: String,
+    /// Path, with or without a query string.
+    pub path: String,
+    /// Header fields; names in any letter case.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// The body, as JSON.
+    #[serde(default)]
+    pub body: Option<Box<RawValue>>,
+    /// What the shared cells would say.
+    #[serde(default)]
+    pub facts: GivenFacts,
+    /// Seed of weighted draws.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+/// A decision and its reasons.
+#[derive(Debug, Serialize)]
+pub struct Explanation {
+    /// Reasons in the order of the phases.
+    pub reasons: Vec<Reason>,
+    /// What was decided.
+    pub decision: Decision,
+}
+
+/// What was decided.
+#[derive(Debug, Default, Serialize)]
+pub struct Decision {
+    /// Name of the virtual key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Model asked for.
+    pub requested: String,
+    /// Rule that matched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Model that answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Candidates in the order in which they are tried, as `provider/model at URL`.
+    pub candidates: Vec<String>,
+    /// Tokens that would be reserved.
+    pub reserve_tokens: u64,
+    /// The error that the client would get.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refused>,
+}
+
+/// An error that the client would get.
+#[derive(Debug, Serialize)]
+pub struct Refused {
+    /// HTTP status.
+    pub status: u16,
+    /// Stable reason.
+    pub code: &'static str,
+    /// Sentence for the client.
+    pub message: String,
+}
+
+fn post() -> String {
+    "POST".into()
+}
+
+/// Plans the request as `decide` would, with the facts and the seed that it carries.
+pub fn explain(snapshot: &Snapshot, written: &WrittenRequest) -> Explanation {
+    let (path, query) = written.path.split_once('?').unwrap_or((&written.path, ""));
+    let names: Vec<String> = written.headers.keys().map(|name| name.to_ascii_lowercase()).collect();
+    let headers: Vec<(&[u8], &[u8])> = names
+        .iter()
+        .zip(written.headers.values())
+        .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+        .collect();
+    let body = written.body.as_deref().map_or(&b""[..], |body| body.get().as_bytes());
+    let request = Request { method: &written.method, path, query, headers: &headers, body };
+
+    let mut trace = Trace::on();
+    let plan = plan(snapshot, &written.facts, &request, written.seed, &mut trace);
+    let key = plan.key.and_then(|key| snapshot.keys.get(usize::from(key)));
+    let rule = plan.rule.and_then(|rule| snapshot.rules.get(usize::from(rule)));
+    let model = plan.model.and_then(|model| snapshot.models.get(usize::from(model)));
+    let candidates = plan.candidates.iter().filter_map(|candidate| {
+        let target = snapshot.targets.get(usize::from(candidate.target))?;
+        let provider = snapshot.providers.get(usize::from(target.provider))?;
+        let replica = provider.replicas.get(usize::from(candidate.replica))?;
+        Some(format!("{} at {}", target.name, replica.url))
+    });
+    let decision = Decision {
+        key: key.map(|key| key.name.to_string()),
+        requested: plan.requested.to_string(),
+        rule: rule.map(|rule| rule.name.to_string()),
+        model: model.map(|model| model.name.to_string()),
+        candidates: candidates.collect(),
+        reserve_tokens: plan.tokens,
+        refusal: match plan.planned {
+            Planned::Refuse(refusal) => {
+                Some(Refused { status: refusal.status, code: refusal.code.name(), message: refusal.message })
+            }
+            _ => None,
+        },
+    };
+    Explanation { reasons: trace.into_reasons(), decision }
+}

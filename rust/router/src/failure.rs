@@ -1,0 +1,75 @@
+//! Why an attempt gave no response. Whether another one makes sense is decided here, once.
+
+use crate::refusal::{Code, Refusal};
+
+/// What went wrong between edgeroute and a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// Name resolution, TCP or TLS failed.
+    Connect,
+    /// No connection within its deadline.
+    ConnectTimeout,
+    /// No response within its deadline.
+    FirstByteTimeout,
+    /// Silence inside a response.
+    GapTimeout,
+    /// The whole request took too long.
+    TotalTimeout,
+    /// What came is not a valid response.
+    Protocol,
+    /// The connection was closed or reset before the response was complete.
+    Cut,
+    /// The response is larger than edgeroute holds.
+    TooLarge,
+    /// The request cannot be sent as it is.
+    Unsendable,
+}
+
+impl FailureKind {
+    /// Label and log value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::FirstByteTimeout => "first_byte_timeout",
+            Self::GapTimeout => "gap_timeout",
+            Self::TotalTimeout => "total_timeout",
+            Self::Protocol => "protocol",
+            Self::Cut => "cut",
+            Self::TooLarge => "too_large",
+            Self::Unsendable => "unsendable",
+        }
+    }
+
+    /// Whether the next candidate may be tried, as long as nothing has reached the client.
+    pub fn allows_another(self) -> bool {
+        !matches!(self, Self::TotalTimeout | Self::TooLarge | Self::Unsendable)
+    }
+}
+
+/// One failed attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What went wrong.
+    pub kind: FailureKind,
+    /// For the operator's log; never shown to clients.
+    pub detail: String,
+}
+
+impl Failure {
+    /// What the client is told.
+    pub(crate) fn refusal(&self, provider: &str) -> Refusal {
+        let (code, what) = match self.kind {
+            FailureKind::Connect => (Code::UpstreamUnreachable, "could not be reached"),
+            FailureKind::ConnectTimeout => (Code::UpstreamTimeout, "could not be reached in time"),
+            FailureKind::FirstByteTimeout => (Code::UpstreamTimeout, "did not answer in time"),
+            FailureKind::GapTimeout => (Code::UpstreamTimeout, "stopped answering"),
+            FailureKind::TotalTimeout => (Code::UpstreamTimeout, "did not finish in time"),
+            FailureKind::Protocol => (Code::UpstreamProtocol, "sent something that is not a valid answer"),
+            FailureKind::Cut => (Code::UpstreamCut, "closed the connection before its answer was complete"),
+            FailureKind::TooLarge => (Code::UpstreamProtocol, "sent an answer that is too large"),
+            FailureKind::Unsendable => (Code::Internal, "cannot be sent this request"),
+        };
+        Refusal::new(code, format!("provider `{provider}` {what}"))
+    }
+}

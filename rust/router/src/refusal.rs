@@ -1,0 +1,127 @@
+//! Why a client gets an error from edgeroute itself. Codes are stable: clients and dashboards match on them.
+
+/// Stable reason of a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// No endpoint at this path.
+    UnknownPath,
+    /// The endpoint exists, with another method.
+    MethodNotAllowed,
+    /// No key was presented.
+    MissingKey,
+    /// The key is not known.
+    InvalidKey,
+    /// The body is larger than `max_body`.
+    BodyTooLarge,
+    /// The body is not declared as JSON.
+    UnsupportedMediaType,
+    /// The body is not a JSON object as the dialect wants it.
+    InvalidBody,
+    /// A field is missing or of the wrong type.
+    InvalidField,
+    /// No model has this name.
+    ModelNotFound,
+    /// The key's team may not ask for this model.
+    ModelNotAllowed,
+    /// None of the model's targets speaks the caller's dialect.
+    NoTarget,
+    /// A rule refused the request.
+    RejectedByRule,
+    /// A limit of the key or team is used up.
+    LimitExceeded,
+    /// The request alone is larger than a limit.
+    LimitTooSmall,
+    /// No connection to any provider.
+    UpstreamUnreachable,
+    /// A provider was too slow.
+    UpstreamTimeout,
+    /// A provider's answer was not a valid response.
+    UpstreamProtocol,
+    /// A provider's answer ended too early.
+    UpstreamCut,
+    /// A provider refused edgeroute's own credential.
+    UpstreamAuthentication,
+    /// A provider answered with an error that is not JSON.
+    UpstreamError,
+    /// edgeroute itself failed.
+    Internal,
+}
+
+impl Code {
+    /// The name clients see.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UnknownPath => "unknown_path",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::MissingKey => "missing_api_key",
+            Self::InvalidKey => "invalid_api_key",
+            Self::BodyTooLarge => "body_too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::InvalidBody => "invalid_body",
+            Self::InvalidField => "invalid_field",
+            Self::ModelNotFound => "model_not_found",
+            Self::ModelNotAllowed => "model_not_allowed",
+            Self::NoTarget => "no_target_for_dialect",
+            Self::RejectedByRule => "rejected_by_rule",
+            Self::LimitExceeded => "rate_limit_exceeded",
+            Self::LimitTooSmall => "request_exceeds_limit",
+            Self::UpstreamUnreachable => "upstream_unreachable",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::UpstreamProtocol => "upstream_protocol_error",
+            Self::UpstreamCut => "upstream_cut",
+            Self::UpstreamAuthentication => "upstream_authentication",
+            Self::UpstreamError => "upstream_error",
+            Self::Internal => "internal_error",
+        }
+    }
+
+    /// The HTTP status it is answered with, unless the refusal carries its own.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::UnknownPath | Self::ModelNotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::MissingKey | Self::InvalidKey => 401,
+            Self::BodyTooLarge => 413,
+            Self::UnsupportedMediaType => 415,
+            Self::InvalidBody | Self::InvalidField | Self::NoTarget | Self::LimitTooSmall => 400,
+            Self::ModelNotAllowed | Self::RejectedByRule => 403,
+            Self::LimitExceeded => 429,
+            Self::UpstreamTimeout => 504,
+            Self::UpstreamUnreachable
+            | Self::UpstreamProtocol
+            | Self::UpstreamCut
+            | Self::UpstreamAuthentication
+            | Self::UpstreamError => 502,
+            Self::Internal => 500,
+        }
+    }
+}
+
+/// An error that edgeroute answers with, before it is written in the caller's dialect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Stable reason.
+    pub code: Code,
+    /// HTTP status.
+    pub status: u16,
+    /// What is wrong and what to do, for the client.
+    pub message: String,
+    /// The request field concerned.
+    pub field: Option<&'static str>,
+    /// Seconds after which trying again makes sense.
+    pub retry_after: Option<u64>,
+}
+
+impl Refusal {
+    /// A refusal with the status of its code.
+    #[cold]
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, status: code.status(), message: message.into(), field: None, retry_after: None }
+    }
+
+    /// Names the request field concerned.
+    pub fn field(mut self, field: &'static str) -> Self {
+        self.field = Some(field);
+        self
+    }
+}

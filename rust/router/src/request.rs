@@ -1,0 +1,150 @@
+//! What a client sent, and which endpoint it asked for.
+
+use edgeroute_wire::{Dialect, Operation};
+
+use crate::refusal::{Code, Refusal};
+
+/// Moments of one request. The router never reads a clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Wall clock, Unix milliseconds: rate windows and breakers.
+    pub unix_ms: u64,
+    /// Monotonic clock, microseconds since any fixed point: durations.
+    pub monotonic_us: u64,
+}
+
+/// A request as the server read it. Header names are lower case.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// HTTP method, upper case.
+    pub method: &'a str,
+    /// Path without query.
+    pub path: &'a str,
+    /// Query string without `?`.
+    pub query: &'a str,
+    /// Header fields in order.
+    pub headers: &'a [(&'a [u8], &'a [u8])],
+    /// Whole body.
+    pub body: &'a [u8],
+}
+
+impl<'a> Request<'a> {
+    /// The first value of a header that is valid UTF-8. `name` must be lower case.
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        self.headers
+            .iter()
+            .find(|(key, _)| *key == name.as_bytes())
+            .and_then(|(_, value)| std::str::from_utf8(value).ok())
+    }
+
+    /// The raw value of a query parameter whose name equals `name`, letter case ignored. Percent-encoding is
+    /// decoded; a value that is not UTF-8 afterwards counts as absent.
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        self.parameters().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// All query parameters, decoded.
+    pub fn parameters(&self) -> impl Iterator<Item = (String, String)> + use<'a> {
+        self.query.split('&').filter(|pair| !pair.is_empty()).filter_map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Some((percent_decode(key)?, percent_decode(value)?))
+        })
+    }
+}
+
+fn percent_decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digits = [rest.next()?, rest.next()?];
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// What a path asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint<'a> {
+    /// Something a model answers.
+    Generate(Dialect, Operation),
+    /// The models that the key may ask for.
+    Models(Dialect),
+    /// One of them.
+    Model(Dialect, &'a str),
+}
+
+impl<'a> Endpoint<'a> {
+    /// Finds the endpoint of a method and path: `/v1/…`, the same under `/openai` and `/anthropic`, and
+    /// without `/v1`, as LiteLLM's clients do.
+    pub(crate) fn find(request: &Request<'a>) -> Result<Self, Refusal> {
+        let (mount, rest) = split_mount(request.path);
+        let rest = rest.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(rest);
+        let listing = mount.unwrap_or_else(|| dialect_of(request));
+        let (endpoint, method) = match rest {
+            "/chat/completions" => (Self::Generate(Dialect::OpenAiChat, Operation::Chat), "POST"),
+            "/embeddings" => (Self::Generate(Dialect::OpenAiChat, Operation::Embeddings), "POST"),
+            "/messages" => (Self::Generate(Dialect::AnthropicMessages, Operation::Chat), "POST"),
+            "/models" => (Self::Models(listing), "GET"),
+            _ => match rest.strip_prefix("/models/") {
+                Some(model) if !model.is_empty() => (Self::Model(listing, model), "GET"),
+                _ => return Err(unknown_path(request.path)),
+            },
+        };
+        if let (Some(mount), Self::Generate(dialect, _)) = (mount, endpoint)
+            && mount != dialect
+        {
+            return Err(unknown_path(request.path));
+        }
+        if request.method != method {
+            return Err(Refusal::new(
+                Code::MethodNotAllowed,
+                format!("{} takes {method}, not {}", request.path, request.method),
+            ));
+        }
+        Ok(endpoint)
+    }
+
+    /// The protocol the caller speaks.
+    pub(crate) fn dialect(&self) -> Dialect {
+        match *self {
+            Self::Generate(dialect, _) | Self::Models(dialect) | Self::Model(dialect, _) => dialect,
+        }
+    }
+}
+
+/// The dialect that errors of this request are written in: from its path, else from its headers.
+pub(crate) fn dialect_of(request: &Request<'_>) -> Dialect {
+    let (mount, rest) = split_mount(request.path);
+    match mount {
+        Some(dialect) => dialect,
+        None if rest.ends_with("/messages") || request.header("anthropic-version").is_some() => {
+            Dialect::AnthropicMessages
+        }
+        None => Dialect::OpenAiChat,
+    }
+}
+
+fn split_mount(path: &str) -> (Option<Dialect>, &str) {
+    for (prefix, dialect) in [("/openai", Dialect::OpenAiChat), ("/anthropic", Dialect::AnthropicMessages)] {
+        if let Some(rest) = path.strip_prefix(prefix).filter(|rest| rest.starts_with('/')) {
+            return (Some(dialect), rest);
+        }
+    }
+    (None, path)
+}
+
+#[cold]
+fn unknown_path(path: &str) -> Refusal {
+    Refusal::new(
+        Code::UnknownPath,
+        format!(
+            "no endpoint at {path}; edgeroute serves /v1/chat/completions, /v1/embeddings, /v1/messages and /v1/models"
+        ),
+    )
+}

@@ -1,0 +1,589 @@
+//! The state machine of a request. `decide` plans and reserves; `advance` takes what happened to an attempt and
+//! settles it; between the two, [`Step`] says what the gateway has to do. Every reservation is settled exactly
+//! once: a ticket that is dropped unsettled gives back what it holds and counts as a bug.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use edgeroute_limits::{Held, Limits, Refused, Row};
+use edgeroute_wire::{Dialect, Edit, Operation, Usage, quote, splice};
+
+use crate::facts::{Facts, LiveFacts};
+use crate::failure::{Failure, FailureKind};
+use crate::meter::Meter;
+use crate::plan::{Candidate, Plan, Planned, plan};
+use crate::refusal::{Code, Refusal};
+use crate::request::{Now, Request};
+use crate::snapshot::{Key, Provider, Replica, Snapshot, Target};
+use crate::trace::Trace;
+
+/// What the gateway has to do next.
+#[derive(Debug)]
+pub enum Step {
+    /// Start the exchange that [`Ticket::attempt`] describes, then report what happened.
+    Attempt,
+    /// Hand the response of the current attempt to the client, then report how it ended.
+    Relay,
+    /// Answer with these model names.
+    List(Vec<String>),
+    /// Answer with the description of this model.
+    Describe(String),
+    /// Answer with an error.
+    Refuse(Refusal),
+}
+
+/// What happened to the current attempt.
+#[derive(Debug)]
+pub enum Event {
+    /// It ended before a response could be relayed.
+    Failed(Failure),
+    /// A response arrived: its head, and its usage if it is whole.
+    Responded {
+        /// HTTP status.
+        status: u16,
+        /// What its content type declares.
+        content: Content,
+        /// Usage found in a whole response.
+        usage: Option<Usage>,
+    },
+    /// The relayed response ended.
+    Ended {
+        /// How.
+        end: End,
+        /// Usage found in passing.
+        usage: Option<Usage>,
+        /// Content events relayed.
+        events: u64,
+    },
+}
+
+/// What a response's content type declares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// `application/json` or `…+json`.
+    Json,
+    /// `text/event-stream`.
+    Events,
+    /// Anything else, HTML for example.
+    Other,
+}
+
+/// How a relayed response ended.
+#[derive(Debug)]
+pub enum End {
+    /// As it should.
+    Complete,
+    /// The provider sent an error event.
+    ProviderError,
+    /// The provider's stream broke.
+    Failed(Failure),
+    /// The client left, before or while the response was relayed.
+    ClientGone,
+}
+
+/// How a request ended, for the record and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Answered.
+    Ok,
+    /// Refused by edgeroute: key, body, rule, limit.
+    Refused,
+    /// A provider's 4xx, relayed.
+    ClientError,
+    /// Providers failed.
+    UpstreamError,
+    /// A stream broke after it had begun.
+    Cut,
+    /// The client left early.
+    Disconnected,
+}
+
+impl Outcome {
+    /// Label value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+            Self::ClientError => "client_error",
+            Self::UpstreamError => "upstream_error",
+            Self::Cut => "cut",
+            Self::Disconnected => "disconnected",
+        }
+    }
+}
+
+/// Where an attempt goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// The provider.
+    pub provider: &'a Provider,
+    /// Index of the provider in the snapshot.
+    pub provider_index: usize,
+    /// Its replica.
+    pub replica: &'a Replica,
+    /// Index of the replica in the provider.
+    pub replica_index: usize,
+    /// Path below the replica's URL.
+    pub path: &'static str,
+    /// Milliseconds left of the request's total deadline.
+    pub total_ms: u64,
+}
+
+/// The open bookkeeping of one request.
+#[derive(Debug)]
+pub struct Ticket {
+    pub(crate) plan: Plan,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) times: Times,
+    pub(crate) attempts: u32,
+    pub(crate) usage: Option<Usage>,
+    pub(crate) failure: Option<Failure>,
+    pub(crate) outcome: Outcome,
+    pub(crate) status: u16,
+    row: Arc<Row>,
+    step: Step,
+    held: Option<Held>,
+    /// The candidate that is being tried or was tried last.
+    current: Option<Candidate>,
+    next: usize,
+    open: bool,
+}
+
+/// Moments and durations of a request, microseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Times {
+    pub(crate) started: u64,
+    pub(crate) attempt_started: u64,
+    /// Time spent waiting for providers until the response was there.
+    pub(crate) waited: u64,
+    pub(crate) first_event: Option<u64>,
+    pub(crate) overhead: Option<u64>,
+}
+
+/// Decides a request: plans it, then reserves what it may use.
+pub fn decide(
+    snapshot: &Arc<Snapshot>,
+    row: &Arc<Row>,
+    facts: &dyn Facts,
+    request: &Request<'_>,
+    now: Now,
+    seed: u64,
+) -> Ticket {
+    let mut plan = plan(snapshot, facts, request, seed, &mut Trace::default());
+    let planned = std::mem::replace(&mut plan.planned, Planned::Attempt);
+    let mut ticket = Ticket {
+        snapshot: Arc::clone(snapshot),
+        row: Arc::clone(row),
+        times: Times { started: now.monotonic_us, ..Times::default() },
+        attempts: 0,
+        usage: None,
+        failure: None,
+        outcome: Outcome::Ok,
+        status: 200,
+        step: Step::Attempt,
+        held: None,
+        current: None,
+        next: 0,
+        open: false,
+        plan,
+    };
+    match planned {
+        Planned::Attempt => ticket.admit(facts, now),
+        Planned::List(names) => ticket.step = Step::List(names),
+        Planned::Describe(name) => ticket.step = Step::Describe(name),
+        Planned::Refuse(refusal) => ticket.refuse(refusal, Outcome::Refused),
+    }
+    ticket
+}
+
+impl Ticket {
+    /// What to do next.
+    pub fn step(&self) -> &Step {
+        &self.step
+    }
+
+    /// The protocol the caller speaks.
+    pub fn dialect(&self) -> Dialect {
+        self.plan.dialect
+    }
+
+    /// Whether the client asked for a stream.
+    pub fn stream(&self) -> bool {
+        self.plan.stream
+    }
+
+    /// Whether the provider's usage event must be kept from the client, who did not ask for it.
+    pub fn hides_usage(&self) -> bool {
+        self.plan.splice.usage.is_some()
+    }
+
+    /// The configuration this request sees from start to end.
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// The exchange to start.
+    pub fn attempt(&self, now: Now) -> Option<Attempt<'_>> {
+        let candidate = self.current?;
+        let target = self.snapshot.targets.get(usize::from(candidate.target))?;
+        let provider_index = usize::from(target.provider);
+        let provider = self.snapshot.providers.get(provider_index)?;
+        let replica_index = usize::from(candidate.replica);
+        Some(Attempt {
+            provider,
+            provider_index,
+            replica: provider.replicas.get(replica_index)?,
+            replica_index,
+            path: match (self.plan.dialect, self.plan.operation) {
+                (Dialect::OpenAiChat, Operation::Chat) => "/chat/completions",
+                (_, Operation::Embeddings) => "/embeddings",
+                (Dialect::AnthropicMessages, Operation::Chat) => "/messages",
+            },
+            total_ms: self.remaining_ms(now),
+        })
+    }
+
+    /// Writes the body of the current attempt: the client's bytes with the model's name replaced, and the request
+    /// for usage added where it was missing.
+    pub fn write_body(&self, body: &[u8], out: &mut Vec<u8>) {
+        let Some(span) = self.plan.splice.model else { return };
+        let mut quoted = Vec::new();
+        quote(self.upstream_model(), &mut quoted);
+        let model = Edit { span, with: &quoted };
+        let mut edits = [model; 2];
+        let edits: &[Edit<'_>] = match &self.plan.splice.usage {
+            // Spans do not overlap: they are different top-level fields, or an insertion before the first.
+            Some(usage) => {
+                edits = if usage.span.start <= span.start { [*usage, model] } else { [model, *usage] };
+                &edits
+            }
+            None => &edits[..1],
+        };
+        if splice(body, edits, out).is_err() {
+            out.clear();
+            out.extend_from_slice(body);
+        }
+    }
+
+    /// The exchange of the current attempt was started.
+    pub fn attempt_started(&mut self, now: Now) {
+        self.times.attempt_started = now.monotonic_us;
+    }
+
+    /// Takes what happened to the current attempt and finds the next step.
+    pub fn advance(&mut self, event: Event, now: Now) {
+        match event {
+            Event::Failed(failure) => self.attempt_failed(failure, now),
+            Event::Responded { status, content, usage } => self.responded(status, content, usage, now),
+            Event::Ended { end, usage, events } => self.ended(end, usage, events),
+        }
+    }
+
+    /// The first content of a stream was handed to the server.
+    pub fn first_event(&mut self, now: Now) {
+        let since = now.monotonic_us.saturating_sub(self.times.started);
+        self.times.first_event.get_or_insert(since);
+    }
+
+    /// The response is being handed to the server: returns the overhead, in microseconds. It is the time since
+    /// `decide` began, less the time spent waiting for providers.
+    pub fn handed(&mut self, now: Now) -> u64 {
+        let since = now.monotonic_us.saturating_sub(self.times.started);
+        *self.times.overhead.get_or_insert(since.saturating_sub(self.times.waited))
+    }
+
+    /// Public name of the model that answers.
+    pub fn model(&self) -> Option<&str> {
+        let model = self.snapshot.models.get(usize::from(self.plan.model?))?;
+        Some(&model.name)
+    }
+
+    /// The target that answers or was tried last, as `provider/model`.
+    pub fn target(&self) -> Option<String> {
+        let target = self.target_entry()?;
+        Some(match &target.model {
+            Some(_) => target.name.to_string(),
+            None => format!("{}{}", target.name.trim_end_matches('*'), self.upstream_model()),
+        })
+    }
+
+    /// Name of the rule that matched.
+    pub fn rule(&self) -> Option<&str> {
+        let rule = self.snapshot.rules.get(usize::from(self.plan.rule?))?;
+        Some(&rule.name)
+    }
+
+    /// Attempts so far.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Code of edgeroute's own error, or kind of the provider's failure.
+    pub(crate) fn error(&self) -> Option<&'static str> {
+        match &self.step {
+            Step::Refuse(refusal) => Some(refusal.code.name()),
+            _ => self.failure.as_ref().map(|failure| failure.kind.name()),
+        }
+    }
+
+    pub(crate) fn row(&self) -> &Row {
+        &self.row
+    }
+
+    pub(crate) fn target_index(&self) -> Option<u16> {
+        self.current.map(|candidate| candidate.target)
+    }
+
+    pub(crate) fn key(&self) -> Option<&Key> {
+        self.snapshot.keys.get(usize::from(self.plan.key?))
+    }
+
+    pub(crate) fn target_entry(&self) -> Option<&Target> {
+        self.snapshot.targets.get(usize::from(self.current?.target))
+    }
+
+    /// The model's name at the provider.
+    fn upstream_model(&self) -> &str {
+        let named = self.target_entry().and_then(|target| target.model.as_deref());
+        named.or(self.plan.rest.as_deref()).unwrap_or(&self.plan.requested)
+    }
+
+    fn remaining_ms(&self, now: Now) -> u64 {
+        let elapsed = now.monotonic_us.saturating_sub(self.times.started) / 1_000;
+        self.snapshot.defaults.total_ms.saturating_sub(elapsed)
+    }
+
+    fn admit(&mut self, facts: &dyn Facts, now: Now) {
+        let reserved = match self.key() {
+            Some(key) => Limits::reserve(&key.scopes, &self.row, self.plan.tokens, now.unix_ms),
+            None => return,
+        };
+        match reserved {
+            Ok(held) => {
+                self.held = Some(held);
+                self.open_next(facts);
+            }
+            Err(refused) => self.limited(refused),
+        }
+    }
+
+    #[cold]
+    fn limited(&mut self, refused: Refused) {
+        let (scope, limit) = match &refused {
+            Refused::Requests { scope, .. } => (*scope, "requests_per_minute"),
+            Refused::Tokens { scope, .. } => (*scope, "tokens_per_minute"),
+            Refused::Concurrency { scope, .. } => (*scope, "concurrency"),
+        };
+        let (kind, name) = match (scope, self.key()) {
+            (0, key) => ("virtual key", key.map_or("", |key| &key.name)),
+            (_, key) => {
+                ("team", key.and_then(|key| self.snapshot.team_of(key)).map_or("", |team| &team.name))
+            }
+        };
+        Meter::new(&self.snapshot, &self.row).limit_refused(kind, name, limit);
+        let retry_after = match &refused {
+            Refused::Concurrency { .. } => Some(1),
+            other => other.retry_after_ms().map(|ms| ms.div_ceil(1_000)),
+        };
+        let (code, advice) = match retry_after {
+            Some(seconds) => (Code::LimitExceeded, format!("try again in {seconds} s")),
+            None => (
+                Code::LimitTooSmall,
+                "this request alone is larger than the limit; ask for fewer tokens".to_owned(),
+            ),
+        };
+        let mut refusal =
+            Refusal::new(code, format!("{limit} of {kind} `{name}` is used up ({refused}); {advice}"));
+        refusal.retry_after = retry_after;
+        self.refuse(refusal, Outcome::Refused);
+    }
+
+    /// Takes the next candidate, those whose breaker is open last, so that the last usable one is always tried.
+    /// Returns false where none is left.
+    fn open_next(&mut self, facts: &dyn Facts) -> bool {
+        let most = self.snapshot.defaults.attempts;
+        let Some(left) = self.plan.candidates.get(self.next..).filter(|left| !left.is_empty()) else {
+            return false;
+        };
+        if self.attempts >= most {
+            return false;
+        }
+        let closed = |candidate: &Candidate| {
+            replica_of(&self.snapshot, *candidate).is_some_and(|replica| !facts.is_open(&replica.breaker))
+        };
+        let ahead = left.iter().position(closed).unwrap_or(0);
+        if let Some(left) = self.plan.candidates.get_mut(self.next..=self.next + ahead) {
+            left.rotate_right(1);
+        }
+        self.current = self.plan.candidates.get(self.next).copied();
+        self.next += 1;
+        self.attempts += 1;
+        self.step = Step::Attempt;
+        if let Some(target) = self.target_entry() {
+            self.row.gauge(target.in_flight).fetch_add(1, Ordering::Relaxed);
+            self.open = true;
+        }
+        true
+    }
+
+    /// Settles the current attempt: once, whatever happens to it.
+    fn close_attempt(&mut self, outcome: &'static str) {
+        if !std::mem::take(&mut self.open) {
+            return;
+        }
+        if let (Some(target), Some(candidate)) = (self.target_entry(), self.current) {
+            self.row.gauge(target.in_flight).fetch_sub(1, Ordering::Relaxed);
+            Meter::new(&self.snapshot, &self.row).attempt(candidate.target, outcome);
+        }
+    }
+
+    fn attempt_failed(&mut self, failure: Failure, now: Now) {
+        self.waited(now);
+        self.close_attempt(failure.kind.name());
+        if let Some(replica) = self.current.and_then(|candidate| replica_of(&self.snapshot, candidate)) {
+            match failure.kind {
+                FailureKind::Connect | FailureKind::ConnectTimeout => {
+                    replica.breaker.record_failure(self.row.cells(), now.unix_ms);
+                }
+                _ => replica.breaker.record_success(self.row.cells()),
+            }
+        }
+        let another = failure.kind.allows_another() && self.try_another(now);
+        if !another {
+            let refusal = failure.refusal(self.provider_name());
+            self.refuse(refusal, Outcome::UpstreamError);
+            self.settle(0);
+        }
+        self.failure = Some(failure);
+    }
+
+    fn try_another(&mut self, now: Now) -> bool {
+        let row = Arc::clone(&self.row);
+        self.remaining_ms(now) > 0 && self.open_next(&LiveFacts { cells: row.cells(), unix_ms: now.unix_ms })
+    }
+
+    fn responded(&mut self, status: u16, content: Content, usage: Option<Usage>, now: Now) {
+        let protocol = |detail: String| Event::Failed(Failure { kind: FailureKind::Protocol, detail });
+        match status {
+            200..=299 if content != Content::Other => {}
+            200..=299 => {
+                return self.advance(protocol("answered with neither JSON nor an event stream".into()), now);
+            }
+            100..=399 => return self.advance(protocol(format!("answered with status {status}")), now),
+            _ => {}
+        }
+        self.waited(now);
+        if let Some(replica) = self.current.and_then(|candidate| replica_of(&self.snapshot, candidate)) {
+            replica.breaker.record_success(self.row.cells());
+        }
+        self.status = status;
+        self.failure = None;
+        if status < 300 {
+            self.step = Step::Relay;
+            if content == Content::Json {
+                self.usage = usage;
+                self.close_attempt("ok");
+                self.settle(usage.map_or(self.plan.tokens, Usage::total));
+            }
+            return;
+        }
+        self.close_attempt(match status {
+            429 => "rate_limited",
+            500.. => "status_5xx",
+            _ => "status_4xx",
+        });
+        if matches!(status, 408 | 429 | 500..) && self.try_another(now) {
+            return;
+        }
+        self.settle(0);
+        self.outcome =
+            if matches!(status, 408 | 429 | 500..) { Outcome::UpstreamError } else { Outcome::ClientError };
+        match (status, content) {
+            (401 | 403, _) => {
+                let message = format!(
+                    "provider `{}` refused edgeroute's own credential (status {status}); its api_key must be checked by the operator",
+                    self.provider_name()
+                );
+                self.refuse(Refusal::new(Code::UpstreamAuthentication, message), Outcome::UpstreamError);
+            }
+            (_, Content::Json) => self.step = Step::Relay,
+            _ => {
+                let message = format!("provider `{}` answered with status {status}", self.provider_name());
+                let mut refusal = Refusal::new(Code::UpstreamError, message);
+                if status < 500 {
+                    refusal.status = status;
+                }
+                let outcome = self.outcome;
+                self.refuse(refusal, outcome);
+            }
+        }
+    }
+
+    fn ended(&mut self, end: End, usage: Option<Usage>, events: u64) {
+        self.usage = usage;
+        // Without a final report, what was relayed is counted: an event is about a token.
+        let input = usage.map_or(self.plan.prompt_tokens, |usage| usage.input);
+        let output = usage.map_or(0, |usage| usage.output).max(events);
+        let tokens = match (&end, usage) {
+            (End::Complete, Some(usage)) => usage.total(),
+            _ => input.saturating_add(output),
+        };
+        match end {
+            End::Complete => self.close_attempt("ok"),
+            End::ProviderError => {
+                self.close_attempt("error_event");
+                self.outcome = Outcome::UpstreamError;
+            }
+            End::Failed(failure) => {
+                self.close_attempt(failure.kind.name());
+                self.outcome = Outcome::Cut;
+                self.failure = Some(failure);
+            }
+            End::ClientGone => {
+                self.close_attempt("cancelled");
+                self.outcome = Outcome::Disconnected;
+            }
+        }
+        self.settle(tokens);
+    }
+
+    fn refuse(&mut self, refusal: Refusal, outcome: Outcome) {
+        self.status = refusal.status;
+        self.outcome = outcome;
+        self.step = Step::Refuse(refusal);
+    }
+
+    fn settle(&mut self, tokens: u64) {
+        if let Some(held) = self.held.take() {
+            held.settle(&self.row, tokens);
+        }
+    }
+
+    fn waited(&mut self, now: Now) {
+        self.times.waited += now.monotonic_us.saturating_sub(self.times.attempt_started);
+    }
+
+    fn provider_name(&self) -> &str {
+        self.target_entry()
+            .and_then(|target| self.snapshot.providers.get(usize::from(target.provider)))
+            .map_or("", |provider| &provider.name)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.open || self.held.is_some() {
+            self.close_attempt("dropped");
+            if let Some(held) = self.held.take() {
+                held.refund(&self.row);
+            }
+            Meter::new(&self.snapshot, &self.row).dropped("ticket");
+        }
+    }
+}
+
+fn replica_of(snapshot: &Snapshot, candidate: Candidate) -> Option<&Replica> {
+    let target = snapshot.targets.get(usize::from(candidate.target))?;
+    let provider = snapshot.providers.get(usize::from(target.provider))?;
+    provider.replicas.get(usize::from(candidate.replica))
+}

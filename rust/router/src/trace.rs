@@ -1,0 +1,50 @@
+//! The reasons behind a decision, written down only when somebody asks for them.
+
+use serde::Serialize;
+
+/// Phases of a request, by the names used everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Method, path, headers, body.
+    Read,
+    /// Virtual key to identity.
+    Identify,
+    /// Top-level fields of the body.
+    Scan,
+    /// Rules.
+    Match,
+    /// Targets and their order.
+    Place,
+    /// Limits.
+    Admit,
+}
+
+/// One reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// Where in the request's life.
+    pub phase: Phase,
+    /// What was found and why it mattered.
+    pub note: String,
+}
+
+/// Collects reasons, or nothing at all.
+#[derive(Debug, Default)]
+pub(crate) struct Trace(Option<Vec<Reason>>);
+
+impl Trace {
+    pub(crate) fn on() -> Self {
+        Self(Some(Vec::new()))
+    }
+
+    pub(crate) fn note(&mut self, phase: Phase, note: impl FnOnce() -> String) {
+        if let Some(reasons) = &mut self.0 {
+            reasons.push(Reason { phase, note: note() });
+        }
+    }
+
+    pub(crate) fn into_reasons(self) -> Vec<Reason> {
+        self.0.unwrap_or_default()
+    }
+}

@@ -1,0 +1,223 @@
+//! Evaluation of a program against one request.
+
+use std::cmp::Ordering;
+
+use smallvec::SmallVec;
+
+use crate::ast::{Arithmetic, Comparison, Logic, Span, Unary};
+use crate::error::{ErrorKind, EvaluationError};
+use crate::program::{Attribute, Node, Operation, Test};
+use crate::value::{Ref, Value, no_overload};
+
+/// A request, as rules see it.
+pub trait Source {
+    /// The value of an attribute, or `None` if the request has none. Asked at most once per pass.
+    ///
+    /// The attribute of a map variable without a key asks for the whole map, as `headers[model]` and
+    /// `size(headers)` need it.
+    fn attribute(&self, attribute: &Attribute) -> Option<Value<'_>>;
+}
+
+/// A request without attributes, for expressions without variables.
+impl Source for () {
+    fn attribute(&self, _: &Attribute) -> Option<Value<'_>> {
+        None
+    }
+}
+
+/// The attributes read so far, and how to read the others.
+pub(crate) struct Evaluation<'a, S> {
+    attributes: &'a [Attribute],
+    source: &'a S,
+    slots: SmallVec<[Slot<'a>; 16]>,
+}
+
+enum Slot<'a> {
+    Unread,
+    Absent,
+    Value(Value<'a>),
+}
+
+impl<'a, S: Source> Evaluation<'a, S> {
+    #[inline]
+    pub(crate) fn new(attributes: &'a [Attribute], source: &'a S) -> Self {
+        Self { attributes, source, slots: attributes.iter().map(|_| Slot::Unread).collect() }
+    }
+
+    #[inline]
+    fn attribute(&mut self, index: usize) -> Option<&Value<'a>> {
+        let slot = self.slots.get_mut(index)?;
+        if let Slot::Unread = slot {
+            let value = self.attributes.get(index).and_then(|attribute| self.source.attribute(attribute));
+            *slot = value.map_or(Slot::Absent, Slot::Value);
+        }
+        match slot {
+            Slot::Value(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The error of an attribute that the request lacks.
+    #[cold]
+    fn absent(&self, index: usize, span: Span) -> EvaluationError {
+        let is_entry = self.attributes.get(index).is_some_and(|attribute| attribute.key.is_some());
+        let kind = if is_entry { ErrorKind::NoSuchKey } else { ErrorKind::NoValue };
+        EvaluationError { span, kind }
+    }
+
+    /// Evaluates a condition.
+    pub(crate) fn truth(&mut self, node: &'a Node) -> Result<bool, EvaluationError> {
+        match &node.operation {
+            Operation::Logic(operator, terms) => self.logic(*operator, terms),
+            Operation::AttributeTest { test, attribute, read_at, constant } => {
+                match self.attribute(*attribute) {
+                    Some(value) => ask(*test, value, constant).map_err(|kind| fail(node, kind)),
+                    None => Err(self.absent(*attribute, *read_at)),
+                }
+            }
+            Operation::Test(test, operands) => {
+                let [left, right] = &**operands;
+                let (left, right) = (self.value(left)?, self.value(right)?);
+                ask(*test, &left, &right).map_err(|kind| fail(node, kind))
+            }
+            Operation::Unary(Unary::Not, operand) => Ok(!self.truth(operand)?),
+            Operation::Present(index) => Ok(self.attribute(*index).is_some()),
+            Operation::Has(operand, field) => {
+                self.value(operand)?.has(field).map_err(|kind| fail(node, kind))
+            }
+            Operation::Conditional(branches) => {
+                let [condition, yes, no] = &**branches;
+                if self.truth(condition)? { self.truth(yes) } else { self.truth(no) }
+            }
+            _ => match self.value(node)? {
+                Value::Bool(truth) => Ok(truth),
+                other => Err(fail(node, ErrorKind::NoOverloadFor(other.kind()))),
+            },
+        }
+    }
+
+    /// An operand that decides the result makes up for operands that fail, on either side of it.
+    fn logic(&mut self, operator: Logic, terms: &'a [Node]) -> Result<bool, EvaluationError> {
+        let decisive = operator == Logic::Or;
+        let mut failure = None;
+        for term in terms {
+            match self.truth(term) {
+                Ok(truth) if truth == decisive => return Ok(decisive),
+                Ok(_) => {}
+                Err(error) => {
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        failure.map_or(Ok(!decisive), Err)
+    }
+
+    /// Evaluates any expression.
+    pub(crate) fn value(&mut self, node: &'a Node) -> Result<Value<'a>, EvaluationError> {
+        let result = match &node.operation {
+            Operation::Constant(value) => return Ok(value.borrowed()),
+            Operation::Attribute(index) => {
+                return match self.attribute(*index) {
+                    Some(value) => Ok(value.clone()),
+                    None => Err(self.absent(*index, node.span)),
+                };
+            }
+            Operation::Arithmetic(operator, operands) => {
+                let [left, right] = &**operands;
+                let (left, right) = (self.value(left)?, self.value(right)?);
+                calculate(*operator, &left, &right)
+            }
+            Operation::Unary(Unary::Negate, operand) => self.value(operand)?.negate(),
+            Operation::Conditional(branches) => {
+                let [condition, yes, no] = &**branches;
+                return if self.truth(condition)? { self.value(yes) } else { self.value(no) };
+            }
+            Operation::Index(operands) => {
+                let [operand, key] = &**operands;
+                let (operand, key) = (self.value(operand)?, self.value(key)?);
+                operand.index(&key)
+            }
+            Operation::Size(operand) => self.value(operand)?.size(),
+            Operation::Lowercase(operand) => Ok(match self.value(operand)? {
+                Value::String(text) if text.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+                    Value::String(Ref::Counted(text.to_ascii_lowercase().into()))
+                }
+                other => other,
+            }),
+            Operation::List(elements) => {
+                let elements: Result<Vec<_>, _> =
+                    elements.iter().map(|element| self.value(element)).collect();
+                return elements.map(Value::list);
+            }
+            Operation::Map(entries) => return self.map(entries),
+            Operation::Fail(kind) => Err(*kind),
+            Operation::Logic(..)
+            | Operation::Test(..)
+            | Operation::AttributeTest { .. }
+            | Operation::Unary(Unary::Not, _)
+            | Operation::Present(_)
+            | Operation::Has(..) => return self.truth(node).map(Value::Bool),
+        };
+        result.map_err(|kind| fail(node, kind))
+    }
+
+    fn map(&mut self, nodes: &'a [(Node, Node)]) -> Result<Value<'a>, EvaluationError> {
+        let mut entries: Vec<(Value<'a>, Value<'a>)> = Vec::with_capacity(nodes.len());
+        for (key_node, value_node) in nodes {
+            let key = self.value(key_node)?;
+            if !key.is_key() {
+                return Err(fail(key_node, ErrorKind::InvalidKey(key.kind())));
+            }
+            if entries.iter().any(|(known, _)| known.equals(&key)) {
+                return Err(fail(key_node, ErrorKind::DuplicateKey));
+            }
+            entries.push((key, self.value(value_node)?));
+        }
+        Ok(Value::map(entries))
+    }
+}
+
+#[cold]
+fn fail(node: &Node, kind: ErrorKind) -> EvaluationError {
+    EvaluationError { span: node.span, kind }
+}
+
+fn ask(test: Test, left: &Value<'_>, right: &Value<'_>) -> Result<bool, ErrorKind> {
+    match test {
+        Test::Comparison(comparison) => compare(comparison, left, right),
+        Test::StartsWith => texts(left, right).map(|(text, prefix)| text.starts_with(prefix)),
+        Test::EndsWith => texts(left, right).map(|(text, suffix)| text.ends_with(suffix)),
+        Test::Contains => texts(left, right).map(|(text, part)| text.contains(part)),
+    }
+}
+
+fn compare(comparison: Comparison, left: &Value<'_>, right: &Value<'_>) -> Result<bool, ErrorKind> {
+    let accepted: fn(Ordering) -> bool = match comparison {
+        Comparison::Equal => return Ok(left.equals(right)),
+        Comparison::NotEqual => return Ok(!left.equals(right)),
+        Comparison::In => return left.is_in(right),
+        Comparison::Less => Ordering::is_lt,
+        Comparison::LessOrEqual => Ordering::is_le,
+        Comparison::Greater => Ordering::is_gt,
+        Comparison::GreaterOrEqual => Ordering::is_ge,
+    };
+    let order = left.order(right).ok_or_else(|| no_overload(left, right))?;
+    Ok(order.is_some_and(accepted))
+}
+
+fn texts<'v>(left: &'v Value<'_>, right: &'v Value<'_>) -> Result<(&'v str, &'v str), ErrorKind> {
+    match (left, right) {
+        (Value::String(left), Value::String(right)) => Ok((left, right)),
+        _ => Err(no_overload(left, right)),
+    }
+}
+
+fn calculate<'a>(operator: Arithmetic, left: &Value<'a>, right: &Value<'a>) -> Result<Value<'a>, ErrorKind> {
+    match operator {
+        Arithmetic::Add => left.add(right),
+        Arithmetic::Subtract => left.subtract(right),
+        Arithmetic::Multiply => left.multiply(right),
+        Arithmetic::Divide => left.divide(right),
+        Arithmetic::Remainder => left.remainder(right),
+    }
+}

@@ -1,0 +1,29 @@
+//! Rules in the Common Expression Language: text is lexed, parsed, checked against declared variables, lowered
+//! to programs that read typed attribute slots, and evaluated in order until one holds. The crate knows values,
+//! variables and maps; it knows nothing of HTTP, of language models or of what follows from a rule that holds.
+//! It follows the language definition of the CEL specification (`cel-expr/cel-spec`), from which it departs in
+//! one point: numbers of different types compare without `dyn()`. Of the language it has all literals and
+//! operators, `has`, `size`, `dyn`, `startsWith`, `endsWith` and `contains`.
+
+mod ast;
+mod check;
+mod diagnostic;
+mod environment;
+mod error;
+mod evaluate;
+mod lex;
+mod lower;
+mod parse;
+mod program;
+mod ruleset;
+mod types;
+mod value;
+
+pub use diagnostic::Diagnostic;
+pub use environment::Environment;
+pub use error::{ErrorKind, EvaluationError};
+pub use evaluate::Source;
+pub use program::Attribute;
+pub use ruleset::{Expression, Pass, RuleSet};
+pub use types::Type;
+pub use value::{Kind, Ref, Value};

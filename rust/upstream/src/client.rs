@@ -1,0 +1,648 @@
+//! All exchanges of one worker over one readiness set.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::{Poll, Token, Waker};
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
+
+use crate::connection::{Attempt, Buffers, Connection, Stage, Then, token};
+use crate::error::{Deadline, Failure, Kind};
+use crate::event::{Event, Events, ExchangeId};
+use crate::exchange::{Exchange, Place};
+use crate::pool::Pools;
+use crate::request::Request;
+use crate::resolve::{Answer, Found, Resolver};
+use crate::slots::{Key, Slots};
+use crate::timers::Timers;
+use crate::tls::Session;
+
+/// Sockets reported ready by one system call; more stay ready for the next.
+const READY: usize = 1_024;
+const WAKER: Token = Token(usize::MAX);
+
+/// Bounds that hold for every exchange of a client.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Open connections per origin; further exchanges wait in turn. At least 1.
+    pub connections: usize,
+    /// Idle connections kept per origin.
+    pub idle_connections: usize,
+    /// How long a connection may idle before it is closed; keep it below the provider's own limit.
+    pub idle_timeout: Duration,
+    /// The largest body of a whole response, in bytes. Event streams have no limit.
+    pub max_body: usize,
+    /// How long one call of [`Client::poll`] goes on serving connections before it yields.
+    pub wake_budget: Duration,
+    /// Certificate authorities trusted besides those of the system.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+}
+
+/// All exchanges of one worker: `start` them, and `poll` when the descriptor is readable or `next_deadline` has come.
+///
+/// The descriptor ([`AsRawFd`]) becomes readable when there is something to serve; watch it level-triggered.
+pub struct Client {
+    poll: Poll,
+    ready: mio::Events,
+    waker: Arc<Waker>,
+    settings: Settings,
+    resolver: Resolver,
+    tls: Option<Arc<ClientConfig>>,
+    pools: Pools,
+    connections: Slots<Connection>,
+    exchanges: Slots<Exchange>,
+    timers: Timers<Owner>,
+    /// Connections to serve: readiness is reported once, so what is left over must be remembered.
+    queue: VecDeque<Key>,
+    /// Pools in which an exchange that waits may go on.
+    vacant: Vec<usize>,
+    /// What happened and was not handed out.
+    events: Events,
+    buffers: Buffers,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Owner {
+    Connection(Key),
+    /// While it is on no connection.
+    Exchange(Key),
+}
+
+/// How serving a connection ended, short of failure.
+enum Served {
+    Wait,
+    More,
+    Complete { reusable: bool, more: bool },
+    Unusable,
+}
+
+/// What is due on a connection.
+enum Due {
+    Idle,
+    NextAddress,
+    Timeout(Deadline),
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            connections: 1_024,
+            idle_connections: 256,
+            idle_timeout: Duration::from_secs(4),
+            max_body: 64 << 20,
+            wake_budget: Duration::from_millis(1),
+            extra_roots: Vec::new(),
+        }
+    }
+}
+
+impl Client {
+    /// Makes a client without connections. Fails only if the system is out of descriptors.
+    pub fn new(mut settings: Settings) -> io::Result<Self> {
+        settings.connections = settings.connections.max(1);
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        Ok(Self {
+            poll,
+            ready: mio::Events::with_capacity(READY),
+            resolver: Resolver::new(Arc::clone(&waker), settings.extra_roots.clone()),
+            waker,
+            settings,
+            tls: None,
+            pools: Pools::default(),
+            connections: Slots::new(),
+            exchanges: Slots::new(),
+            timers: Timers::new(),
+            queue: VecDeque::new(),
+            vacant: Vec::new(),
+            events: Vec::new(),
+            buffers: Buffers::new(),
+        })
+    }
+
+    /// Starts an exchange. Whatever happens to it, at once or later, is reported by [`Client::poll`].
+    pub fn start(&mut self, request: Request<'_>, now: Instant) -> ExchangeId {
+        let pool = self.pools.find(&request.origin);
+        let encoded = request.encode_head();
+        let (head, refused) = match encoded {
+            Ok(head) => (head, None),
+            Err(failure) => (Vec::new(), Some(failure)),
+        };
+        let key = self.exchanges.insert(Exchange::new(request, head, pool, now));
+        match refused {
+            None => self.place(key, now),
+            Some(failure) => self.fail_exchange(key, failure),
+        }
+        self.fill_vacancies(now);
+        if !self.events.is_empty() {
+            self.wake();
+        }
+        ExchangeId(key)
+    }
+
+    /// Ends an exchange without further events; its connection closes unless the response was complete.
+    pub fn cancel(&mut self, id: ExchangeId) {
+        if let Some(exchange) = self.exchanges.remove(id.0) {
+            self.leave(&exchange);
+        }
+        self.events.retain(|(of, _)| *of != id);
+        if !self.vacant.is_empty() {
+            self.wake();
+        }
+    }
+
+    /// Stops or resumes reading a response, so that a slow client holds back its provider.
+    ///
+    /// While reading is off, the first-byte and gap deadlines stand still; they start anew when it is on again.
+    pub fn set_reading(&mut self, id: ExchangeId, reading: bool) {
+        let Some(exchange) = self.exchanges.get_mut(id.0) else { return };
+        if exchange.reading == reading {
+            return;
+        }
+        exchange.reading = reading;
+        exchange.resumed = reading;
+        let Place::On(key) = exchange.place else { return };
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if let Err(error) = connection.set_reading(self.poll.registry(), token(key), reading) {
+            self.close(key);
+            self.fail_exchange(id.0, Failure::io(Kind::Cut, &error));
+            self.wake();
+        } else if reading {
+            self.enqueue(key);
+            self.wake();
+        }
+    }
+
+    /// Serves what is ready and appends what happened. Returns true if more is ready: call again soon.
+    ///
+    /// Deadlines are judged by `now`; the system clock is read only to keep to [`Settings::wake_budget`].
+    pub fn poll(&mut self, now: Instant, events: &mut Vec<(ExchangeId, Event)>) -> bool {
+        let began = Instant::now();
+        if self.collect_ready() {
+            while let Some(answer) = self.resolver.answer() {
+                self.resolved(answer, now);
+            }
+        }
+        self.fill_vacancies(now);
+        for _ in 0..self.queue.len() {
+            let Some(key) = self.queue.pop_front() else { break };
+            self.serve(key, now);
+            self.fill_vacancies(now);
+            if began.elapsed() >= self.settings.wake_budget {
+                break;
+            }
+        }
+        self.expire(now);
+        self.fill_vacancies(now);
+        events.append(&mut self.events);
+        !self.queue.is_empty()
+    }
+
+    /// When `poll` should be called at the latest, even if the descriptor stays silent.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Queues the connections that became ready. True if the resolver may have answered.
+    fn collect_ready(&mut self) -> bool {
+        let mut woken = false;
+        // On a descriptor of our own this fails only if a signal interrupts it; then the next call will do.
+        if self.poll.poll(&mut self.ready, Some(Duration::ZERO)).is_err() {
+            return woken;
+        }
+        for event in &self.ready {
+            if event.token() == WAKER {
+                woken = true;
+                continue;
+            }
+            let Some(key) = self.connections.key_at(event.token().0) else { continue };
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            connection.peer_closed |= event.is_read_closed() || event.is_error();
+            if !std::mem::replace(&mut connection.queued, true) {
+                self.queue.push_back(key);
+            }
+        }
+        woken
+    }
+
+    /// Puts an exchange on an idle connection, a new one, or in the queue.
+    fn place(&mut self, key: Key, now: Instant) {
+        let Some(index) = self.exchanges.get(key).map(|exchange| exchange.pool) else { return };
+        while let Some(idle) = self.pools.get_mut(index).and_then(|pool| pool.idle.pop()) {
+            let Some(connection) = self.connections.get_mut(idle) else { continue };
+            if connection.revive(&mut self.buffers) {
+                return self.begin(key, idle, now);
+            }
+            self.close(idle);
+        }
+        let Some(pool) = self.pools.get_mut(index) else { return };
+        if pool.open < self.settings.connections {
+            return self.open(key, now);
+        }
+        pool.waiting.push_back(key);
+        self.arm_exchange(key);
+    }
+
+    /// Sends the request on an open connection.
+    fn begin(&mut self, key: Key, on: Key, now: Instant) {
+        let (Some(exchange), Some(connection)) = (self.exchanges.get_mut(key), self.connections.get_mut(on))
+        else {
+            return;
+        };
+        connection.exchange = Some(key);
+        exchange.place = Place::On(on);
+        exchange.began = Some(now);
+        connection.send(&exchange.head, &exchange.body);
+        if connection.has_write_failed() {
+            self.enqueue(on);
+            self.wake();
+        }
+        self.arm(on);
+    }
+
+    /// Gets a new connection for an exchange, the addresses first if need be.
+    fn open(&mut self, key: Key, now: Instant) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        let Some(pool) = self.pools.get_mut(exchange.pool) else { return };
+        pool.open += 1;
+        let needs_config = pool.origin.is_tls() && self.tls.is_none();
+        if let Some(addresses) = pool.addresses(now).filter(|_| !needs_config) {
+            return self.connect(key, addresses, now);
+        }
+        exchange.place = Place::Resolving;
+        pool.resolving.push(key);
+        let index = exchange.pool;
+        if !std::mem::replace(&mut pool.looking_up, true)
+            && let Err(failure) = self.resolver.look_up(index, &pool.origin, needs_config)
+        {
+            return self.resolved(Answer { pool: index, found: Err(failure) }, now);
+        }
+        self.arm_exchange(key);
+    }
+
+    fn resolved(&mut self, answer: Answer, now: Instant) {
+        let Some(pool) = self.pools.get_mut(answer.pool) else { return };
+        pool.looking_up = false;
+        let resolving = std::mem::take(&mut pool.resolving);
+        let found = answer.found.map(|Found { addresses, config }| {
+            pool.found(Arc::clone(&addresses), now);
+            self.tls = config.or(self.tls.take());
+            addresses
+        });
+        for key in resolving {
+            if self.exchanges.get(key).is_none() {
+                continue;
+            }
+            match &found {
+                Ok(addresses) => self.connect(key, Arc::clone(addresses), now),
+                Err(failure) => self.fail_exchange(key, failure.clone()),
+            }
+        }
+    }
+
+    fn connect(&mut self, key: Key, addresses: Arc<[std::net::SocketAddr]>, now: Instant) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        let tls = match (&self.tls, exchange.origin.is_tls()) {
+            (Some(config), true) => Session::new(Arc::clone(config), exchange.origin.host()).map(Some),
+            (None, true) => Err(Failure::new(Kind::Tls, "TLS is not configured")),
+            (_, false) => Ok(None),
+        };
+        let mut attempt = Attempt::new(addresses, exchange.connect_deadline());
+        let opened = tls.and_then(|tls| {
+            let stream = attempt.connect(now)?;
+            Ok(Connection::new(stream, tls, attempt, exchange.pool, key, now))
+        });
+        // From here on the exchange counts as one of its pool's connections in any case.
+        exchange.place = Place::Resolving;
+        let connection = match opened {
+            Ok(connection) => connection,
+            Err(failure) => return self.fail_exchange(key, failure),
+        };
+        let on = self.connections.insert(connection);
+        exchange.place = Place::On(on);
+        let registered = self
+            .connections
+            .get_mut(on)
+            .map_or(Ok(()), |connection| connection.register(self.poll.registry(), token(on)));
+        match registered {
+            Ok(()) => self.arm(on),
+            Err(failure) => self.fail_connection(on, failure, now),
+        }
+    }
+
+    fn serve(&mut self, key: Key, now: Instant) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.queued = false;
+        }
+        let served = match self.establish(key, now) {
+            Ok(true) => self.exchange_bytes(key, now),
+            Ok(false) => Ok(Served::Wait),
+            Err(failure) => Err(failure),
+        };
+        match served {
+            Ok(Served::Wait) => self.arm(key),
+            Ok(Served::More) => {
+                self.enqueue(key);
+                self.arm(key);
+            }
+            Ok(Served::Complete { reusable, more }) => self.complete(key, reusable, more, now),
+            Ok(Served::Unusable) => self.close(key),
+            Err(failure) => self.fail_connection(key, failure, now),
+        }
+    }
+
+    /// Brings a connection as far as it gets. True if requests can be sent.
+    fn establish(&mut self, key: Key, now: Instant) -> Result<bool, Failure> {
+        let Some(connection) = self.connections.get_mut(key) else { return Ok(false) };
+        if matches!(connection.stage, Stage::Connecting(_)) {
+            match connection.check_connected() {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(failure) => return self.try_next_address(key, failure, now).map(|()| false),
+            }
+        }
+        if matches!(connection.stage, Stage::Handshaking) && !connection.shake_hands(&mut self.buffers)? {
+            return Ok(false);
+        }
+        let exchange = connection.exchange.and_then(|exchange| self.exchanges.get_mut(exchange));
+        if let Some(exchange) = exchange {
+            exchange.began.get_or_insert(now);
+        }
+        Ok(true)
+    }
+
+    /// Connects to the next address of the host; without one, `failure` stands.
+    fn try_next_address(&mut self, key: Key, failure: Failure, now: Instant) -> Result<(), Failure> {
+        let Some(connection) = self.connections.get_mut(key) else { return Ok(()) };
+        let pool = connection.pool;
+        if let Stage::Connecting(attempt) = &mut connection.stage
+            && attempt.has_next()
+            && let Ok(stream) = attempt.connect(now)
+        {
+            connection.replace_stream(stream);
+            return connection.register(self.poll.registry(), token(key));
+        }
+        if let Some(pool) = self.pools.get_mut(pool) {
+            pool.forget_addresses();
+        }
+        Err(failure)
+    }
+
+    /// Writes what is left of the request and reads what is there of the response.
+    fn exchange_bytes(&mut self, key: Key, now: Instant) -> Result<Served, Failure> {
+        let Some(connection) = self.connections.get_mut(key) else { return Ok(Served::Wait) };
+        let Some(of) = connection.exchange else {
+            return Ok(match connection.receive(&mut self.buffers) {
+                (&[], Then::Wait) => Served::Wait,
+                (&[], Then::More) => Served::More,
+                _ => Served::Unusable,
+            });
+        };
+        let Some(exchange) = self.exchanges.get_mut(of) else { return Ok(Served::Unusable) };
+        connection.send(&exchange.head, &exchange.body);
+        exchange.restart_clock(now);
+        if !exchange.reading {
+            return Ok(Served::Wait);
+        }
+        let (bytes, then) = connection.receive(&mut self.buffers);
+        if !bytes.is_empty() {
+            exchange.receive(ExchangeId(of), bytes, now, self.settings.max_body, &mut self.events)?;
+            if connection.has_sent() {
+                exchange.body.clear();
+            }
+        }
+        if exchange.reader.is_complete() {
+            let reusable = exchange.reader.is_reusable()
+                && connection.has_sent()
+                && !connection.peer_closed
+                && matches!(then, Then::Wait | Then::More);
+            return Ok(Served::Complete { reusable, more: matches!(then, Then::More) });
+        }
+        match then {
+            Then::Wait | Then::More => exchange.flush(ExchangeId(of), &mut self.events),
+            Then::Closed if exchange.reader.end_of_input() => {
+                return Ok(Served::Complete { reusable: false, more: false });
+            }
+            Then::Closed => return Err(Failure::new(Kind::Cut, "the provider closed the connection")),
+            Then::Failed(failure) => return Err(failure),
+        }
+        Ok(if matches!(then, Then::More) { Served::More } else { Served::Wait })
+    }
+
+    fn complete(&mut self, key: Key, reusable: bool, more: bool, now: Instant) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if let Some(of) = connection.exchange.take()
+            && let Some(exchange) = self.exchanges.remove(of)
+        {
+            exchange.finish(ExchangeId(of), &mut self.events);
+        }
+        let Some(pool) = self.pools.get_mut(connection.pool) else { return };
+        let wanted = pool.idle.len() < self.settings.idle_connections || !pool.waiting.is_empty();
+        if !reusable || !wanted {
+            return self.close(key);
+        }
+        connection.idle_since = now;
+        pool.idle.push(key);
+        if !pool.waiting.is_empty() {
+            self.vacant.push(connection.pool);
+        }
+        if more {
+            self.enqueue(key);
+        }
+        self.arm(key);
+    }
+
+    /// Closes a connection; its exchange, if any, is the caller's to deal with.
+    fn close(&mut self, key: Key) {
+        let Some(connection) = self.connections.remove(key) else { return };
+        self.release(connection.pool);
+        if connection.exchange.is_none()
+            && let Some(pool) = self.pools.get_mut(connection.pool)
+        {
+            pool.remove_idle(key);
+        }
+    }
+
+    /// A place for a connection became free.
+    fn release(&mut self, index: usize) {
+        let Some(pool) = self.pools.get_mut(index) else { return };
+        pool.open = pool.open.saturating_sub(1);
+        if !pool.waiting.is_empty() {
+            self.vacant.push(index);
+        }
+    }
+
+    /// Lets waiting exchanges go on, in turn.
+    fn fill_vacancies(&mut self, now: Instant) {
+        while let Some(index) = self.vacant.pop() {
+            while let Some(pool) = self.pools.get_mut(index) {
+                pool.skip_gone(&self.exchanges);
+                if pool.idle.is_empty() && pool.open >= self.settings.connections {
+                    break;
+                }
+                let Some(key) = pool.waiting.pop_front() else { break };
+                self.place(key, now);
+            }
+        }
+    }
+
+    /// Closes a failed connection and fails its exchange, or gives it a fresh connection if the old one was stale.
+    fn fail_connection(&mut self, key: Key, failure: Failure, now: Instant) {
+        let Some(connection) = self.connections.get(key) else { return };
+        let (of, reused) = (connection.exchange, connection.reused);
+        self.close(key);
+        let Some(of) = of else { return };
+        let Some(exchange) = self.exchanges.get_mut(of) else { return };
+        if reused && failure.kind == Kind::Cut && !exchange.first_byte {
+            exchange.start_over(now);
+            return self.open(of, now);
+        }
+        // Its connection is gone already.
+        exchange.place = Place::Waiting;
+        self.fail_exchange(of, failure);
+    }
+
+    #[cold]
+    fn fail_exchange(&mut self, key: Key, failure: Failure) {
+        let Some(exchange) = self.exchanges.remove(key) else { return };
+        self.leave(&exchange);
+        exchange.fail(ExchangeId(key), failure, &mut self.events);
+    }
+
+    /// Gives back what an exchange that ends early holds.
+    fn leave(&mut self, exchange: &Exchange) {
+        match exchange.place {
+            Place::On(key) => self.close(key),
+            Place::Resolving => self.release(exchange.pool),
+            Place::Waiting => {
+                if let Some(pool) = self.pools.get_mut(exchange.pool) {
+                    pool.skip_gone(&self.exchanges);
+                }
+            }
+        }
+    }
+
+    /// Acts on the deadlines that have passed.
+    fn expire(&mut self, now: Instant) {
+        let mut put_off = Vec::new();
+        while let Some((at, owner)) = self.timers.pop_due(now) {
+            match owner {
+                Owner::Exchange(key) => self.expire_exchange(key, at, now),
+                Owner::Connection(key) => {
+                    let Some(connection) = self.connections.get_mut(key) else { continue };
+                    if connection.armed != Some(at) {
+                        continue;
+                    }
+                    connection.armed = None;
+                    let queued = connection.queued;
+                    match self.due(key) {
+                        Some((at, _)) if at > now => self.arm(key),
+                        // What arrived in time is still to be read.
+                        Some((_, due)) if queued && !matches!(due, Due::Timeout(Deadline::Total)) => {
+                            put_off.push(key);
+                        }
+                        Some((_, Due::Timeout(deadline))) => self.time_out(key, deadline, now),
+                        Some((_, Due::NextAddress)) => {
+                            let failure = Failure::new(Kind::Connect, "no address answered");
+                            match self.try_next_address(key, failure, now) {
+                                Ok(()) => self.arm(key),
+                                Err(failure) => self.fail_connection(key, failure, now),
+                            }
+                        }
+                        Some((_, Due::Idle)) => self.close(key),
+                        None => {}
+                    }
+                }
+            }
+        }
+        for key in put_off {
+            self.arm(key);
+        }
+    }
+
+    fn expire_exchange(&mut self, key: Key, at: Instant, now: Instant) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        if exchange.armed != Some(at) {
+            return;
+        }
+        exchange.armed = None;
+        let what = match exchange.place {
+            Place::On(_) => return,
+            Place::Waiting => "all connections are busy",
+            Place::Resolving => "looking up the host name",
+        };
+        match exchange.deadline() {
+            Some((at, deadline)) if at <= now => {
+                let context = format!("{what}; the limit is {:?}", exchange.allowance(deadline));
+                self.fail_exchange(key, Failure::new(Kind::Timeout(deadline), context));
+            }
+            _ => self.arm_exchange(key),
+        }
+    }
+
+    #[cold]
+    fn time_out(&mut self, key: Key, deadline: Deadline, now: Instant) {
+        let Some(connection) = self.connections.get(key) else { return };
+        let Some(exchange) = connection.exchange.and_then(|of| self.exchanges.get(of)) else { return };
+        let what = match connection.stage {
+            Stage::Connecting(_) => "TCP connection not established; ",
+            Stage::Handshaking => "TLS handshake not finished; ",
+            Stage::Open if !connection.has_sent() => "request not fully taken; ",
+            Stage::Open => "",
+        };
+        let context = format!("{what}the limit is {:?}", exchange.allowance(deadline));
+        self.fail_connection(key, Failure::new(Kind::Timeout(deadline), context), now);
+    }
+
+    /// What is due on a connection next, and when.
+    fn due(&self, key: Key) -> Option<(Instant, Due)> {
+        let connection = self.connections.get(key)?;
+        let Some(exchange) = connection.exchange.and_then(|of| self.exchanges.get(of)) else {
+            let at = connection.idle_since.checked_add(self.settings.idle_timeout)?;
+            return Some((at, Due::Idle));
+        };
+        let deadline = exchange.deadline().map(|(at, deadline)| (at, Due::Timeout(deadline)));
+        let next_address = match &connection.stage {
+            Stage::Connecting(attempt) if attempt.has_next() => {
+                attempt.until.map(|at| (at, Due::NextAddress))
+            }
+            _ => None,
+        };
+        [deadline, next_address].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    fn arm(&mut self, key: Key) {
+        let Some((at, _)) = self.due(key) else { return };
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        self.timers.arm(&mut connection.armed, at, Owner::Connection(key));
+    }
+
+    fn arm_exchange(&mut self, key: Key) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        let Some((at, _)) = exchange.deadline() else { return };
+        self.timers.arm(&mut exchange.armed, at, Owner::Exchange(key));
+    }
+
+    fn enqueue(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if !std::mem::replace(&mut connection.queued, true) {
+            self.queue.push_back(key);
+        }
+    }
+
+    /// Makes the descriptor readable, for what happened outside of `poll`.
+    fn wake(&self) {
+        // Fails only if the descriptor is closed, which it is not while `self` lives.
+        let _ = self.waker.wake();
+    }
+}
+
+impl AsRawFd for Client {
+    fn as_raw_fd(&self) -> RawFd {
+        self.poll.as_raw_fd()
+    }
+}

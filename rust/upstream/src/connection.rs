@@ -1,0 +1,306 @@
+//! One socket to a provider, plain or TLS: connecting, writing and reading without blocking.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+
+use crate::error::{Failure, Kind};
+use crate::slots::Key;
+use crate::tls::Session;
+
+/// Bytes read from one socket before another has its turn.
+pub(crate) const READ_SIZE: usize = 64 * 1024;
+
+pub(crate) struct Connection {
+    stream: TcpStream,
+    tls: Option<Session>,
+    pub(crate) stage: Stage,
+    pub(crate) pool: usize,
+    pub(crate) exchange: Option<Key>,
+    /// It carried an exchange before this one, so the peer may have closed it meanwhile.
+    pub(crate) reused: bool,
+    pub(crate) idle_since: Instant,
+    /// It stands in the queue of connections to serve.
+    pub(crate) queued: bool,
+    /// Readiness said that the peer closed; the bytes before that may still have to be read.
+    pub(crate) peer_closed: bool,
+    /// Its timer entry.
+    pub(crate) armed: Option<Instant>,
+    /// How much of the request was written, as head and body together.
+    sent: usize,
+    /// The whole request was handed to the system.
+    sent_all: bool,
+    /// Nothing more can be written; what the peer said before it stopped reading may still be read.
+    write_failed: bool,
+}
+
+pub(crate) enum Stage {
+    Connecting(Attempt),
+    Handshaking,
+    Open,
+}
+
+/// The addresses of a host, tried one after the other.
+pub(crate) struct Attempt {
+    addresses: Arc<[SocketAddr]>,
+    next: usize,
+    /// When the present address has had its share of the connect deadline.
+    pub(crate) until: Option<Instant>,
+    /// When the connect deadline passes.
+    deadline: Option<Instant>,
+}
+
+/// The buffers every connection of a client reads into.
+pub(crate) struct Buffers {
+    raw: Box<[u8]>,
+    plain: Vec<u8>,
+}
+
+/// What to expect after the bytes just read.
+pub(crate) enum Then {
+    /// Nothing until the socket is ready again.
+    Wait,
+    /// Perhaps more at once.
+    More,
+    /// The peer closed as it should.
+    Closed,
+    /// The socket or the TLS session failed.
+    Failed(Failure),
+}
+
+impl Attempt {
+    pub(crate) fn new(addresses: Arc<[SocketAddr]>, deadline: Option<Instant>) -> Self {
+        Self { addresses, next: 0, until: None, deadline }
+    }
+
+    /// Begins to connect to the next address that the system accepts, giving it an equal share of the time left.
+    pub(crate) fn connect(&mut self, now: Instant) -> Result<TcpStream, Failure> {
+        let mut failure = Failure::new(Kind::Connect, "no address is left to try");
+        while let Some(address) = self.addresses.get(self.next) {
+            let left = self.addresses.len().saturating_sub(self.next);
+            self.next += 1;
+            self.until = self.deadline.and_then(|deadline| {
+                let share = deadline.saturating_duration_since(now) / u32::try_from(left).unwrap_or(u32::MAX);
+                now.checked_add(share)
+            });
+            match TcpStream::connect(*address) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failure = refused(&error, Some(*address)),
+            }
+        }
+        Err(failure)
+    }
+
+    pub(crate) fn has_next(&self) -> bool {
+        self.next < self.addresses.len()
+    }
+
+    fn current(&self) -> Option<SocketAddr> {
+        self.addresses.get(self.next.checked_sub(1)?).copied()
+    }
+}
+
+impl Buffers {
+    pub(crate) fn new() -> Self {
+        Self { raw: vec![0; READ_SIZE].into_boxed_slice(), plain: Vec::new() }
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(
+        stream: TcpStream,
+        tls: Option<Session>,
+        attempt: Attempt,
+        pool: usize,
+        exchange: Key,
+        now: Instant,
+    ) -> Self {
+        Self {
+            stream,
+            tls,
+            stage: Stage::Connecting(attempt),
+            pool,
+            exchange: Some(exchange),
+            reused: false,
+            idle_since: now,
+            queued: false,
+            peer_closed: false,
+            armed: None,
+            sent: 0,
+            sent_all: false,
+            write_failed: false,
+        }
+    }
+
+    /// Registers once, edge-triggered, for both directions: no system call per exchange.
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> Result<(), Failure> {
+        registry
+            .register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)
+            .map_err(|error| Failure::io(Kind::Connect, &error))
+    }
+
+    /// Drops or restores read interest. Restoring reports anew what is already there.
+    pub(crate) fn set_reading(&mut self, registry: &Registry, token: Token, reading: bool) -> io::Result<()> {
+        let interest = if reading { Interest::READABLE | Interest::WRITABLE } else { Interest::WRITABLE };
+        registry.reregister(&mut self.stream, token, interest)
+    }
+
+    /// Goes on with another address after the present one failed.
+    pub(crate) fn replace_stream(&mut self, stream: TcpStream) {
+        self.stream = stream;
+        self.peer_closed = false;
+    }
+
+    /// Whether TCP is established by now.
+    pub(crate) fn check_connected(&mut self) -> Result<bool, Failure> {
+        let Stage::Connecting(attempt) = &self.stage else { return Ok(true) };
+        let address = attempt.current();
+        match self.stream.take_error() {
+            Ok(None) => {}
+            Ok(Some(error)) | Err(error) => return Err(refused(&error, address)),
+        }
+        match self.stream.peer_addr() {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(false),
+            Err(error) => return Err(refused(&error, address)),
+        }
+        self.stream.set_nodelay(true).map_err(|error| refused(&error, address))?;
+        self.stage = if self.tls.is_some() { Stage::Handshaking } else { Stage::Open };
+        Ok(true)
+    }
+
+    /// Whether the TLS handshake is done by now.
+    pub(crate) fn shake_hands(&mut self, buffers: &mut Buffers) -> Result<bool, Failure> {
+        let failed = |failure: Failure| Failure::new(Kind::Tls, failure.context);
+        loop {
+            self.flush().map_err(|error| Failure::io(Kind::Tls, &error))?;
+            if !self.tls.as_ref().is_some_and(Session::is_handshaking) {
+                self.stage = Stage::Open;
+                return Ok(true);
+            }
+            match self.receive(buffers) {
+                (bytes, _) if !bytes.is_empty() => return Err(unasked()),
+                (_, Then::Wait) if !self.tls.as_ref().is_some_and(Session::is_handshaking) => {}
+                (_, Then::Wait) => return Ok(false),
+                (_, Then::More) => {}
+                (_, Then::Closed) => {
+                    return Err(Failure::new(Kind::Tls, "the connection closed during the handshake"));
+                }
+                (_, Then::Failed(failure)) => return Err(failed(failure)),
+            }
+        }
+    }
+
+    /// Takes a connection that was idle into use. False if the peer closed it or sent what nobody asked for.
+    ///
+    /// NOTE: the read costs 0.2 µs and is what keeps late bytes of one exchange from answering the next.
+    pub(crate) fn revive(&mut self, buffers: &mut Buffers) -> bool {
+        self.reused = true;
+        self.sent = 0;
+        self.sent_all = false;
+        !self.peer_closed && matches!(self.receive(buffers), (&[], Then::Wait))
+    }
+
+    /// Writes what the socket takes of the request.
+    pub(crate) fn send(&mut self, head: &[u8], body: &[u8]) {
+        if !self.sent_all && !self.write_failed && self.try_send(head, body).is_err() {
+            self.write_failed = true;
+        }
+    }
+
+    /// Whether the whole request was handed to the system.
+    pub(crate) fn has_sent(&self) -> bool {
+        self.sent_all && !self.write_failed
+    }
+
+    pub(crate) fn has_write_failed(&self) -> bool {
+        self.write_failed
+    }
+
+    /// Reads once; the bytes are decrypted where that applies.
+    pub(crate) fn receive<'b>(&mut self, buffers: &'b mut Buffers) -> (&'b [u8], Then) {
+        let count = loop {
+            match self.stream.read(&mut buffers.raw) {
+                Ok(count) => break count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return (&[], Then::Wait),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (&[], Then::Failed(Failure::io(Kind::Cut, &error))),
+            }
+        };
+        let raw = buffers.raw.get(..count).unwrap_or_default();
+        // A short read has emptied the socket, unless its end is known to follow.
+        let then = if count == READ_SIZE || self.peer_closed { Then::More } else { Then::Wait };
+        let Some(tls) = &mut self.tls else {
+            return if count == 0 { (&[], Then::Closed) } else { (raw, then) };
+        };
+        if count == 0 {
+            return (&[], Then::Failed(Failure::new(Kind::Cut, "closed without the TLS close_notify")));
+        }
+        buffers.plain.clear();
+        let then = match tls.decrypt(raw, &mut buffers.plain) {
+            Ok(true) => Then::Closed,
+            Ok(false) => then,
+            Err(failure) => Then::Failed(failure),
+        };
+        // Alerts and key updates; if they cannot go out, the next read says why.
+        if tls.flush(&mut self.stream).is_err() {
+            self.write_failed = true;
+        }
+        (&buffers.plain, then)
+    }
+
+    fn try_send(&mut self, head: &[u8], body: &[u8]) -> io::Result<()> {
+        loop {
+            let head_left = head.get(self.sent..).unwrap_or_default();
+            let body_left = body.get(self.sent.saturating_sub(head.len())..).unwrap_or_default();
+            if head_left.is_empty() && body_left.is_empty() {
+                self.sent_all = self.flush()?;
+                return Ok(());
+            }
+            let written = match &mut self.tls {
+                None => self.stream.write_vectored(&[IoSlice::new(head_left), IoSlice::new(body_left)]),
+                Some(tls) => {
+                    if !tls.flush(&mut self.stream)? {
+                        return Ok(());
+                    }
+                    tls.encrypt(if head_left.is_empty() { body_left } else { head_left })
+                }
+            };
+            match written {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => self.sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<bool> {
+        match &mut self.tls {
+            Some(tls) => tls.flush(&mut self.stream),
+            None => Ok(true),
+        }
+    }
+}
+
+pub(crate) fn token(key: Key) -> Token {
+    Token(key.index())
+}
+
+#[cold]
+pub(crate) fn unasked() -> Failure {
+    Failure::new(Kind::Protocol, "bytes arrived that nobody asked for")
+}
+
+#[cold]
+fn refused(error: &io::Error, address: Option<SocketAddr>) -> Failure {
+    match address {
+        Some(address) => Failure::new(Kind::Connect, format!("{error}, at {address}")),
+        None => Failure::io(Kind::Connect, error),
+    }
+}

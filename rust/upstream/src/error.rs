@@ -1,0 +1,134 @@
+//! What can go wrong in an exchange, as data: what happened, whether another attempt may help, and a sentence.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::origin::Origin;
+
+/// Which of the four deadlines of an exchange passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Deadline {
+    /// Waiting for a connection: queue, name lookup, TCP and TLS together.
+    Connect,
+    /// From the moment the request goes out to the first byte of the final response.
+    FirstByte,
+    /// Between two arrivals of response bytes.
+    Gap,
+    /// The whole exchange.
+    Total,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The host name has no address.
+    Resolve,
+    /// No address accepted a connection.
+    Connect,
+    /// The TLS handshake or a TLS record failed.
+    Tls,
+    /// A deadline passed.
+    Timeout(Deadline),
+    /// The bytes are not the strict HTTP/1.1 we accept.
+    Protocol,
+    /// The connection closed or was reset before the response ended.
+    Cut,
+    /// A whole response was larger than the configured limit.
+    TooLarge,
+    /// The request cannot be sent as it is; nothing left this machine.
+    Request,
+}
+
+/// Whether another attempt may be made for the same client request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Retry {
+    /// Part of the response was handed out already, or the same would happen again.
+    Never,
+    /// Nothing of the response was handed out: another target may answer instead.
+    Yes,
+}
+
+/// Why an exchange failed. `Display` is one sentence for operators; it names the origin and holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{origin}: {kind}: {context}")]
+pub struct Error {
+    /// What went wrong.
+    pub kind: Kind,
+    /// Whether another attempt may be made.
+    pub retry: Retry,
+    /// Whether any response byte had arrived (the provider may have charged for it).
+    pub first_byte: bool,
+    /// The particulars.
+    pub context: Cow<'static, str>,
+    /// Scheme, host and port, as in `https://api.example.com:443`.
+    pub origin: String,
+}
+
+/// The cause of a failure, before the exchange adds what it knows.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub(crate) kind: Kind,
+    pub(crate) context: Cow<'static, str>,
+}
+
+impl Kind {
+    /// A stable word for logs and metrics, such as `timeout_first_byte`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolve",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Timeout(Deadline::Connect) => "timeout_connect",
+            Self::Timeout(Deadline::FirstByte) => "timeout_first_byte",
+            Self::Timeout(Deadline::Gap) => "timeout_gap",
+            Self::Timeout(Deadline::Total) => "timeout_total",
+            Self::Protocol => "protocol",
+            Self::Cut => "cut",
+            Self::TooLarge => "too_large",
+            Self::Request => "request",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resolve => "the host name could not be resolved",
+            Self::Connect => "cannot connect",
+            Self::Tls => "TLS failed",
+            Self::Timeout(Deadline::Connect) => "timed out connecting",
+            Self::Timeout(Deadline::FirstByte) => "timed out waiting for the first byte",
+            Self::Timeout(Deadline::Gap) => "timed out between two parts of the response",
+            Self::Timeout(Deadline::Total) => "the exchange took too long",
+            Self::Protocol => "the response is not valid HTTP/1.1",
+            Self::Cut => "the connection was cut before the response ended",
+            Self::TooLarge => "the response is too large",
+            Self::Request => "the request cannot be sent",
+        })
+    }
+}
+
+impl Failure {
+    #[cold]
+    pub(crate) fn new(kind: Kind, context: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, context: context.into() }
+    }
+
+    #[cold]
+    pub(crate) fn io(kind: Kind, error: &std::io::Error) -> Self {
+        Self { kind, context: error.to_string().into() }
+    }
+
+    /// `handed_out`: the caller has seen part of the response.
+    #[cold]
+    pub(crate) fn into_error(self, origin: &Origin, first_byte: bool, handed_out: bool) -> Error {
+        let pointless = matches!(self.kind, Kind::Request | Kind::TooLarge | Kind::Timeout(Deadline::Total));
+        Error {
+            kind: self.kind,
+            retry: if pointless || handed_out { Retry::Never } else { Retry::Yes },
+            first_byte,
+            context: self.context,
+            origin: origin.key().to_owned(),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The connections of one origin: which are idle, how many there are, and who waits for one.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::exchange::Exchange;
+use crate::origin::Origin;
+use crate::resolve::literal_address;
+use crate::slots::{Key, Slots};
+
+/// How long the addresses of a name are used before they are looked up again.
+const ADDRESSES_KEPT: Duration = Duration::from_secs(10);
+
+pub(crate) struct Pool {
+    pub(crate) origin: Arc<Origin>,
+    /// Connections without an exchange, the most recently used last.
+    pub(crate) idle: Vec<Key>,
+    /// Connections of any kind, and exchanges that look up an address for one.
+    pub(crate) open: usize,
+    /// Exchanges in turn; some may be gone already.
+    pub(crate) waiting: VecDeque<Key>,
+    /// Exchanges that look up an address; some may be gone already.
+    pub(crate) resolving: Vec<Key>,
+    pub(crate) looking_up: bool,
+    addresses: Addresses,
+}
+
+/// All pools; an index stays valid, since origins come from the configuration and are few.
+#[derive(Default)]
+pub(crate) struct Pools {
+    pools: Vec<Pool>,
+    by_key: HashMap<String, usize>,
+}
+
+enum Addresses {
+    Unknown,
+    Literal(Arc<[SocketAddr]>),
+    Found(Arc<[SocketAddr]>, Instant),
+}
+
+impl Pools {
+    pub(crate) fn find(&mut self, origin: &Arc<Origin>) -> usize {
+        if let Some(index) = self.by_key.get(origin.key()) {
+            return *index;
+        }
+        let index = self.pools.len();
+        self.by_key.insert(origin.key().to_owned(), index);
+        self.pools.push(Pool {
+            origin: Arc::clone(origin),
+            idle: Vec::new(),
+            open: 0,
+            waiting: VecDeque::new(),
+            resolving: Vec::new(),
+            looking_up: false,
+            addresses: literal_address(origin).map_or(Addresses::Unknown, Addresses::Literal),
+        });
+        index
+    }
+
+    pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut Pool> {
+        self.pools.get_mut(index)
+    }
+}
+
+impl Pool {
+    /// The addresses if they are known and fresh.
+    pub(crate) fn addresses(&self, now: Instant) -> Option<Arc<[SocketAddr]>> {
+        match &self.addresses {
+            Addresses::Literal(addresses) => Some(Arc::clone(addresses)),
+            Addresses::Found(addresses, at) if now.saturating_duration_since(*at) < ADDRESSES_KEPT => {
+                Some(Arc::clone(addresses))
+            }
+            Addresses::Found(..) | Addresses::Unknown => None,
+        }
+    }
+
+    pub(crate) fn found(&mut self, addresses: Arc<[SocketAddr]>, now: Instant) {
+        if !matches!(self.addresses, Addresses::Literal(_)) {
+            self.addresses = Addresses::Found(addresses, now);
+        }
+    }
+
+    /// None of the addresses could be connected to: look again next time.
+    pub(crate) fn forget_addresses(&mut self) {
+        if !matches!(self.addresses, Addresses::Literal(_)) {
+            self.addresses = Addresses::Unknown;
+        }
+    }
+
+    /// Drops exchanges that ended while they waited, as far as they are next in turn.
+    pub(crate) fn skip_gone(&mut self, exchanges: &Slots<Exchange>) {
+        while self.waiting.front().is_some_and(|key| exchanges.get(*key).is_none()) {
+            self.waiting.pop_front();
+        }
+    }
+
+    pub(crate) fn remove_idle(&mut self, key: Key) {
+        if let Some(at) = self.idle.iter().position(|idle| *idle == key) {
+            self.idle.remove(at);
+        }
+    }
+}

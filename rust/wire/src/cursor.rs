@@ -1,0 +1,159 @@
+//! Walking JSON without building anything: ends of strings and containers, and a cursor over nested values.
+
+use crate::error::{Fault, ScanErrorKind};
+use crate::swar;
+
+/// How deep objects and arrays may nest, the outermost counted.
+pub const MAX_DEPTH: u32 = 128;
+
+/// The position of the next byte that is not white space.
+#[inline]
+pub(crate) fn skip_whitespace(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\n' | b'\r' | b'\t') = bytes.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// The end (after the closing quote) of a string whose content starts at `at`; `None` if it has none.
+#[inline]
+pub(crate) fn skip_string(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        let hit = swar::quote_or_backslash(bytes, at)?;
+        if bytes.get(hit) == Some(&b'"') {
+            return Some(hit + 1);
+        }
+        at = hit + 2;
+    }
+}
+
+/// The end of the object or array that starts at `at`, a value of a top-level field. Brackets must match.
+pub(crate) fn skip_container(bytes: &[u8], mut at: usize) -> Result<usize, Fault> {
+    // One bit for each open container, the innermost lowest: 1 is an array.
+    let mut open = 0_u128;
+    let mut depth = 1;
+    loop {
+        let Some(hit) = swar::quote_or_bracket(bytes, at) else {
+            return Err(Fault::new(ScanErrorKind::Truncated, bytes.len()));
+        };
+        at = hit + 1;
+        match bytes.get(hit) {
+            Some(b'"') => match skip_string(bytes, at) {
+                Some(end) => at = end,
+                None => return Err(Fault::new(ScanErrorKind::Truncated, bytes.len())),
+            },
+            Some(byte @ (b'{' | b'[')) => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return Err(Fault::new(ScanErrorKind::TooDeep, hit));
+                }
+                open = (open << 1) | u128::from(*byte == b'[');
+            }
+            Some(byte @ (b'}' | b']')) => {
+                if (open & 1 == 1) != (*byte == b']') {
+                    return Err(Fault::new(ScanErrorKind::Mismatched(char::from(*byte)), hit));
+                }
+                open >>= 1;
+                depth -= 1;
+                if depth == 1 {
+                    return Ok(at);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A position in a value that a scan has passed: its brackets match and its strings end, the rest is not known to be
+/// JSON. Methods return `None` where it is not.
+pub(crate) struct Cursor<'b> {
+    bytes: &'b [u8],
+    at: usize,
+}
+
+impl<'b> Cursor<'b> {
+    pub(crate) fn new(bytes: &'b [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// The first byte of the next value.
+    #[inline]
+    pub(crate) fn peek(&mut self) -> Option<u8> {
+        self.at = skip_whitespace(self.bytes, self.at);
+        self.bytes.get(self.at).copied()
+    }
+
+    /// Calls `each` with the key of every field, escapes not decoded; it must move past the value.
+    #[inline]
+    pub(crate) fn object(&mut self, mut each: impl FnMut(&mut Self, &'b [u8]) -> Option<()>) -> Option<()> {
+        self.take(b'{')?;
+        if self.peek()? == b'}' {
+            return self.take(b'}');
+        }
+        loop {
+            let key = self.string()?;
+            self.take(b':')?;
+            each(self, key)?;
+            match self.peek()? {
+                b',' => self.at += 1,
+                _ => return self.take(b'}'),
+            }
+        }
+    }
+
+    /// Calls `each` for every element; it must move past the element.
+    #[inline]
+    pub(crate) fn array(&mut self, mut each: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        self.take(b'[')?;
+        if self.peek()? == b']' {
+            return self.take(b']');
+        }
+        loop {
+            each(self)?;
+            match self.peek()? {
+                b',' => self.at += 1,
+                _ => return self.take(b']'),
+            }
+        }
+    }
+
+    /// The content of the string that comes next, escapes not decoded.
+    #[inline]
+    pub(crate) fn string(&mut self) -> Option<&'b [u8]> {
+        self.take(b'"')?;
+        let start = self.at;
+        self.at = skip_string(self.bytes, start)?;
+        self.bytes.get(start..self.at - 1)
+    }
+
+    /// Moves past the value that comes next and returns its bytes.
+    #[inline]
+    pub(crate) fn skip(&mut self) -> Option<&'b [u8]> {
+        let first = self.peek()?;
+        let start = self.at;
+        self.at = match first {
+            b'"' => skip_string(self.bytes, start + 1)?,
+            b'{' | b'[' => skip_container(self.bytes, start).ok()?,
+            _ => {
+                let rest = self.bytes.get(start..)?;
+                let ends =
+                    |byte: &u8| matches!(byte, b',' | b'}' | b']' | b':' | b' ' | b'\n' | b'\r' | b'\t');
+                let length = rest.iter().position(ends).unwrap_or(rest.len());
+                if length == 0 {
+                    return None;
+                }
+                start + length
+            }
+        };
+        self.bytes.get(start..self.at)
+    }
+
+    #[inline]
+    fn take(&mut self, byte: u8) -> Option<()> {
+        if self.peek()? != byte {
+            return None;
+        }
+        self.at += 1;
+        Some(())
+    }
+}

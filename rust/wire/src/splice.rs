@@ -1,0 +1,88 @@
+//! Changing spans of a body and nothing else.
+
+use crate::document::{Document, Field, Kind, Span};
+use crate::error::ScanError;
+
+/// New bytes for a span; an empty span inserts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edit<'a> {
+    /// What is replaced.
+    pub span: Span,
+    /// By what.
+    pub with: &'a [u8],
+}
+
+/// Edits that do not lie in the body one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("edit {index} (from 0) overlaps the one before it, is out of order or past the end of the body")]
+pub struct SpliceError {
+    /// Which edit.
+    pub index: usize,
+}
+
+/// Appends `body` with its `edits` to `out`; every other byte is unchanged. Edits must be sorted by position and must
+/// not overlap. After an error `out` is as it was.
+pub fn splice(body: &[u8], edits: &[Edit<'_>], out: &mut Vec<u8>) -> Result<(), SpliceError> {
+    let before = out.len();
+    out.reserve(body.len() + edits.iter().map(|edit| edit.with.len()).sum::<usize>());
+    let mut copied = 0;
+    for (index, edit) in edits.iter().enumerate() {
+        let (start, end) = (edit.span.start as usize, edit.span.end as usize);
+        let kept = body.get(copied..start).filter(|_| start <= end && end <= body.len());
+        let Some(kept) = kept else {
+            out.truncate(before);
+            return Err(SpliceError { index });
+        };
+        out.extend_from_slice(kept);
+        out.extend_from_slice(edit.with);
+        copied = end;
+    }
+    out.extend_from_slice(body.get(copied..).unwrap_or_default());
+    Ok(())
+}
+
+/// The edit that makes an OpenAI stream report its usage; `None` if it does so already.
+///
+/// # Errors
+/// When `stream_options` is neither an object nor null, or its `include_usage` is not a boolean or null.
+pub fn include_usage(document: &Document<'_>) -> Result<Option<Edit<'static>>, ScanError> {
+    let Some(options) = document.get("stream_options") else {
+        let with: &[u8] = if document.fields().is_empty() {
+            br#""stream_options":{"include_usage":true}"#
+        } else {
+            br#""stream_options":{"include_usage":true},"#
+        };
+        return Ok(Some(insert(document, with)));
+    };
+    if options.kind == Kind::Null {
+        return Ok(Some(replace(options, br#"{"include_usage":true}"#)));
+    }
+    let options = document.nested(options)?;
+    let Some(include) = options.get("include_usage") else {
+        let with: &[u8] = if options.fields().is_empty() {
+            br#""include_usage":true"#
+        } else {
+            br#""include_usage":true,"#
+        };
+        return Ok(Some(insert(&options, with)));
+    };
+    match options.boolean("include_usage")? {
+        Some(true) => Ok(None),
+        Some(false) | None => Ok(Some(replace(include, b"true"))),
+    }
+}
+
+impl<'a> Edit<'a> {
+    /// The edit that replaces the value of a field, such as `model` by a string from [`quote`](crate::quote).
+    pub fn value(field: &Field, with: &'a [u8]) -> Self {
+        Self { span: field.value, with }
+    }
+}
+
+fn replace(field: &Field, with: &'static [u8]) -> Edit<'static> {
+    Edit::value(field, with)
+}
+
+fn insert(document: &Document<'_>, with: &'static [u8]) -> Edit<'static> {
+    Edit { span: Span { start: document.inside(), end: document.inside() }, with }
+}

@@ -1,0 +1,390 @@
+//! Event streams pass byte for byte however they are cut, and their facts are found in passing.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used)]
+
+use edgeroute_wire::{Dialect, EventError, EventStream, MAX_EVENT_BYTES, Remainder, Usage};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use Dialect::{AnthropicMessages, OpenAiChat};
+
+/// What is known of a stream, and what it passed on.
+#[derive(Debug, Default, PartialEq)]
+struct Outcome {
+    passed: String,
+    usage: Option<Usage>,
+    ended: bool,
+    failed: bool,
+    events: u64,
+    partial: usize,
+}
+
+fn fed<'c>(dialect: Dialect, hide_usage: bool, chunks: impl IntoIterator<Item = &'c [u8]>) -> Outcome {
+    let mut stream = EventStream::new(dialect, hide_usage);
+    let mut out = Vec::new();
+    for chunk in chunks {
+        stream.feed(chunk, &mut out).unwrap();
+    }
+    let partial = match stream.finish() {
+        Remainder::Nothing => 0,
+        Remainder::Partial(bytes) => bytes,
+    };
+    Outcome {
+        passed: String::from_utf8(out).unwrap(),
+        usage: stream.usage(),
+        ended: stream.ended(),
+        failed: stream.failed(),
+        events: stream.events(),
+        partial,
+    }
+}
+
+fn at_once(dialect: Dialect, hide_usage: bool, stream: &str) -> Outcome {
+    fed(dialect, hide_usage, [stream.as_bytes()])
+}
+
+const OPENAI: &str = concat!(
+    "data: {\"id\":\"c\",\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}],\"usage\":null}\n\n",
+    ": keep-alive\n\n",
+    "data: {\"id\":\"c\",\"choices\":[{\"delta\":{\"content\":\"hi [DONE] \\\"usage\\\":{}\"}}],\"usage\":null}\n\n",
+    "data: {\"id\":\"c\",\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":2,",
+    "\"prompt_tokens_details\":{\"cached_tokens\":4}}}\n\n",
+    "data: [DONE]\n\n",
+);
+
+const ANTHROPIC: &str = concat!(
+    "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"usage\":{\"input_tokens\":10,",
+    "\"cache_creation_input_tokens\":5,\"cache_read_input_tokens\":100,\"output_tokens\":1}}}\n\n",
+    "event: content_block_start\ndata: {\"type\":\"content_block_start\"}\n\n",
+    "event: ping\ndata: {\"type\": \"ping\"}\n\n",
+    "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"event: message_stop\"}}\n\n",
+    "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"\\n\\n\"}}\n\n",
+    "event: content_block_stop\ndata: {\"type\":\"content_block_stop\"}\n\n",
+    "event: message_delta\ndata: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":15}}\n\n",
+    "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+);
+
+#[test]
+fn passes_an_openai_stream_and_reads_its_facts() {
+    let expected = Outcome {
+        passed: OPENAI.into(),
+        usage: Some(Usage { input: 9, output: 2, cached_input: 4 }),
+        ended: true,
+        events: 2,
+        ..Outcome::default()
+    };
+    assert_eq!(at_once(OpenAiChat, false, OPENAI), expected);
+    let start = OPENAI.find("data: {\"id\":\"c\",\"choices\":[]").unwrap();
+    let end = OPENAI.find("data: [DONE]").unwrap();
+    let hidden = format!("{}{}", &OPENAI[..start], &OPENAI[end..]);
+    assert_eq!(at_once(OpenAiChat, true, OPENAI), Outcome { passed: hidden, ..expected });
+}
+
+#[test]
+fn passes_an_anthropic_stream_and_reads_its_facts() {
+    let expected = Outcome {
+        passed: ANTHROPIC.into(),
+        usage: Some(Usage { input: 115, output: 15, cached_input: 100 }),
+        ended: true,
+        events: 2,
+        ..Outcome::default()
+    };
+    assert_eq!(at_once(AnthropicMessages, false, ANTHROPIC), expected);
+    assert_eq!(at_once(AnthropicMessages, true, ANTHROPIC), expected);
+}
+
+#[test]
+fn holds_back_what_has_no_end() {
+    let mut stream = EventStream::new(OpenAiChat, false);
+    let mut out = Vec::new();
+    let mut feed = |chunk: &str| {
+        out.clear();
+        stream.feed(chunk.as_bytes(), &mut out).unwrap();
+        String::from_utf8(out.clone()).unwrap()
+    };
+    assert_eq!(feed("data: 1\n\ndata: 2\n"), "data: 1\n\n");
+    assert_eq!(feed("dat"), "");
+    assert_eq!(feed("a: 3\r"), "");
+    assert_eq!(feed("\n"), "");
+    assert_eq!(feed("\r\ndata: 4\n\n\ndata: 5"), "data: 2\ndata: 3\r\n\r\ndata: 4\n\n\n");
+    assert_eq!(stream.finish(), Remainder::Partial(7));
+}
+
+#[test]
+fn events_leave_with_their_last_byte() {
+    // CR alone ends a line, so the event must not wait for the LF that may follow.
+    for end in ["\n\n", "\r\n\r\n", "\r\r", "\n\r\n", "\r\n\n", "\n\r"] {
+        let mut stream = EventStream::new(OpenAiChat, false);
+        let mut out = Vec::new();
+        let event = format!("data: x{end}");
+        for byte in event.as_bytes() {
+            stream.feed(&[*byte], &mut out).unwrap();
+        }
+        assert_eq!(out, event.as_bytes());
+        assert_eq!((stream.events(), stream.finish()), (1, Remainder::Nothing), "{end:?}");
+    }
+}
+
+#[test]
+fn says_whether_a_stream_failed_or_ended() {
+    let check = |dialect, stream: &str, failed: bool, ended: bool, events: u64| {
+        let outcome = at_once(dialect, false, stream);
+        assert_eq!((outcome.failed, outcome.ended, outcome.events), (failed, ended, events), "{stream}");
+        assert_eq!(outcome.passed, stream);
+    };
+    check(OpenAiChat, "data: {\"error\":{\"message\":\"overloaded\"}}\n\n", true, false, 0);
+    check(OpenAiChat, "event: error\ndata: no json\n\n", true, false, 0);
+    check(OpenAiChat, "data: {\"choices\":[{}],\"error\":null}\n\n", false, false, 1);
+    check(OpenAiChat, "data: {\"choices\":[{\"text\":\"\\\"error\\\"\",\"error\":{}}]}\n\n", false, false, 1);
+    check(
+        OpenAiChat,
+        "data: {\"id\":1,\"error\":{\"code\":502},\"choices\":[{\"finish_reason\":\"error\"}]}\n\n",
+        true,
+        false,
+        0,
+    );
+    check(OpenAiChat, "data:[DONE]\n\n", false, true, 0);
+    check(OpenAiChat, "id: 7\ndata: [DONE]\r\n\r\n", false, true, 0);
+    check(OpenAiChat, "data: \"[DONE]\"\n\n", false, false, 1);
+    check(OpenAiChat, "data: [DONE] \n\n", false, false, 1);
+    check(OpenAiChat, "data:  {}\n\ndata\n\nretry: 5\n\ndatas: 1\n\n", false, false, 1);
+    check(AnthropicMessages, "event: error\ndata: {\"type\":\"error\"}\n\n", true, false, 0);
+    check(AnthropicMessages, "data: {\"type\":\"message_stop\"}\n\n", false, false, 0);
+    check(AnthropicMessages, "data: [DONE]\n\n", false, false, 0);
+    check(AnthropicMessages, "data: {\"type\":\"message_stop\"}\nevent: message_stop\n\n", false, true, 0);
+}
+
+#[test]
+fn an_end_marker_without_its_blank_line_is_an_end() {
+    for stream in ["data: [DONE]", "data: [DONE]\n"] {
+        let outcome = at_once(OpenAiChat, false, stream);
+        assert_eq!((outcome.ended, outcome.partial, outcome.passed.as_str()), (true, stream.len(), ""));
+    }
+    assert!(!at_once(OpenAiChat, false, "data: [DONE").ended);
+    assert!(at_once(AnthropicMessages, false, "event: message_stop\ndata: {}").ended);
+}
+
+#[test]
+fn reads_usage_wherever_providers_put_it() {
+    let check = |dialect, stream: &str, expected: Option<(u64, u64, u64)>, passed: bool| {
+        let outcome = at_once(dialect, true, stream);
+        let expected = expected.map(|(input, output, cached_input)| Usage { input, output, cached_input });
+        assert_eq!((outcome.usage, outcome.passed == stream), (expected, passed), "{stream}");
+    };
+    let usage = r#"{"prompt_tokens":1,"completion_tokens":2}"#;
+    // With the last choice, and then again in every chunk: the last one counts.
+    check(OpenAiChat, &format!("data: {{\"choices\":[{{}}],\"usage\":{usage}}}\n\n"), Some((1, 2, 0)), true);
+    let later = r#"data: {"choices":[{}],"usage":{"prompt_tokens":1,"completion_tokens":3}}"#;
+    check(
+        OpenAiChat,
+        &format!("data: {{\"choices\":[{{}}],\"usage\":{usage}}}\n\n{later}\n\n"),
+        Some((1, 3, 0)),
+        true,
+    );
+    check(
+        OpenAiChat,
+        &format!("data: {{\"usage\" : {usage}, \"choices\": [ ]}}\n\n"),
+        Some((1, 2, 0)),
+        false,
+    );
+    check(
+        OpenAiChat,
+        &format!("data: {{\"usage\":null,\"x\":{{\"usage\":{usage}}},\"choices\":[]}}\n\n"),
+        None,
+        true,
+    );
+    check(
+        OpenAiChat,
+        &format!("data: {{\"choices\":[],\ndata: \"usage\":{usage}}}\n\n"),
+        Some((1, 2, 0)),
+        false,
+    );
+    check(OpenAiChat, "data: {\"choices\":[],\"usage\":null}\n\n", None, true);
+    check(
+        OpenAiChat,
+        "data: {\"choices\":[{\"text\":\"\\\"usage\\\":{\\\"prompt_tokens\\\":1}\"}]}\n\n",
+        None,
+        true,
+    );
+    let newer = "event: message_delta\ndata: {\"usage\":{\"input_tokens\":7,\"cache_read_input_tokens\":3,\"output_tokens\":9}}\n\n";
+    check(AnthropicMessages, newer, Some((10, 9, 3)), true);
+    check(AnthropicMessages, "event: message_start\ndata: {\"message\":5}\n\n", None, true);
+}
+
+#[test]
+fn refuses_events_without_end() {
+    let event = vec![b'x'; MAX_EVENT_BYTES + 1];
+    let mut out = Vec::new();
+    let mut stream = EventStream::new(OpenAiChat, false);
+    stream.feed(b"data: 1\n\n", &mut out).unwrap();
+    assert_eq!(stream.feed(&event, &mut out), Err(EventError::TooLarge));
+    assert_eq!(out, b"data: 1\n\n");
+
+    let mut stream = EventStream::new(OpenAiChat, false);
+    let fed: Result<(), EventError> = event.chunks(4_096).try_for_each(|chunk| stream.feed(chunk, &mut out));
+    assert_eq!(fed, Err(EventError::TooLarge));
+
+    let mut whole = b"data: 1\n\n".to_vec();
+    whole.extend(&event);
+    whole.extend(b"\n\n");
+    out.clear();
+    let fed = EventStream::new(OpenAiChat, false).feed(&whole, &mut out);
+    assert_eq!((fed, out.as_slice()), (Err(EventError::TooLarge), &b"data: 1\n\n"[..]));
+    assert_eq!(EventError::TooLarge.to_string(), "the provider sent an event of more than 1048576 bytes");
+
+    let largest = [&event[..MAX_EVENT_BYTES - 2], b"\n\n"].concat();
+    out.clear();
+    EventStream::new(OpenAiChat, false).feed(&largest, &mut out).unwrap();
+    assert_eq!(out, largest);
+}
+
+/// The same by the letter of the standard: lines, fields, then a complete JSON parser for every event.
+fn naive(dialect: Dialect, hide_usage: bool, stream: &str) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut rest = stream;
+    let mut event = String::new();
+    let (mut name, mut data) = (String::new(), Vec::<String>::new());
+    while let Some(end) = rest.find(['\n', '\r']) {
+        let ending = if rest[end..].starts_with("\r\n") { 2 } else { 1 };
+        let line = &rest[..end];
+        event.push_str(&rest[..end + ending]);
+        rest = &rest[end + ending..];
+        if !line.is_empty() {
+            let (field, value) = line.split_once(':').unwrap_or((line, ""));
+            let value = value.strip_prefix(' ').unwrap_or(value).to_owned();
+            match field {
+                "event" => name = value,
+                "data" => data.push(value),
+                _ => {}
+            }
+            continue;
+        }
+        let hidden = naive_event(dialect, &name, &data.join("\n"), &mut outcome) && hide_usage;
+        if !hidden {
+            outcome.passed.push_str(&event);
+        }
+        event.clear();
+        name.clear();
+        data.clear();
+    }
+    outcome.partial = event.len() + rest.len();
+    outcome
+}
+
+fn naive_event(dialect: Dialect, name: &str, data: &str, outcome: &mut Outcome) -> bool {
+    let json: Value = serde_json::from_str(data).unwrap_or(Value::Null);
+    let number = |usage: &Value, key: &str| usage[key].as_u64();
+    match (dialect, name, data) {
+        (_, "error", _) => outcome.failed = true,
+        (OpenAiChat, _, "[DONE]") => outcome.ended = true,
+        (OpenAiChat, _, "") => {}
+        (OpenAiChat, ..) if !json["error"].is_null() => outcome.failed = true,
+        (OpenAiChat, ..) => {
+            let usage = &json["usage"];
+            if usage.is_object() {
+                let input = number(usage, "prompt_tokens").unwrap_or(0);
+                let cached_input = number(&usage["prompt_tokens_details"], "cached_tokens").unwrap_or(0);
+                let output = number(usage, "completion_tokens").unwrap_or(0);
+                outcome.usage = Some(Usage { input, output, cached_input });
+            }
+            let only_usage = usage.is_object() && json["choices"].as_array().is_some_and(Vec::is_empty);
+            outcome.events += u64::from(!only_usage);
+            return only_usage;
+        }
+        (AnthropicMessages, "message_stop", _) => outcome.ended = true,
+        (AnthropicMessages, "content_block_delta", _) => outcome.events += 1,
+        (AnthropicMessages, "message_start", _) => {
+            let usage = &json["message"]["usage"];
+            let cached_input = number(usage, "cache_read_input_tokens").unwrap_or(0);
+            let input = number(usage, "input_tokens").unwrap_or(0) + cached_input;
+            outcome.usage =
+                Some(Usage { input, cached_input, output: number(usage, "output_tokens").unwrap_or(0) });
+        }
+        (AnthropicMessages, "message_delta", _) => {
+            let usage = outcome.usage.get_or_insert_default();
+            usage.output = number(&json["usage"], "output_tokens").unwrap_or(0);
+        }
+        (AnthropicMessages, ..) => {}
+    }
+    false
+}
+
+/// Streams of all sorts of events and other bytes, with any mix of line ends.
+fn stream() -> impl Strategy<Value = String> {
+    let text = r#"[a-z \\"{}é]{0,12}"#;
+    let piece = prop_oneof![
+        text.prop_map(|text| format!("data: {}|", serde_json::json!({"choices": [{"text": text}], "usage": null}))),
+        text.prop_map(|text| format!("data: {}|", serde_json::json!({"choices": [{"text": format!("\"usage\":{text}[DONE]")}]}))),
+        (0_u64..99, 0_u64..99, 0_usize..2).prop_map(|(input, output, choices)| format!(
+            "data: {{\"choices\":{},\"usage\":{{\"prompt_tokens\":{input},\"completion_tokens\":{output}}}}}|",
+            ["[]", "[{}]"][choices]
+        )),
+        (0_u64..99, 0_u64..99).prop_map(|(input, read)| format!(
+            "event: message_start|data: {{\"message\":{{\"usage\":{{\"input_tokens\":{input},\"cache_read_input_tokens\":{read}}}}}}}|"
+        )),
+        (0_u64..99).prop_map(|output| format!("event: message_delta|data: {{\"usage\":{{\"output_tokens\":{output}}}}}|")),
+        text.prop_map(|text| format!("event: content_block_delta|data: {{|data: \"text\":{}}}|", serde_json::json!(text))),
+        prop::sample::select(vec![
+            "data: {\"error\":{\"x\":1}}|", "event: error|", "data: [DONE]|", "event: message_stop|data: {}|",
+            ": comment|", "id: 1|", "data|", "data:|", "event|", "data: {\"choices\":|data: []}|", "|", "",
+        ]).prop_map(str::to_owned),
+    ];
+    let ends = prop::collection::vec(prop::sample::select(vec!["\n", "\r\n", "\r"]), 1..6);
+    (prop::collection::vec((piece, any::<bool>()), 0..12), ends).prop_map(|(pieces, ends)| {
+        let lines: String =
+            pieces.into_iter().map(|(piece, blank)| piece + if blank { "|" } else { "" }).collect();
+        let mut ends = ends.iter().cycle();
+        lines
+            .split_inclusive('|')
+            .map(|line| match line.strip_suffix('|') {
+                Some(line) => format!("{line}{}", ends.next().unwrap()),
+                None => line.to_owned(),
+            })
+            .collect()
+    })
+}
+
+/// `bytes` in pieces of the given sizes, in turn.
+fn cut<'c>(mut bytes: &'c [u8], sizes: &[usize]) -> Vec<&'c [u8]> {
+    let mut chunks = Vec::new();
+    for size in sizes.iter().cycle() {
+        if bytes.is_empty() {
+            break;
+        }
+        let (chunk, rest) = bytes.split_at((*size).min(bytes.len()));
+        chunks.push(chunk);
+        bytes = rest;
+    }
+    chunks
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn any_chunking_gives_what_the_standard_says(
+        stream in stream(),
+        sizes in prop::collection::vec(1_usize..40, 1..8),
+        anthropic: bool,
+        hide_usage: bool,
+    ) {
+        let dialect = if anthropic { AnthropicMessages } else { OpenAiChat };
+        let whole = at_once(dialect, hide_usage, &stream);
+        let mut expected = naive(dialect, hide_usage, &stream);
+        // The one thing beyond the standard, tested on its own.
+        expected.ended = whole.ended;
+        prop_assert_eq!(&whole, &expected);
+        prop_assert_eq!(&fed(dialect, hide_usage, cut(stream.as_bytes(), &sizes)), &whole);
+        prop_assert_eq!(&fed(dialect, hide_usage, cut(stream.as_bytes(), &[1])), &whole);
+    }
+
+    #[test]
+    fn any_bytes_pass(bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'\n'), Just(b'\r')], 0..80)) {
+        for dialect in Dialect::ALL {
+            let mut out = Vec::new();
+            let mut stream = EventStream::new(dialect, true);
+            stream.feed(&bytes, &mut out).unwrap();
+            prop_assert!(bytes.starts_with(&out));
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The estimate of a prompt, the client's maximum, and the usage of whole replies.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used)]
+
+use edgeroute_wire::prompt::{self, AUDIO_TOKENS, FILE_TOKENS, IMAGE_TOKENS};
+use edgeroute_wire::{Dialect, Document, Operation, Usage, usage};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use Dialect::{AnthropicMessages, OpenAiChat};
+
+/// The estimate of a chat less its fixed part: 3, and 4 per message.
+fn content_tokens(dialect: Dialect, body: &str) -> u64 {
+    let document = Document::scan(body.as_bytes()).expect(body);
+    let prompt = prompt::measure(&document, dialect, Operation::Chat);
+    prompt.tokens - 3 - 4 * prompt.messages
+}
+
+#[test]
+fn counts_the_content_of_openai_messages() {
+    let check = |messages: &str, expected: u64| {
+        let body = format!(r#"{{"model":"a model that does not count","messages":{messages}}}"#);
+        assert_eq!(content_tokens(OpenAiChat, &body), expected, "{messages}");
+    };
+    check("[]", 0);
+    check("null", 0);
+    check(r#"[{"role":"user","content":""}]"#, 0);
+    check(r#"[{"role":"user","content":"12345678"}]"#, 2);
+    check(r#"[{"role":"user","content":"123456789"}]"#, 3);
+    check(r#"[{"role":"user","content":"1234"}, {"role":"assistant","content":"5"}]"#, 2);
+    check(r#"[{"role":"user","content":null,"name":"abcd"}]"#, 1);
+    check(r#"[{"role":"user","content":[{"type":"text","text":"12345678"},{"type":"text","text":"1"}]}]"#, 3);
+    check(r#"[{"role":"tool","tool_call_id":"call_123456789","content":"1234"}]"#, 1);
+    check(
+        r#"[{"role":"assistant","tool_calls":[{"id":"call_1","type":"function","function":{"name":"abcd","arguments":"{\"a\":12}"}}]}]"#,
+        1 + 3,
+    );
+    let base64 = "A".repeat(50_000);
+    check(
+        &format!(
+            r#"[{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{base64}"}}}}]}}]"#
+        ),
+        IMAGE_TOKENS,
+    );
+    check(
+        r#"[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://a/b.png","detail":"low"}}]}]"#,
+        IMAGE_TOKENS,
+    );
+    check(
+        &format!(
+            r#"[{{"role":"user","content":[{{"type":"input_audio","input_audio":{{"data":"{base64}","format":"wav"}}}}]}}]"#
+        ),
+        AUDIO_TOKENS,
+    );
+    check(
+        &format!(
+            r#"[{{"role":"user","content":[{{"type":"file","file":{{"filename":"a.pdf","file_data":"data:application/pdf;base64,{base64}"}}}}]}}]"#
+        ),
+        FILE_TOKENS,
+    );
+    check(
+        &format!(
+            r#"[{{"role":"user","content":[{{"type":"video_url","video_url":{{"url":"data:video/mp4;base64,{base64}"}}}}]}}]"#
+        ),
+        FILE_TOKENS,
+    );
+    check(r#"[{"role":"user","content":[{"type":"text","text":"data: is a word"}]}]"#, 4);
+}
+
+#[test]
+fn counts_the_content_of_anthropic_messages() {
+    let check = |fields: &str, expected: u64| {
+        let body = format!(r#"{{"model":"a model that does not count",{fields}}}"#);
+        assert_eq!(content_tokens(AnthropicMessages, &body), expected, "{fields}");
+    };
+    let part = |part: &str| format!(r#""messages":[{{"role":"user","content":[{part}]}}]"#);
+    check(r#""system":"12345678","messages":[{"role":"user","content":"1234"}]"#, 3);
+    check(
+        r#""messages":[],"system":[{"type":"text","text":"12345678","cache_control":{"type":"ephemeral"}}]"#,
+        2,
+    );
+    let base64 = "A".repeat(50_000);
+    let image = format!(
+        r#"{{"type":"image","source":{{"type":"base64","media_type":"image/png","data":"{base64}"}}}}"#
+    );
+    check(&part(&image), IMAGE_TOKENS);
+    check(&part(r#"{"source":{"url":"https://a/b.png","type":"url"},"type":"image"}"#), IMAGE_TOKENS);
+    check(
+        &part(r#"{"type":"document","source":{"type":"file","file_id":"file_1"},"title":"abcd"}"#),
+        FILE_TOKENS + 1,
+    );
+    let text =
+        r#"{"type":"document","source":{"type":"text","media_type":"text/plain","data":"1234567890"}}"#;
+    check(&part(text), 3);
+    let content =
+        r#"{"type":"document","source":{"type":"content","content":[{"type":"text","text":"12345678"}]}}"#;
+    check(&part(content), 2);
+    check(
+        &part(&format!(
+            r#"{{"type":"tool_result","tool_use_id":"toolu_1","content":[{image},{{"type":"text","text":"1234"}}]}}"#
+        )),
+        IMAGE_TOKENS + 1,
+    );
+    check(&part(r#"{"type":"tool_result","tool_use_id":"toolu_1","content":"12345678"}"#), 2);
+    check(&part(r#"{"type":"tool_use","id":"toolu_1","name":"abcd","input":{"file":"12"}}"#), 1 + 4);
+    check(&part(&format!(r#"{{"type":"thinking","thinking":"12345678","signature":"{base64}"}}"#)), 2);
+    check(&part(&format!(r#"{{"type":"redacted_thinking","data":"{base64}"}}"#)), 0);
+}
+
+#[test]
+fn counts_definitions_of_tools_as_the_text_they_are() {
+    let tools = r#"[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}]"#;
+    let expected = (tools.len() as u64).div_ceil(4);
+    assert_eq!(content_tokens(OpenAiChat, &format!(r#"{{"messages":[],"tools":{tools}}}"#)), expected);
+    assert_eq!(content_tokens(AnthropicMessages, &format!(r#"{{"messages":[],"tools":{tools}}}"#)), expected);
+}
+
+#[test]
+fn counts_messages() {
+    let body =
+        br#"{"messages":[{"role":"user","content":"1"},{"role":"user","content":[{},{}]},{}],"system":"1"}"#;
+    let prompt = prompt::measure(&Document::scan(body).unwrap(), AnthropicMessages, Operation::Chat);
+    assert_eq!((prompt.messages, prompt.tokens), (3, 3 + 3 * 4 + 2));
+}
+
+#[test]
+fn counts_the_input_of_embeddings() {
+    let check = |input: &str, expected: u64| {
+        let body = format!(r#"{{"input":{input},"messages":["not counted"]}}"#);
+        let prompt =
+            prompt::measure(&Document::scan(body.as_bytes()).unwrap(), OpenAiChat, Operation::Embeddings);
+        assert_eq!((prompt.tokens, prompt.messages), (expected, 0), "{input}");
+    };
+    check("\"123456789\"", 3);
+    check(r#"["1234", "", "12345678"]"#, 3);
+    check("[1, 22, 333]", 3);
+    check("[[1,2],[3],[]]", 3);
+    check("[]", 0);
+    check("null", 0);
+}
+
+#[test]
+fn values_that_are_not_json_count_as_text() {
+    // The scan lets these pass because it does not look inside of nested values.
+    for messages in ["[1 2 3]", "[{:}]", "[,]", "[{\"role\" \"user\"}]", "[{\"content\":}]", "[}{]"] {
+        let body = format!(r#"{{"messages":{messages}}}"#);
+        let Ok(document) = Document::scan(body.as_bytes()) else { continue };
+        let prompt = prompt::measure(&document, OpenAiChat, Operation::Chat);
+        assert_eq!(
+            (prompt.tokens, prompt.messages),
+            (3 + messages.len().div_ceil(4) as u64, 0),
+            "{messages}"
+        );
+    }
+}
+
+#[test]
+fn reads_the_maximum_under_every_name_of_the_dialect() {
+    let check = |dialect, body: &str, expected: Result<u64, &str>| {
+        let found = prompt::max_tokens(&Document::scan(body.as_bytes()).unwrap(), dialect);
+        assert_eq!(found.map_err(|error| error.to_string()), expected.map_err(str::to_owned), "{body}");
+    };
+    check(OpenAiChat, "{}", Ok(0));
+    check(OpenAiChat, r#"{"max_tokens":null}"#, Ok(0));
+    check(OpenAiChat, r#"{"max_tokens":7}"#, Ok(7));
+    check(OpenAiChat, r#"{"max_completion_tokens":8}"#, Ok(8));
+    check(OpenAiChat, r#"{"max_tokens":9,"max_completion_tokens":8}"#, Ok(9));
+    check(AnthropicMessages, r#"{"max_tokens":9,"max_completion_tokens":"not this dialect's"}"#, Ok(9));
+    check(
+        OpenAiChat,
+        r#"{"max_tokens":-1}"#,
+        Err("field `max_tokens` must be a whole number, 0 or more, found -1 at line 1, column 15"),
+    );
+}
+
+#[test]
+fn reads_the_usage_of_whole_replies() {
+    let check = |dialect, body: &str, expected: Option<(u64, u64, u64)>| {
+        let expected = expected.map(|(input, output, cached_input)| Usage { input, output, cached_input });
+        assert_eq!(usage::read(dialect, body.as_bytes()), expected, "{body}");
+    };
+    check(
+        OpenAiChat,
+        r#"{"usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}}"#,
+        Some((10, 5, 0)),
+    );
+    check(
+        OpenAiChat,
+        r#"{"usage":{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":4}}}"#,
+        Some((10, 5, 4)),
+    );
+    check(OpenAiChat, r#"{"data":[],"usage":{"prompt_tokens":8,"total_tokens":8}}"#, Some((8, 0, 0)));
+    check(OpenAiChat, r#"{"usage":null}"#, None);
+    check(OpenAiChat, r#"{"usage":{}}"#, None);
+    check(OpenAiChat, r#"{"usage":{"prompt_tokens":"many"}}"#, None);
+    check(OpenAiChat, r#"{"choices":[{"usage":{"prompt_tokens":8}}]}"#, None);
+    check(OpenAiChat, r#"{"text":"\"usage\":{\"prompt_tokens\":8}"}"#, None);
+    check(OpenAiChat, "<html>", None);
+    check(OpenAiChat, "", None);
+    check(AnthropicMessages, r#"{"usage":{"input_tokens":10,"output_tokens":5}}"#, Some((10, 5, 0)));
+    check(
+        AnthropicMessages,
+        r#"{"usage":{"input_tokens":10,"cache_creation_input_tokens":100,"cache_read_input_tokens":1000,"output_tokens":5}}"#,
+        Some((1_110, 5, 1_000)),
+    );
+    assert_eq!(Usage { input: 3, output: 4, cached_input: 2 }.total(), 7);
+    assert_eq!(Usage { input: u64::MAX, output: 4, cached_input: 0 }.total(), u64::MAX);
+}
+
+/// What is said of messages of plain text and text parts, computed on the parsed tree.
+fn naive(messages: &[Value]) -> u64 {
+    let text = |value: &Value| (serde_json::to_string(value).unwrap().len() as u64 - 2).div_ceil(4);
+    let content = |content: &Value| match content {
+        Value::Array(parts) => parts.iter().map(|part| text(&part["text"])).sum(),
+        whole => text(whole),
+    };
+    3 + messages.iter().map(|message| 4 + content(&message["content"])).sum::<u64>()
+}
+
+fn message() -> impl Strategy<Value = Value> {
+    let parts = prop::collection::vec(".{0,60}", 0..4)
+        .prop_map(|texts| texts.into_iter().map(|text| json!({"type": "text", "text": text})).collect());
+    prop_oneof![".{0,90}".prop_map(Value::from), parts]
+        .prop_map(|content| json!({"role": "user", "content": content}))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn agrees_with_the_parsed_tree(messages in prop::collection::vec(message(), 0..10), pretty: bool) {
+        let object = json!({"model": "m", "messages": messages});
+        let body = if pretty { serde_json::to_vec_pretty(&object) } else { serde_json::to_vec(&object) }.unwrap();
+        let prompt = prompt::measure(&Document::scan(&body).unwrap(), OpenAiChat, Operation::Chat);
+        prop_assert_eq!((prompt.tokens, prompt.messages), (naive(&messages), messages.len() as u64));
+    }
+
+    #[test]
+    fn never_fails_on_what_a_scan_lets_pass(value in r#"\[[\[\]{}",:a1 \\]{0,40}\]"#, chat: bool) {
+        let body = format!(r#"{{"messages":{value},"input":{value}}}"#);
+        if let Ok(document) = Document::scan(body.as_bytes()) {
+            let operation = if chat { Operation::Chat } else { Operation::Embeddings };
+            prop_assert!(prompt::measure(&document, AnthropicMessages, operation).tokens < 1_000);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! A splice changes the spans it is told to and no other byte.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used)]
+
+use edgeroute_wire::{Document, Edit, Span, SpliceError, include_usage, quote, splice};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+fn spliced(body: &[u8], edits: &[Edit<'_>]) -> Vec<u8> {
+    let mut out = Vec::new();
+    splice(body, edits, &mut out).unwrap();
+    out
+}
+
+fn quoted(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    quote(text, &mut out);
+    out
+}
+
+#[test]
+fn makes_a_stream_report_its_usage() {
+    let check = |body: &str, expected: Option<&str>| {
+        let edit = include_usage(&Document::scan(body.as_bytes()).unwrap()).unwrap();
+        let changed = edit.map(|edit| String::from_utf8(spliced(body.as_bytes(), &[edit])).unwrap());
+        assert_eq!(changed.as_deref(), expected, "{body}");
+    };
+    check("{}", Some(r#"{"stream_options":{"include_usage":true}}"#));
+    check(" { \n} ", Some(" {\"stream_options\":{\"include_usage\":true} \n} "));
+    check(r#"{"a":1}"#, Some(r#"{"stream_options":{"include_usage":true},"a":1}"#));
+    check(r#" { "a":1}"#, Some(r#" {"stream_options":{"include_usage":true}, "a":1}"#));
+    check(r#"{"stream_options":null,"a":1}"#, Some(r#"{"stream_options":{"include_usage":true},"a":1}"#));
+    check(r#"{"stream_options": { }}"#, Some(r#"{"stream_options": {"include_usage":true }}"#));
+    check(r#"{"stream_options":{"x":1}}"#, Some(r#"{"stream_options":{"include_usage":true,"x":1}}"#));
+    check(
+        r#"{"stream_options":{"include_usage":false,"x":1}}"#,
+        Some(r#"{"stream_options":{"include_usage":true,"x":1}}"#),
+    );
+    check(
+        r#"{"stream_options":{"include_usage" : null}}"#,
+        Some(r#"{"stream_options":{"include_usage" : true}}"#),
+    );
+    check(r#"{"stream_options":{"include_usage":true}}"#, None);
+    check(r#"{"stream_\u006fptions":{"include_usage":true}}"#, None);
+    check(
+        r#"{"a":{"stream_options":{"include_usage":true}}}"#,
+        Some(r#"{"stream_options":{"include_usage":true},"a":{"stream_options":{"include_usage":true}}}"#),
+    );
+}
+
+#[test]
+fn leaves_malformed_stream_options_to_the_client() {
+    let check = |body: &str, expected: &str| {
+        let error = include_usage(&Document::scan(body.as_bytes()).unwrap()).unwrap_err();
+        assert_eq!(error.to_string(), expected, "{body}");
+    };
+    check(
+        r#"{"stream_options":1}"#,
+        "field `stream_options` must be an object, found 1 at line 1, column 19",
+    );
+    check(
+        r#"{"stream_options":{"include_usage":"yes"}}"#,
+        "field `include_usage` must be true or false, found a string at line 1, column 36",
+    );
+}
+
+#[test]
+fn refuses_edits_that_are_not_in_order_and_leaves_the_output_alone() {
+    let check = |spans: &[(u32, u32)], expected: Result<(), SpliceError>| {
+        let edits: Vec<Edit<'_>> = spans
+            .iter()
+            .map(|(start, end)| Edit { span: Span { start: *start, end: *end }, with: b"-" })
+            .collect();
+        let mut out = b"before".to_vec();
+        assert_eq!(splice(b"0123456789", &edits, &mut out), expected, "{spans:?}");
+        assert_eq!(out == b"before", expected.is_err());
+    };
+    check(&[], Ok(()));
+    check(&[(0, 0), (0, 2), (2, 2), (2, 10), (10, 10)], Ok(()));
+    check(&[(0, 3), (2, 4)], Err(SpliceError { index: 1 }));
+    check(&[(4, 5), (2, 3)], Err(SpliceError { index: 1 }));
+    check(&[(3, 2)], Err(SpliceError { index: 0 }));
+    check(&[(0, 11)], Err(SpliceError { index: 0 }));
+}
+
+/// A body as a client would send it, with any of the fields that are changed and unknown ones between them.
+fn body() -> impl Strategy<Value = Vec<u8>> {
+    let options = prop_oneof![
+        Just(None),
+        Just(Some(Value::Null)),
+        Just(Some(json!({}))),
+        Just(Some(json!({"other": [1, {"include_usage": true}]}))),
+        any::<bool>().prop_map(|include| Some(json!({"include_usage": include, "z": 1}))),
+    ];
+    let other = prop::collection::btree_map("[a-z\"\\\\é]{0,8}", ".{0,30}", 0..12);
+    (prop::option::of(".{0,20}"), options, other, any::<bool>()).prop_map(
+        |(model, options, other, pretty)| {
+            let mut object: Map<String, Value> = other
+                .into_iter()
+                .map(|(key, text)| (key, json!({"text": text, "list": [text, 1.5, null]})))
+                .collect();
+            model.map(|model| object.insert("model".into(), model.into()));
+            options.map(|options| object.insert("stream_options".into(), options));
+            if pretty { serde_json::to_vec_pretty(&object) } else { serde_json::to_vec(&object) }.unwrap()
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn changes_what_it_should_and_nothing_else(body in body(), model in any::<String>()) {
+        let document = Document::scan(&body).unwrap();
+        let model_value = quoted(&model);
+        let mut edits: Vec<Edit<'_>> = include_usage(&document).unwrap().into_iter().collect();
+        edits.extend(document.get("model").map(|field| Edit::value(field, &model_value)));
+        edits.sort_by_key(|edit| edit.span.start);
+        let changed = spliced(&body, &edits);
+
+        let mut expected: Map<String, Value> = serde_json::from_slice(&body).unwrap();
+        if let Some(value) = expected.get_mut("model") {
+            *value = model.into();
+        }
+        let options = expected.entry("stream_options").or_insert(Value::Null);
+        if options.is_null() {
+            *options = json!({});
+        }
+        options["include_usage"] = true.into();
+        prop_assert_eq!(serde_json::from_slice::<Map<String, Value>>(&changed).unwrap(), expected);
+
+        // Walk both bodies side by side: outside of the spans every byte is the same.
+        let (mut before, mut after) = (0, 0);
+        for edit in &edits {
+            let kept = edit.span.start as usize - before;
+            prop_assert_eq!(&changed[after..after + kept], &body[before..before + kept]);
+            before = edit.span.end as usize;
+            after += kept + edit.with.len();
+        }
+        prop_assert_eq!(&changed[after..], &body[before..]);
+    }
+
+    #[test]
+    fn quotes_as_a_serializer_does(text in any::<String>()) {
+        prop_assert_eq!(serde_json::from_slice::<String>(&quoted(&text)).unwrap(), text);
+    }
+}
+
+#[test]
+fn quotes_every_control_character() {
+    let text: String = ('\0'..='\u{7f}').collect();
+    assert_eq!(serde_json::from_slice::<String>(&quoted(&text)).unwrap(), text);
+}

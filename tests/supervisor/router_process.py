@@ -1,0 +1,164 @@
+"""A real router on free ports: `edgeroute run` as a process, and ways to look at it."""
+
+import contextlib
+import hashlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+Found = TypeVar("Found")
+PATIENCE = 8
+"""Seconds: a guard against hanging, never a measurement."""
+
+BASE = """
+drain: 20s
+providers:
+  stub: {{dialect: openai-chat, url: http://127.0.0.1:9/v1}}
+models:
+  {model}: stub/one
+virtual_keys:
+  demo: {{hash: "sha256:{hash}"}}
+"""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return found.getsockname()[1]
+
+
+def wait_for(what: Callable[[], Found]) -> Found:
+    """Ask again and again until the answer is true; fail when it never is."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := what()):
+        assert time.monotonic() < deadline, f"never: {what}"
+        time.sleep(0.02)
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+class Router:
+    """`edgeroute run` in a folder of its own."""
+
+    def __init__(self, folder: Path, **settings: str | int) -> None:
+        self.folder = folder
+        self.config = folder / "edgeroute.yaml"
+        self.settings = {
+            "listen": f"127.0.0.1:{free_port()}", "admin": f"127.0.0.1:{free_port()}", **settings
+        }  # fmt: skip
+        self.listen, self.admin = (int(self.settings[each].rpartition(":")[2]) for each in ("listen", "admin"))
+        self.configure("first")
+        self.output = folder / "output.txt"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def configure(self, model: str, **changes: object) -> None:
+        """Write a configuration with one model of this name, whole or not at all."""
+        self.replace(self.text(model, **changes))
+
+    def text(self, model: str, **changes: object) -> str:
+        settings = self.settings | changes
+        key = hashlib.sha256(b"sk-test").hexdigest()
+        return "".join(f"{name}: {value}\n" for name, value in settings.items()) + BASE.format(model=model, hash=key)
+
+    def replace(self, text: str) -> None:
+        draft = self.folder / "draft"
+        draft.write_text(text)
+        draft.rename(self.config)
+
+    def start(self) -> "Router":
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "edgeroute", "run"],
+                cwd=self.folder, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+                env={**os.environ, "EDGEROUTE_RUN_DIR": str(self.folder / "run")},
+            )  # fmt: skip
+        return self
+
+    def ready(self) -> "Router":
+        def look() -> bool:
+            assert self.process is not None and self.process.poll() is None, self.said()
+            return self.ask("GET", "/readyz")[0] == 200
+
+        wait_for(look)
+        return self
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def said(self) -> str:
+        return self.output.read_text()
+
+    def ask(self, method: str, path: str) -> tuple[int, str]:
+        """Ask the admin listener; status 0 when nobody answers."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=PATIENCE)
+        with contextlib.closing(connection):
+            try:
+                connection.request(method, path)
+                answer = connection.getresponse()
+                return answer.status, answer.read().decode()
+            except (OSError, http.client.HTTPException):
+                return 0, ""
+
+    def status(self) -> dict[str, Any]:
+        return json.loads(self.ask("GET", "/status")[1])
+
+    def workers(self) -> list[int]:
+        return [each["pid"] for each in self.status()["workers"]]
+
+    def metric(self, sample: str) -> float:
+        for line in self.ask("GET", "/metrics")[1].splitlines():
+            if line.startswith(sample + " "):
+                return float(line.removeprefix(sample))
+        return 0
+
+    def models(self) -> list[str]:
+        """The models that the workers serve now, asked as a client on a new connection."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.listen, timeout=PATIENCE)
+        with contextlib.closing(connection):
+            connection.request("GET", "/v1/models", headers={"authorization": "Bearer sk-test"})
+            return [each["id"] for each in json.loads(connection.getresponse().read())["data"]]
+
+    def family(self) -> set[int]:
+        """Every process below the router, by way of the kernel."""
+        found: set[int] = set()
+        frontier = [self.pid]
+        while frontier:
+            pid = frontier.pop()
+            with contextlib.suppress(OSError):
+                for task in Path(f"/proc/{pid}/task").iterdir():
+                    frontier += (children := [int(each) for each in (task / "children").read_text().split()])
+                    found.update(children)
+        return found
+
+    def send(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self) -> int:
+        assert self.process is not None
+        return self.process.wait(PATIENCE)
+
+    def close(self) -> None:
+        """End it by force, with what it started."""
+        if self.process is not None and self.process.poll() is None:
+            family = self.family()
+            self.process.kill()
+            self.process.wait(PATIENCE)
+            for pid in family:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,211 @@
+"""The supervisor's parts, each alone: addresses, run directory, file watch, restarts, the banner."""
+
+import hashlib
+import os
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from edgeroute.config import Address, Config
+from edgeroute.config.schema import VirtualKey
+from edgeroute.config.values import KeyHash
+from edgeroute.supervisor import StartError
+from edgeroute.supervisor.addresses import accepts, reserve
+from edgeroute.supervisor.banner import DEMO_KEY, banner
+from edgeroute.supervisor.child import RESTARTS, restart_delay
+from edgeroute.supervisor.run_directory import RunDirectory
+from edgeroute.supervisor.watch import Watch
+
+# Addresses.
+
+
+@pytest.fixture
+def address() -> Iterator[Address]:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    yield Address(f"127.0.0.1:{port}")
+
+
+def worker_socket(address: Address) -> socket.socket:
+    """As granian's workers bind."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.bind((address.host, address.port))
+    bound.listen()
+    return bound
+
+
+def refusal(address: Address) -> str:
+    with pytest.raises(StartError) as caught:
+        reserve(address, "listen").close()
+    return str(caught.value)
+
+
+def test_a_reserved_address_is_ours_alone_but_our_workers_share_it(address: Address):
+    with reserve(address, "listen"):
+        assert not accepts(address), "reserved is not listening"
+        with worker_socket(address), worker_socket(address):
+            assert accepts(address)
+        assert "the port is in use" in refusal(address), "a second router is refused while no worker listens"
+
+
+def test_a_port_in_use_is_refused_even_if_its_owner_shares_it(address: Address):
+    with worker_socket(address):
+        text = refusal(address)
+    assert str(address) in text and "`listen`" in text and f"ss -ltnp 'sport = :{address.port}'" in text
+
+
+def test_connections_of_a_previous_run_are_in_nobodys_way(address: Address):
+    with reserve(address, "listen"), socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((address.host, address.port))
+        listener.listen()
+        client = socket.create_connection((address.host, address.port))
+        served, _ = listener.accept()
+    served.close()  # the server closes first: its end waits in TIME_WAIT
+    client.close()
+    reserve(address, "listen").close()
+
+
+def test_addresses_that_cannot_be_had():
+    assert "this machine has no such address" in refusal(Address("192.0.2.1:4000"))
+    assert "cannot listen on no-such-host.invalid:4000 (`listen`)" in refusal(Address("no-such-host.invalid:4000"))
+
+
+# Run directory.
+
+
+def test_a_run_directory_is_private_and_goes_away():
+    with RunDirectory.create({}) as directory:
+        directory.write_generation(1, b"{}")
+        directory.cells.touch()
+        assert stat.S_IMODE(directory.path.stat().st_mode) == 0o700
+        assert stat.S_IMODE((directory.path / "generation-1.json").stat().st_mode) == 0o600
+    assert not directory.path.exists()
+
+
+def test_old_generations_are_forgotten(tmp_path: Path):
+    with RunDirectory.create({"EDGEROUTE_RUN_DIR": str(tmp_path)}) as directory:
+        for number in range(1, 12):
+            directory.write_generation(number, b"%d" % number)
+        directory.forget_before(10)
+        assert sorted(path.name for path in tmp_path.glob("gen*")) == ["generation-10.json", "generation-11.json"]
+        assert (tmp_path / "generation-11.json").read_bytes() == b"11"
+
+
+def test_a_named_run_directory_stays_with_what_is_not_ours(tmp_path: Path):
+    named = tmp_path / "deep" / "run"
+    with RunDirectory.create({"EDGEROUTE_RUN_DIR": str(named)}) as directory:
+        directory.cells.touch()
+        (named / "notes.txt").touch()
+    assert [path.name for path in named.iterdir()] == ["notes.txt"]
+
+
+def test_a_named_run_directory_is_cleared_of_a_killed_run(tmp_path: Path):
+    for name in ("cells", "generation-7.json", "generation-8.json.new", "lock"):
+        (tmp_path / name).touch()
+    with RunDirectory.create({"EDGEROUTE_RUN_DIR": str(tmp_path)}):
+        assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+def test_two_routers_do_not_share_a_run_directory(tmp_path: Path):
+    environ = {"EDGEROUTE_RUN_DIR": str(tmp_path)}
+    with RunDirectory.create(environ), pytest.raises(StartError, match="in use by another edgeroute"):
+        RunDirectory.create(environ)
+    RunDirectory.create(environ).remove()
+
+
+def test_an_impossible_run_directory_says_why(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StartError, match="cannot make the run directory"):
+        RunDirectory.create({"EDGEROUTE_RUN_DIR": str(tmp_path / "file" / "run")})
+
+
+def test_what_a_killed_run_left_is_swept_and_what_lives_stays():
+    script = (
+        "from edgeroute.supervisor.run_directory import RunDirectory; import os, signal\n"
+        "print(RunDirectory.create({}).path, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    left = Path(killed.stdout.strip())
+    assert left.exists()
+    with RunDirectory.create({}) as living, RunDirectory.create({}):
+        assert living.path.exists() and not left.exists()
+
+
+# File watch.
+
+
+def settled(watch: Watch) -> bool:
+    """One change is seen at the second look: the first sees it, the second sees that it is still."""
+    return [watch.changed(), watch.changed()] == [False, True] and not watch.changed()
+
+
+def test_new_content_counts_once_it_is_still(tmp_path: Path):
+    file = tmp_path / "a"
+    file.write_text("one")
+    watch = Watch([file])
+    assert not watch.changed()
+    file.write_text("two, longer")
+    assert settled(watch)
+    file.write_text("t")
+    assert not watch.changed()
+    file.write_text("three, still being written")
+    assert not watch.changed()
+    assert watch.changed()
+
+
+def test_touching_is_not_changing(tmp_path: Path):
+    file = tmp_path / "a"
+    file.write_text("one")
+    watch = Watch([file])
+    os.utime(file, (1, 1))
+    assert not any(watch.changed() for _ in range(3))
+
+
+def test_a_symlink_swap_is_a_change(tmp_path: Path):
+    for version in ("one", "two"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "edgeroute.yaml").write_text(version)
+    (tmp_path / "..data").symlink_to("one")
+    (tmp_path / "edgeroute.yaml").symlink_to("..data/edgeroute.yaml")
+    watch = Watch([tmp_path / "edgeroute.yaml"])
+    (tmp_path / "new").symlink_to("two")
+    (tmp_path / "new").rename(tmp_path / "..data")
+    assert settled(watch)
+
+
+def test_a_file_that_vanishes_and_comes_back_the_same_is_two_changes(tmp_path: Path):
+    file = tmp_path / "secret"
+    file.write_text("one")
+    watch = Watch([file])
+    file.unlink()
+    assert settled(watch)
+    file.write_text("one")
+    assert settled(watch)
+
+
+# Children.
+
+
+def test_pauses_grow_and_end():
+    assert [restart_delay(failures) for failures in range(1, RESTARTS + 2)] == [0.5, 1, 2, 4, 8, None]
+
+
+# The banner.
+
+
+def test_the_banner_shows_a_line_to_paste_only_for_the_demo_key():
+    known = VirtualKey(hash=KeyHash(hashlib.sha256(DEMO_KEY.encode()).hexdigest()))
+    other = VirtualKey(hash=KeyHash("0" * 64))
+    config = Config(listen=Address("0.0.0.0:4000"), models={"openai/*": "openai/*", "fast": "openai/gpt-5-mini"})
+    demo = banner(msgspec.structs.replace(config, virtual_keys={"demo": known}))
+    assert "curl http://127.0.0.1:4000/v1/chat/completions -H 'authorization: Bearer sk-edgeroute-demo'" in demo
+    assert '"model": "fast"' in demo and "limits are per host" in demo
+    assert "curl" not in banner(msgspec.structs.replace(config, virtual_keys={"prod": other}))

@@ -1,0 +1,161 @@
+"""Reloading the configuration of a running router: by file, symlink, signal and command; valid and not."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from router_process import PATIENCE, Router, wait_for
+
+MakeRouter = Callable[..., Router]
+
+
+def reload_command(router: Router) -> tuple[int, str]:
+    finished = subprocess.run(
+        [sys.executable, "-m", "edgeroute", "reload", "--admin", f"127.0.0.1:{router.admin}"],
+        capture_output=True, text=True, timeout=PATIENCE,
+    )  # fmt: skip
+    return finished.returncode, finished.stdout + finished.stderr
+
+
+def reloads(router: Router, result: str) -> float:
+    return router.metric(f'edgeroute_reloads_total{{result="{result}"}}')
+
+
+# Valid.
+
+
+def test_a_changed_file_is_taken_up_by_every_worker(make_router: MakeRouter):
+    router = make_router(workers=2).start().ready()
+    wait_for(lambda: len(router.workers()) == 2)
+    router.configure("second")
+    wait_for(lambda: reloads(router, "applied") == 1)
+    assert {each["generation"] for each in router.status()["workers"]} == {2}
+    assert {name for _ in range(8) for name in router.models()} == {"second"}
+    assert "configuration reloaded: generation 2 serves" in router.said()
+
+
+def test_a_swapped_symlink_is_a_change(make_router: MakeRouter):
+    router = make_router()
+    for model in ("first", "second"):
+        (router.folder / model).mkdir()
+        (router.folder / model / "edgeroute.yaml").write_text(router.text(model))
+    router.config.unlink()
+    (router.folder / "..data").symlink_to("first")
+    router.config.symlink_to("..data/edgeroute.yaml")
+    router.start().ready()
+    (router.folder / "..new").symlink_to("second")
+    (router.folder / "..new").rename(router.folder / "..data")
+    wait_for(lambda: router.models() == ["second"])
+
+
+def test_a_changed_secret_file_is_a_change(make_router: MakeRouter):
+    router = make_router()
+    secret = router.folder / "secret"
+    secret.write_text("one")
+    text = router.text("first").replace("http://127.0.0.1:9/v1}", f'http://127.0.0.1:9/v1, api_key: "${{file:{secret}}}"}}')
+    assert str(secret) in text
+    router.replace(text)
+    router.start().ready()
+    secret.write_text("two")
+    wait_for(lambda: reloads(router, "applied") == 1)
+
+
+def test_the_command_reloads_and_says_so(router: Router):
+    router.configure("second")
+    code, text = reload_command(router)
+    assert code == 0
+    # The file watch may have been first.
+    assert re.search(r"generation 2 (still )?serves", text)
+    assert router.models() == ["second"]
+
+
+def test_the_signal_reloads(router: Router):
+    router.send(signal.SIGHUP)
+    wait_for(lambda: reloads(router, "unchanged") == 1)
+    assert router.status()["generation"] == 1
+
+
+def test_the_same_content_is_no_new_generation(router: Router):
+    router.replace("# a remark changes nothing\n" + router.config.read_text())
+    wait_for(lambda: reloads(router, "unchanged") == 1)
+    assert reload_command(router) == (0, "nothing to reload: generation 1 still serves\n")
+    assert [path.name for path in (router.folder / "run").glob("gen*")] == ["generation-1.json"]
+
+
+def test_old_generations_are_removed(router: Router):
+    for number in range(2, 6):
+        router.configure(f"model-{number}")
+        assert reload_command(router)[0] == 0
+    wait_for(lambda: router.models() == ["model-5"])
+    found = sorted(path.name for path in (router.folder / "run").glob("gen*"))
+    assert found == ["generation-4.json", "generation-5.json"]
+
+
+def test_a_worker_that_starts_later_serves_the_current_generation(router: Router):
+    router.configure("second")
+    wait_for(lambda: router.models() == ["second"])
+    (worker,) = router.workers()
+    os.kill(worker, signal.SIGKILL)
+    wait_for(lambda: router.workers() not in ([], [worker]))
+    router.ready()
+    assert router.models() == ["second"]
+
+
+# Invalid.
+
+
+@pytest.mark.parametrize("way", ["file", "signal", "command"])
+def test_an_invalid_file_changes_nothing_and_says_so(router: Router, way: str):
+    broken = router.config.read_text().replace("stub/one", "stab/one")
+    router.replace(broken)
+    if way == "signal":
+        router.send(signal.SIGHUP)
+    if way == "command":
+        code, text = reload_command(router)
+        assert code == 1
+        assert "reload refused, generation 1 still serves:" in text and "stab" in text and "^" in text
+    wait_for(lambda: reloads(router, "invalid") >= 1)
+    wait_for(lambda: "stab" in router.said())
+    assert router.status()["generation"] == 1 and router.models() == ["first"]
+    assert router.ask("GET", "/readyz")[0] == 200
+    router.configure("second")
+    wait_for(lambda: router.models() == ["second"])
+
+
+def test_a_vanished_file_changes_nothing_until_it_is_back(router: Router):
+    text = router.text("second")
+    router.config.unlink()
+    wait_for(lambda: reloads(router, "invalid") == 1)
+    assert router.models() == ["first"]
+    router.replace(text)
+    wait_for(lambda: router.models() == ["second"])
+
+
+def test_the_answer_of_the_admin_listener_is_json(router: Router):
+    router.replace("nonsense: [")
+    status, text = router.ask("POST", "/reload")
+    answer = json.loads(text)
+    assert (status, answer["result"], answer["generation"]) == (422, "invalid", 1)
+    assert "edgeroute.yaml:" in answer["message"]
+
+
+def test_no_router_to_reload_is_an_error(make_router: MakeRouter):
+    code, text = reload_command(make_router())
+    assert code == 1 and "no router answers" in text and "--admin" in text
+
+
+# Settings that wait for a restart.
+
+
+def test_settings_for_the_next_start_are_named(router: Router):
+    router.configure("second", workers=3, log="json", listen="127.0.0.1:1")
+    code, text = reload_command(router)
+    assert code == 0
+    assert "warning: `listen`, `workers`, `log` take effect at restart" in text
+    wait_for(lambda: router.models() == ["second"])
+    assert len(router.workers()) == 1
