@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -10,7 +11,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -158,6 +158,25 @@ def test_what_is_no_request_is_refused(mock: Mock, sent: bytes, status: int) -> 
     assert mock.stats()["open"] == 0
 
 
+def test_a_body_over_the_cap_is_refused(mock: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeroute.mock.server._MOST_BODY", 1000)
+    assert mock.raw(request(b"x" * 1001)).startswith(b"HTTP/1.1 413 ")
+    (record,) = mock.requests()
+    assert (record["complete"], record["status"], record["disconnected"]) == (False, 413, False)
+
+
+def test_a_flood_behind_an_open_request_is_dropped(mock: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeroute.mock.server._MOST_PIPELINED", 1000)
+    with mock.connect() as connection:
+        connection.sendall(request(chat("mock-stall-1")))
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
+        connection.sendall(b"x" * 1001)
+        with contextlib.suppress(ConnectionResetError):
+            while connection.recv(65536):
+                pass
+    assert mock.until(lambda stats: stats["open"] == 0)["disconnects"] == 1
+
+
 @quick
 @given(sent=st.binary(min_size=1, max_size=200))
 def test_any_bytes_leave_it_alive(mock: Mock, sent: bytes) -> None:
@@ -290,7 +309,7 @@ def port_in(line: str) -> int:
     return int(match[1])
 
 
-@contextmanager
+@contextlib.contextmanager
 def running(*arguments: str) -> Generator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -89,15 +89,15 @@ def _check_provider(document: Document, name: str, provider: Provider) -> None:
     missing += [] if {"url", "urls"} & given else ['"url"']
     if known is None and missing:
         near = nearest(name, CATALOGUE)
-        help = f'did you mean "{near}"? ' if near else ""
-        help += f"{name} is not in the catalogue, so say what it speaks and where it is"
-        document.error(path, f'provider "{name}" needs {" and ".join(missing)}', help, at_key=True)
+        advice = f'did you mean "{near}"? ' if near else ""
+        advice += f"{name} is not in the catalogue, so say what it speaks and where it is"
+        document.error(path, f'provider "{name}" needs {" and ".join(missing)}', advice, at_key=True)
     if provider.api_key is not None and (*path, "api_key") not in document.replaced:
-        help = "read it from the environment, ${NAME}, or from a file, ${file:/path}"
-        document.warn((*path, "api_key"), "this credential is written into the configuration", help)
+        advice = "read it from the environment, ${NAME}, or from a file, ${file:/path}"
+        document.warn((*path, "api_key"), "this credential is written into the configuration", advice)
     if known is not None and not {"url", "urls", "api_key"} & given:
-        help = f'add api_key: "${{{known.key_variable}}}"'
-        document.warn(path, f'provider "{name}" has no api_key and will refuse requests', help, at_key=True)
+        advice = f'add api_key: "${{{known.key_variable}}}"'
+        document.warn(path, f'provider "{name}" has no api_key and will refuse requests', advice, at_key=True)
     _check_version(document, path, provider)
 
 
@@ -111,8 +111,8 @@ def _check_version(document: Document, path: Path, provider: Provider) -> None:
     ]
     for place, url in places:
         if url is not None and url.count("/") == len(("http:", "", "host")) - 1:
-            help = "most servers answer under /v1: add it, unless this one does not"
-            document.warn(place, "this URL has no path", help)
+            advice = "most servers answer under /v1: add it, unless this one does not"
+            document.warn(place, "this URL has no path", advice)
 
 
 def _check_model(document: Document, names: Names, name: str, value: str | Pool, model: Model) -> None:
@@ -127,7 +127,7 @@ def _check_model(document: Document, names: Names, name: str, value: str | Pool,
 
 def _check_alias(document: Document, names: Names, name: str, alias: str, path: Path) -> None:
     if alias.endswith("*") and not name.endswith("*") and match(alias, names.models) is not None:
-        message = f'"{alias}" has a *, but the model "{name}" has none'
+        message = f'"{document.shown(path, alias)}" has a *, but the model "{name}" has none'
         document.error(path, message, "put a * at the end of both names, or of neither")
     elif match(alias, names.models) is None and "/" in alias:
         names.check_provider(split_target(alias), path)
@@ -138,16 +138,16 @@ def _check_alias(document: Document, names: Names, name: str, alias: str, path: 
 def _check_pool(document: Document, names: Names, name: str, path: Path) -> None:
     targets: Path = (*path, "targets")
     if document.is_empty(targets):
-        help = "name at least one: provider/model"
-        document.error(targets, f'model "{name}" has no targets', help, at_key=True)
+        advice = "name at least one: provider/model"
+        document.error(targets, f'model "{name}" has no targets', advice, at_key=True)
     for text in document.names("models", name, "targets"):
         _check_target(document, names, name, split_target(text), (*targets, text), at_key=True)
     listed: set[str] = set()
     for index, text in document.texts(targets):
         _check_target(document, names, name, split_target(text), (*targets, index))
         if text in listed:
-            help = "remove one of them; to weigh targets write a map"
-            document.error((*targets, index), "this target is listed twice", help)
+            advice = "remove one of them; to weigh targets write a map"
+            document.error((*targets, index), "this target is listed twice", advice)
         listed.add(text)
     for index, fallback in document.texts((*path, "fallbacks")):
         names.check_model(fallback, (*path, "fallbacks", index), "a fallback")
@@ -158,17 +158,17 @@ def _check_target(
 ) -> None:
     if not names.check_provider(target, path, at_key=at_key):
         return
-    written = f"{target.provider}/{target.model}"
+    written = document.shown(path, f"{target.provider}/{target.model}")
     if not target.model:
-        help = f"write {target.provider}/ and the provider's name for the model"
-        document.error(path, "the target has no model", help, at_key=at_key)
+        advice = f"write {target.provider}/ and the provider's name for the model"
+        document.error(path, "the target has no model", advice, at_key=at_key)
     elif "*" in target.model[:-1] or not target.model.isprintable() or " " in target.model:
-        help = "it has no spaces, and a * at its end only"
-        document.error(path, f'"{written}" is not a target', help, at_key=at_key)
+        advice = "it has no spaces, and a * at its end only"
+        document.error(path, f'"{written}" is not a target', advice, at_key=at_key)
     elif target.model.endswith("*") and not name.endswith("*"):
         message = f'"{written}" has a *, but the model "{name}" has none'
-        help = f'call the model "{target.provider}/*", or give the target a full name'
-        document.error(path, message, help, at_key=at_key)
+        advice = f'call the model "{target.provider}/*", or give the target a full name'
+        document.error(path, message, advice, at_key=at_key)
 
 
 def _check_cycles(document: Document, names: Names) -> None:
@@ -186,8 +186,8 @@ def _check_cycles(document: Document, names: Names) -> None:
 def _check_team(document: Document, names: Names, name: str, team: Team) -> None:
     path: Path = ("teams", name)
     if document.is_empty((*path, "models")):
-        help = "name some, or remove the line to allow all"
-        document.error((*path, "models"), f'team "{name}" may use no model', help, at_key=True)
+        advice = "name some, or remove the line to allow all"
+        document.error((*path, "models"), f'team "{name}" may use no model', advice, at_key=True)
     for index, model in document.texts((*path, "models")):
         if model not in team.aliases:
             names.check_model(model, (*path, "models", index), "a team")
@@ -198,20 +198,22 @@ def _check_team(document: Document, names: Names, name: str, team: Team) -> None
             continue
         names.check_model(model, here, "an alias")
         if team.models is not None and match(model, team.models) is None and alias not in team.models:
-            message = f'team "{name}" may not use "{model}", so this alias is of no use'
-            document.warn(here, message, f"add {model} to the team's models")
+            message = f'team "{name}" may not use "{document.shown(here, model)}", so this alias is of no use'
+            document.warn(here, message, "add the model to those of the team")
 
 
 def _check_virtual_keys(document: Document, config: Config) -> None:
     teams = document.names("teams")
     owners: dict[str, str] = {}
     for name, key in config.virtual_keys.items():
+        path: Path = ("virtual_keys", name)
         if key.team is not None and key.team not in teams:
             near = nearest(key.team, teams)
-            help = f'did you mean "{near}"?' if near else "add it under teams"
-            document.error(("virtual_keys", name, "team"), f'unknown team "{key.team}"', help)
+            advice = f'did you mean "{near}"?' if near else "add it under teams"
+            where = (*path, "team")
+            document.error(where, f'unknown team "{document.shown(where, key.team)}"', advice)
         if key.hash in owners:
             message = f'virtual keys "{owners[key.hash]}" and "{name}" have the same hash'
-            help = "each virtual key needs a credential of its own"
-            document.error(("virtual_keys", name, "hash"), message, help)
+            advice = "each virtual key needs a credential of its own"
+            document.error((*path, "hash"), message, advice)
         owners.setdefault(key.hash, name)

@@ -38,7 +38,7 @@ class Diagnostic:
     column: int
     snippet: str
     width: int
-    help: str | None = None
+    advice: str | None = None
 
     def __str__(self) -> str:
         if self.line == 0:
@@ -57,8 +57,8 @@ class Diagnostic:
             f"{self.line} | {lead}{shown}{tail}",
             f"{margin} | {' ' * (len(lead) + _columns(before[cut:]))}{carets}",
         ]
-        if self.help is not None:
-            lines.append(f"{margin} = help: {self.help}")
+        if self.advice is not None:
+            lines.append(f"{margin} = help: {self.advice}")
         return "\n".join(line.rstrip() for line in lines)
 
 
@@ -102,7 +102,7 @@ class Source:
         line = bisect_right(self._line_starts, offset)
         return line, offset - self._line_starts[line - 1] + 1
 
-    def diagnose(self, severity: Severity, span: Span, message: str, help: str | None = None) -> Diagnostic:
+    def diagnose(self, severity: Severity, span: Span, message: str, advice: str | None = None) -> Diagnostic:
         """A diagnostic for a span; a span over several lines is underlined to the end of its first."""
         line, column = self.position(min(span.start, len(self.text)))
         start = self._line_starts[line - 1]
@@ -117,7 +117,7 @@ class Source:
             column,
             _printable(snippet),
             width,
-            None if help is None else _printable(help[:_LONGEST_SENTENCE]),
+            None if advice is None else _printable(advice[:_LONGEST_SENTENCE]),
         )
 
 
@@ -143,7 +143,7 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
 
 
 def suggest(word: str, candidates: Iterable[str], otherwise: str) -> str:
-    """A help line: the nearest candidate, or else `otherwise` with the candidates listed."""
+    """A advice line: the nearest candidate, or else `otherwise` with the candidates listed."""
     known = sorted(candidates)
     near = nearest(word, known)
     if near is not None:

@@ -35,17 +35,17 @@ class Document:
         """The text of a value with its variables replaced; None if there is none, or it could not be read."""
         return self._texts.get(path)
 
-    def report(self, severity: Severity, span: Span, message: str, help: str | None = None) -> None:
+    def report(self, severity: Severity, span: Span, message: str, advice: str | None = None) -> None:
         """Adds a finding at a span."""
-        self.diagnostics.append(self.source.diagnose(severity, span, message, help))
+        self.diagnostics.append(self.source.diagnose(severity, span, message, advice))
 
-    def error(self, path: Path, message: str, help: str | None = None, *, at_key: bool = False) -> None:
+    def error(self, path: Path, message: str, advice: str | None = None, *, at_key: bool = False) -> None:
         """Adds an error at the value at a path, or at its key."""
-        self.report("error", self.span(path, at_key=at_key), self._as_written(path, message), help)
+        self.report("error", self.span(path, at_key=at_key), message, advice)
 
-    def warn(self, path: Path, message: str, help: str | None = None, *, at_key: bool = False) -> None:
+    def warn(self, path: Path, message: str, advice: str | None = None, *, at_key: bool = False) -> None:
         """Adds a warning at the value at a path, or at its key."""
-        self.report("warning", self.span(path, at_key=at_key), self._as_written(path, message), help)
+        self.report("warning", self.span(path, at_key=at_key), message, advice)
 
     def span(self, path: Path, *, at_key: bool = False) -> Span:
         """Where a value (or its key) stands; for what is not in the file, the nearest thing above it."""
@@ -100,12 +100,10 @@ class Document:
         node = self.find(path)
         return list(node.entries) if isinstance(node, Mapping) else []
 
-    def _as_written(self, path: Path, message: str) -> str:
-        """The message with the variable instead of what it stands for, which may be secret."""
-        node, text = self.find(path), self.text(path)
-        if path not in self.replaced or not isinstance(node, Scalar):
-            return message
-        return message.replace(f'"{text}"', f'"{node.text}"')
+    def shown(self, path: Path, text: str) -> str:
+        """A text from a path as messages may show it: what came from a variable may be secret, so the variable."""
+        node = self.find(path)
+        return node.text if path in self.replaced and isinstance(node, Scalar) else text
 
 
 def secret_spans(node: Node, name: str = "") -> Iterator[Span]:

@@ -23,9 +23,9 @@ _ESCAPE_LENGTH = {"x": 4, "u": 6, "U": 10}
 class MarkupError(Exception):
     """The file is not the YAML we read; `span` says where."""
 
-    def __init__(self, span: Span, message: str, help: str | None = None) -> None:
+    def __init__(self, span: Span, message: str, advice: str | None = None) -> None:
         super().__init__(message)
-        self.span, self.message, self.help = span, message, help
+        self.span, self.message, self.advice = span, message, advice
 
 
 @dataclass(frozen=True, slots=True)

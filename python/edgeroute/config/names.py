@@ -22,29 +22,35 @@ class Names:
         """Reports a name at a path that no model has; `where` says what stands there, as "a fallback"."""
         if match(name, self.models) is not None:
             return
+        shown = self._document.shown(path, name)
         if "/" in name and split_target(name).provider in self.providers:
-            help = f"{where} names a model, not a target: add NAME: {name} under models and write NAME here"
+            advice = (
+                f"{where} names a model, not a target: add NAME: {shown} under models and write NAME here"
+            )
         else:
-            help = suggest(name, self.models, "models are" if self.models else "add it under models")
-        self._document.error(path, f'unknown model "{name}"', help)
+            advice = suggest(name, self.models, "models are" if self.models else "add it under models")
+        self._document.error(path, f'unknown model "{shown}"', advice)
 
     def check_provider(self, target: Target, path: Path, *, at_key: bool = False) -> bool:
         """Reports a target whose provider is not in the file, and says whether it is."""
         provider = target.provider
         if provider in self.providers:
             return True
+        shown = self._document.shown(path, provider)
         if not target.model:
-            message = f'"{provider}" is not a target'
-            help = "a target is provider/model"
+            message = f'"{shown}" is not a target'
+            advice = "a target is provider/model"
             if match(provider, self.models) is not None:
-                help += "; another model can stand under fallbacks"
+                advice += "; another model can stand under fallbacks"
         elif provider in CATALOGUE:
             message = f'provider "{provider}" is not configured'
-            help = f'add under providers: {provider}: {{api_key: "${{{CATALOGUE[provider].key_variable}}}"}}'
+            advice = (
+                f'add under providers: {provider}: {{api_key: "${{{CATALOGUE[provider].key_variable}}}"}}'
+            )
         else:
-            message = f'unknown provider "{provider}"'
-            help = suggest(
+            message = f'unknown provider "{shown}"'
+            advice = suggest(
                 provider, self.providers, "providers are" if self.providers else "add it under providers"
             )
-        self._document.error(path, message, help, at_key=at_key)
+        self._document.error(path, message, advice, at_key=at_key)
         return False

@@ -17,7 +17,6 @@ from edgeroute.config.values import Condition, KeyHash, Value, format_quantity, 
 from edgeroute.config.variables import Variables
 from edgeroute.config.vocabulary import FOREIGN, LATER, foreign_variable
 
-
 _NULLS = ("", "~", "null", "Null", "NULL")
 
 
@@ -53,8 +52,8 @@ class _Reader:
         kind, extra = _unwrap(kind)
         choices = _choices(kind)
         if isinstance(node, Scalar) and not node.style and node.text in _NULLS:
-            help = "give it a value, or remove the line"
-            self._document.error(path, f"{_setting(path)} has no value", help, at_key=True)
+            advice = "give it a value, or remove the line"
+            self._document.error(path, f"{_setting(path)} has no value", advice, at_key=True)
             return _INVALID
         for choice in choices:
             if isinstance(node, Mapping) and isinstance(choice, inspect.StructType):
@@ -104,8 +103,8 @@ class _Reader:
 
     def _name(self, key: Scalar, kind: inspect.Type) -> bool:
         if "${" in key.text:
-            help = "write the name itself"
-            self._document.report("error", key.span, "variables are not replaced in names", help)
+            advice = "write the name itself"
+            self._document.report("error", key.span, "variables are not replaced in names", advice)
             return False
         kind, extra = _unwrap(kind)
         pattern = kind.pattern if isinstance(kind, inspect.StrType) else None
@@ -122,7 +121,7 @@ class _Reader:
         text, problems = self._variables.replace(node.text)
         for problem in problems:
             span = locate(self._document.source, node, problem.start, problem.end) or node.span
-            self._document.report("error", span, problem.message, problem.help)
+            self._document.report("error", span, problem.message, problem.advice)
         if problems:
             return _INVALID
         foreign = foreign_variable(node.text)
@@ -143,9 +142,9 @@ class _Reader:
                 if text in values:
                     return text
                 near = nearest(text, map(str, values)) if text == node.text else None
-                help = f'did you mean "{near}"?' if near else None
+                advice = f'did you mean "{near}"?' if near else None
                 return self._refuse(
-                    path, f"{_setting(path)} must be {_expected(kind)}{_not(node, text)}", help
+                    path, f"{_setting(path)} must be {_expected(kind)}{_not(node, text)}", advice
                 )
             case inspect.CustomType(cls=cls):
                 try:
@@ -190,8 +189,8 @@ class _Reader:
         at = node.text.find("${")
         if at >= 0:
             span = locate(self._document.source, node, at, at + 2) or node.span
-            help = "write the value itself; a condition is code"
-            self._document.report("error", span, "variables are not replaced in a condition", help)
+            advice = "write the value itself; a condition is code"
+            self._document.report("error", span, "variables are not replaced in a condition", advice)
             return _INVALID
         self._document.remember(path, node.text, replaced=False)
         return Condition.parse(node.text)
@@ -201,13 +200,13 @@ class _Reader:
         known = [each.name for each in kind.fields]
         noun = _section(kind).noun
         if name in LATER:
-            message, help = f'"{name}" is not enforced by this version', LATER[name]
+            message, advice = f'"{name}" is not enforced by this version', LATER[name]
         elif name in FOREIGN:
-            message, help = f'unknown setting "{name}" in {noun}', FOREIGN[name]
+            message, advice = f'unknown setting "{name}" in {noun}', FOREIGN[name]
         else:
             message = f'unknown setting "{_shorten(name)}" in {noun}'
-            help = suggest(name, known, _elsewhere(name) or "what can be set here")
-        self._document.report("error", key.span, message, help)
+            advice = suggest(name, known, _elsewhere(name) or "what can be set here")
+        self._document.report("error", key.span, message, advice)
 
     def _repeated(self, node: Mapping) -> None:
         for key, first in node.repeated:
@@ -222,8 +221,8 @@ class _Reader:
         wanted = " or ".join(_expected(inspect.Metadata(each, extra=extra)) for each in choices)
         return self._refuse(path, f"{_setting(path)} must be {wanted}, not {found}", None)
 
-    def _refuse(self, path: Path, message: str, help: str | None) -> _Invalid:
-        self._document.error(path, message, help)
+    def _refuse(self, path: Path, message: str, advice: str | None) -> _Invalid:
+        self._document.error(path, message, advice)
         return _INVALID
 
 

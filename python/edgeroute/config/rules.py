@@ -16,12 +16,12 @@ class RuleProblem(NamedTuple):
     start: int
     end: int
     message: str
-    help: str | None
+    advice: str | None
 
 
 def rule_diagnostics(expressions: Sequence[str]) -> list[RuleProblem]:
     """Compiles conditions and says what is wrong with them."""
-    from edgeroute import _native  # only here: the rest of the package works without the compiled module
+    from edgeroute import _native  # noqa: PLC0415 (configurations can be read without the compiled module)
 
     return [RuleProblem(*problem) for problem in _native.check_rules(list(expressions))]
 
@@ -43,8 +43,8 @@ def _check_action(document: Document, names: Names, rule: Path) -> None:
     actions = [action for action in ("model", "reject") if action in node.entries]
     if len(actions) != 1:
         problem = "has two actions" if actions else "does nothing"
-        help = "give it one action: model: NAME, or reject: MESSAGE"
-        document.error(rule, f"{_label(document, rule)} {problem}", help)
+        advice = "give it one action: model: NAME, or reject: MESSAGE"
+        document.error(rule, f"{_label(document, rule)} {problem}", advice)
     model = document.text((*rule, "model"))
     if model is not None:
         names.check_model(model, (*rule, "model"), "a rule")
@@ -55,7 +55,7 @@ def _check_names(document: Document, rules: list[Path]) -> None:
     for rule in rules:
         path, name = (*rule, "name"), document.text((*rule, "name"))
         if name is not None and name in lines:
-            message = f'a rule is called "{name}" already, on line {lines[name]}'
+            message = f'a rule is called "{document.shown(path, name)}" already, on line {lines[name]}'
             document.error(path, message, "names become labels; give each rule its own")
         elif name is not None:
             lines[name], _ = document.source.position(document.span(path).start)
@@ -85,21 +85,21 @@ def _check_conditions(document: Document, paths: list[Path]) -> None:
         return
     for problem in rule_diagnostics([text for _, text in conditions]):
         path, text = conditions[problem.condition]
-        span, help = _span(document, path, text, problem), problem.help
+        span, advice = _span(document, path, text, problem), problem.advice
         if span is None:
             shown = f"the condition reads: {' '.join(text.split())}"
-            span, help = document.span(path), f"{help}; {shown}" if help else shown
-        document.report("error", span, f"condition: {problem.message}", help)
+            span, advice = document.span(path), f"{advice}; {shown}" if advice else shown
+        document.report("error", span, f"condition: {problem.message}", advice)
 
 
 def _span(document: Document, path: Path, text: str, problem: RuleProblem) -> Span | None:
     scalar, encoded = document.find(path), text.encode()
     start = len(encoded[: problem.start].decode(errors="ignore"))
     end = len(encoded[: problem.end].decode(errors="ignore"))
-    assert isinstance(scalar, Scalar)
-    return locate(document.source, scalar, start, max(start + 1, end))
+    return locate(document.source, scalar, start, max(start + 1, end)) if isinstance(scalar, Scalar) else None
 
 
 def _label(document: Document, rule: Path) -> str:
-    name = document.text((*rule, "name"))
-    return f'rule "{name}"' if name else f"rule number {int(rule[-1]) + 1}"
+    path = (*rule, "name")
+    name = document.text(path)
+    return f'rule "{document.shown(path, name)}"' if name else f"rule number {int(rule[-1]) + 1}"

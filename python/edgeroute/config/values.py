@@ -98,7 +98,7 @@ class Url(str):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """http or https, a host, a path; nothing else, because `/chat/completions` is appended."""
+        """Takes http or https, a host, a path; nothing else, because `/chat/completions` is appended."""
         if not re.fullmatch(r"[\x21-\x7e]+", text):
             raise ValueError("a URL has no spaces and no characters beyond ASCII")
         try:

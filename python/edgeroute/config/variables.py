@@ -25,7 +25,7 @@ class Unresolved:
     start: int
     end: int
     message: str
-    help: str | None
+    advice: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,4 +123,4 @@ def read_text(path: Path, largest: int) -> str:
 
 
 class _Problem(Exception):
-    """A message and a help line."""
+    """A message and a advice line."""

@@ -37,7 +37,8 @@ struct State {
     /// The future that the gateway awaits.
     waiter: Option<Py<PyAny>>,
     response: Option<(Head, Vec<u8>)>,
-    stream: Option<Stream>,
+    /// Boxed: its SIMD searchers are aligned to 32 bytes, and Python aligns objects to 16.
+    stream: Option<Box<Stream>>,
     closed: bool,
 }
 
@@ -236,7 +237,9 @@ impl PyTicket {
                 state.ticket.advance(gone, now);
             }
             self.record(&mut state);
-            state.stream.iter_mut().for_each(|stream| stream.ended = true);
+            if let Some(stream) = &mut state.stream {
+                stream.ended = true;
+            }
             state.waiter.take().map(|waiter| (waiter, Some(Vec::new())))
         };
         fulfil(py, &fulfilment);
@@ -299,7 +302,7 @@ impl PyTicket {
                 state.ticket.advance(responded, now);
                 if matches!(state.ticket.step(), Step::Relay) {
                     let events = EventStream::new(state.ticket.dialect(), state.ticket.hides_usage());
-                    state.stream = Some(Stream::new(events));
+                    state.stream = Some(Box::new(Stream::new(events)));
                 } else {
                     self.cancel(state);
                 }

@@ -218,7 +218,7 @@ fn bounds_what_it_keeps_and_skips() {
     check(chunked(format!("0\r\na: {}\r\n\r\n", "b".repeat(16_000))), Ok(()));
     check(chunked(format!("0\r\na: {}\r\n\r\n", "b".repeat(17_000))), too_much);
     check(chunked(format!("1;{}\r\n!\r\n", "b".repeat(17_000))), too_much);
-    check(chunked(format!("1;{}\r\n!\r\n", "b".repeat(100)).repeat(200).replace("HTTP", "")), too_much);
+    check(chunked(format!("1;{}\r\n!\r\n", "b".repeat(100)).repeat(200)), too_much);
 }
 
 #[test]

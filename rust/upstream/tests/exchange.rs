@@ -1,0 +1,548 @@
+//! Exchanges over loopback: pooling, retries, cuts, cancellation, back-pressure, fairness.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use edgeroute_upstream::{Client, Kind, Origin, Request, Retry, Settings};
+use support::*;
+
+#[test]
+fn sends_a_request_and_reads_the_response() {
+    let (tell, told) = channel();
+    let server = Server::start(move |_, mut stream| {
+        tell.send(read_request(&mut stream).unwrap()).unwrap();
+        stream.write_all(&answer("hello")).unwrap();
+        closed_by_client(&mut stream);
+    });
+    let mut driver = Driver::new(Settings::default());
+    let outcome = driver.exchange(&server.origin(), "{\"a\":1}");
+    assert_eq!((outcome.status, outcome.text()), (200, "hello"));
+    let (head, body) = told.recv().unwrap();
+    let expected = format!(
+        "POST /v1/chat HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\naccept-encoding: identity\r\n\
+         authorization: Bearer secret\r\ncontent-length: 7\r\n\r\n",
+        server.address
+    );
+    assert_eq!((head, body), (expected, b"{\"a\":1}".to_vec()));
+}
+
+#[test]
+fn a_client_may_move_between_threads() {
+    fn check<T: Send>() {}
+    check::<Client>();
+}
+
+#[test]
+fn connections_are_reused() {
+    let server = Server::answering(|body| answer(&format!("{} bytes", body.len())));
+    let mut driver = Driver::new(Settings::default());
+    for size in 0..20 {
+        let outcome = driver.exchange(&server.origin(), vec![b'x'; size]);
+        assert_eq!(outcome.text(), format!("{size} bytes"));
+    }
+    assert_eq!(server.accepted(), 1);
+    let several: Vec<_> = (0..5).map(|_| driver.start(&server.origin(), "")).collect();
+    for id in several {
+        assert_eq!(driver.finish(id).text(), "0 bytes");
+    }
+    assert_eq!(server.accepted(), 5);
+    // Another base path on the same host shares them.
+    let elsewhere = Arc::new(Origin::parse(&format!("http://{}/other", server.address)).unwrap());
+    assert_eq!(driver.exchange(&elsewhere, "").text(), "0 bytes");
+    assert_eq!(server.accepted(), 5);
+}
+
+#[test]
+fn names_are_looked_up_and_all_addresses_tried() {
+    // `localhost` is often ::1 first, where nobody listens.
+    let server = Server::answering(|_| answer("found"));
+    let origin = Arc::new(Origin::parse(&format!("http://localhost:{}", server.address.port())).unwrap());
+    let mut driver = Driver::new(Settings::default());
+    let ids: Vec<_> = (0..3).map(|_| driver.start(&origin, "")).collect();
+    for id in ids {
+        assert_eq!(driver.finish(id).text(), "found");
+    }
+    let unknown = Arc::new(Origin::parse("http://no-such-host.invalid").unwrap());
+    for _ in 0..2 {
+        let id = driver.start(&unknown, "");
+        let error = driver.fail(id);
+        assert_eq!((error.kind, error.retry, error.first_byte), (Kind::Resolve, Retry::Yes, false));
+        assert!(error.to_string().starts_with("http://no-such-host.invalid:80: the host name could not be"));
+    }
+}
+
+#[test]
+fn closing_after_every_reply_fails_no_request() {
+    let server = Server::start(|_, mut stream| {
+        if read_request(&mut stream).is_some() {
+            stream.write_all(&answer("once")).unwrap();
+        }
+    });
+    let mut driver = Driver::new(Settings::default());
+    for _ in 0..300 {
+        assert_eq!(driver.exchange(&server.origin(), "body").text(), "once");
+    }
+}
+
+#[test]
+fn only_a_stale_connection_is_retried_and_only_once() {
+    // What the server does with its nth request, over all connections; then whether the exchange succeeds.
+    #[derive(Clone, Copy)]
+    enum Does {
+        Answers,
+        Closes,
+        Resets,
+        AnswersHalf,
+    }
+    use Does::*;
+    let check = |script: &'static [Does], expected: &[Option<(Kind, Retry, bool)>]| {
+        let steps = Arc::new(Mutex::new(script.iter()));
+        let left = Arc::clone(&steps);
+        let server = Server::start(move |_, mut stream| {
+            while let Some((_, body)) = read_request(&mut stream) {
+                assert_eq!(body, b"the body");
+                let step = *left.lock().unwrap().next().unwrap();
+                match step {
+                    Answers => stream.write_all(&answer("fine")).unwrap(),
+                    Closes => return,
+                    Resets => return reset(stream),
+                    AnswersHalf => return stream.write_all(b"HTTP/1.1 2").unwrap(),
+                }
+            }
+        });
+        let mut driver = Driver::new(Settings::default());
+        for expected in expected {
+            let outcome = driver.exchange(&server.origin(), "the body");
+            let found = outcome.error.map(|error| (error.kind, error.retry, error.first_byte));
+            assert_eq!(found, *expected);
+        }
+        assert_eq!(steps.lock().unwrap().len(), 0, "every step was needed");
+    };
+    let cut = Some((Kind::Cut, Retry::Yes, false));
+    check(&[Closes, Answers], &[cut, None]);
+    check(&[Resets], &[cut]);
+    check(&[Answers, Closes, Answers], &[None, None]);
+    check(&[Answers, Resets, Answers, Answers], &[None, None, None]);
+    check(&[Answers, Closes, Closes], &[None, cut]);
+    check(&[Answers, AnswersHalf], &[None, Some((Kind::Cut, Retry::Yes, true))]);
+}
+
+#[test]
+fn refused_connections_fail_at_once() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let origin = Arc::new(Origin::parse(&format!("http://{address}/v1")).unwrap());
+    let mut driver = Driver::new(Settings { connections: 1, ..Settings::default() });
+    let ids: Vec<_> = (0..100).map(|_| driver.start(&origin, "{}")).collect();
+    for id in ids {
+        let error = driver.fail(id);
+        assert_eq!((error.kind, error.retry, error.first_byte), (Kind::Connect, Retry::Yes, false));
+        let sentence =
+            format!("http://{address}: cannot connect: Connection refused (os error 111), at {address}");
+        assert_eq!(error.to_string(), sentence);
+    }
+}
+
+#[test]
+fn cuts_and_protocol_errors_say_what_was_handed_out() {
+    let check = |reply: &'static [u8], with_reset: bool, expected: (Kind, Retry, &str)| {
+        let (tell, told) = channel();
+        let server = Server::start(move |_, mut stream| {
+            read_request(&mut stream).unwrap();
+            stream.write_all(reply).unwrap();
+            if with_reset {
+                // The reset would overtake unread bytes.
+                let _ = told.lock().unwrap().recv();
+                reset(stream);
+            }
+        });
+        let mut driver = Driver::new(Settings::default());
+        let id = driver.start(&server.origin(), "{}");
+        if with_reset {
+            driver.until(|driver| driver.streamed(id) > 0);
+            tell.send(()).unwrap();
+        }
+        let outcome = driver.finish(id);
+        let error = outcome.error.unwrap();
+        assert!(error.first_byte);
+        let body = String::from_utf8(outcome.body).unwrap();
+        assert_eq!((error.kind, error.retry, body.as_str()), expected, "{error}");
+    };
+    fn channel() -> (std::sync::mpsc::Sender<()>, Mutex<std::sync::mpsc::Receiver<()>>) {
+        let (tell, told) = std::sync::mpsc::channel();
+        (tell, Mutex::new(told))
+    }
+    let stream = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 9\r\n\r\ndata: ";
+    check(stream, false, (Kind::Cut, Retry::Never, "data: "));
+    check(stream, true, (Kind::Cut, Retry::Never, "data: "));
+    check(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", false, (Kind::Cut, Retry::Yes, ""));
+    check(b"<html>502</html>", false, (Kind::Protocol, Retry::Yes, ""));
+    check(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nab", false, (Kind::Protocol, Retry::Yes, ""));
+    let bad_chunk =
+        b"HTTP/1.1 200 -\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\nx";
+    check(bad_chunk, false, (Kind::Protocol, Retry::Never, "a"));
+}
+
+#[test]
+fn whole_responses_are_bounded_and_streams_are_not() {
+    let server = Server::answering(|body| body.to_vec());
+    let mut driver = Driver::new(Settings { max_body: 1_000, ..Settings::default() });
+    let mut check = |reply: String, expected: Option<Kind>| {
+        let outcome = driver.exchange(&server.origin(), reply);
+        assert_eq!(
+            outcome.error.map(|error| (error.kind, error.retry)),
+            expected.map(|kind| (kind, Retry::Never))
+        );
+    };
+    let counted =
+        |size: usize| format!("HTTP/1.1 200 OK\r\ncontent-length: {size}\r\n\r\n{}", "x".repeat(size));
+    let chunked = |size: usize| {
+        let body = "x".repeat(size);
+        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{size:x}\r\n{body}\r\n0\r\n\r\n")
+    };
+    check(counted(1_000), None);
+    check(chunked(1_000), None);
+    check(counted(1_001), Some(Kind::TooLarge));
+    check(chunked(1_001), Some(Kind::TooLarge));
+    check("HTTP/1.1 200 OK\r\ncontent-length: 99999\r\n\r\n".to_owned(), Some(Kind::TooLarge));
+    let stream = chunked(100_000).replacen("\r\n", "\r\ncontent-type: text/event-stream\r\n", 1);
+    check(stream, None);
+}
+
+#[test]
+fn what_cannot_be_sent_is_reported_and_never_sent() {
+    let server = Server::answering(|_| answer(""));
+    let mut driver = Driver::new(Settings::default());
+    for (name, value) in
+        [("x", &b"a\r\nhost: evil"[..]), ("x", b"\0"), ("content-length", b"5"), ("a b", b"c")]
+    {
+        let request = Request {
+            origin: server.origin(),
+            path: "/",
+            headers: &[(name, value)],
+            body: Bytes::new(),
+            deadlines: DEADLINES,
+        };
+        let id = driver.client.start(request, driver.now);
+        let error = driver.fail(id);
+        assert_eq!((error.kind, error.retry), (Kind::Request, Retry::Never));
+        assert!(!error.to_string().contains("evil"));
+    }
+    assert_eq!(server.accepted(), 0);
+}
+
+#[test]
+fn streams_hand_out_head_chunks_and_end() {
+    let (tell, told) = channel::<&[u8]>();
+    let told = Mutex::new(told);
+    let server = Server::start(move |_, mut stream| {
+        read_request(&mut stream).unwrap();
+        for bytes in told.lock().unwrap().iter() {
+            stream.write_all(bytes).unwrap();
+        }
+    });
+    let mut driver = Driver::new(Settings::default());
+    let id = driver.start(&server.origin(), "{}");
+    tell.send(STREAM_HEAD).unwrap();
+    driver.until(|driver| driver.events(id) == 1);
+    tell.send(b"data: 1\n\n").unwrap();
+    driver.until(|driver| driver.streamed(id) == 9);
+    tell.send(b"data: 2\n\ndata: 3\n\n").unwrap();
+    driver.until(|driver| driver.streamed(id) == 27);
+    assert!(!driver.is_finished(id));
+    drop(tell);
+    let outcome = driver.finish(id);
+    assert_eq!(outcome.text(), "data: 1\n\ndata: 2\n\ndata: 3\n\n");
+    assert_eq!(outcome.chunks.iter().sum::<usize>(), 27);
+}
+
+#[test]
+fn many_streams_at_once() {
+    let server = Server::start(|_, mut stream| {
+        let (_, body) = read_request(&mut stream).unwrap();
+        stream
+            .write_all(
+                b"HTTP/1.1 200 -\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n",
+            )
+            .unwrap();
+        for _ in 0..50 {
+            stream.write_all(format!("{:x}\r\n", body.len()).as_bytes()).unwrap();
+            stream.write_all(&body).unwrap();
+            stream.write_all(b"\r\n").unwrap();
+        }
+        stream.write_all(b"0\r\n\r\n").unwrap();
+        closed_by_client(&mut stream);
+    });
+    let mut driver = Driver::new(Settings::default());
+    let ids: Vec<_> = (0..200).map(|n| driver.start(&server.origin(), format!("event {n};"))).collect();
+    for (n, id) in ids.into_iter().enumerate() {
+        assert_eq!(driver.finish(id).text(), format!("event {n};").repeat(50));
+    }
+}
+
+#[test]
+fn cancelling_closes_the_connection_and_is_silent() {
+    let (tell, told) = channel();
+    let server = Server::start(move |_, mut stream| {
+        read_request(&mut stream).unwrap();
+        stream.write_all(STREAM_HEAD).unwrap();
+        stream.write_all(b"data: 1\n\n").unwrap();
+        tell.send(closed_by_client(&mut stream)).unwrap();
+    });
+    let mut driver = Driver::new(Settings { connections: 1, ..Settings::default() });
+    let id = driver.start(&server.origin(), "{}");
+    let waiting = driver.start(&server.origin(), "{}");
+    let next = driver.start(&server.origin(), "{}");
+    driver.until(|driver| driver.streamed(id) == 9);
+    let events = driver.events(id);
+    driver.client.cancel(waiting);
+    driver.client.cancel(id);
+    driver.client.cancel(id);
+    assert!(driver.until_told(&told), "the server saw the end");
+    driver.until(|driver| driver.streamed(next) == 9);
+    assert_eq!((driver.events(id), driver.events(waiting)), (events, 0));
+    assert_eq!(server.accepted(), 2, "the waiting exchange that was cancelled never had a connection");
+    // Failures that were not handed out yet are taken back too.
+    let refused =
+        Request { origin: server.origin(), path: "", headers: &[], body: Bytes::new(), deadlines: DEADLINES };
+    let id = driver.client.start(refused, driver.now);
+    driver.client.cancel(id);
+    driver.poll();
+    assert_eq!(driver.events(id), 0);
+}
+
+#[test]
+fn a_slow_client_holds_back_its_provider() {
+    const TOTAL: usize = 64 << 20;
+    let (tell, told) = channel();
+    let server = Server::start(move |_, mut stream| {
+        read_request(&mut stream).unwrap();
+        stream.write_all(STREAM_HEAD).unwrap();
+        stream.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+        let (block, mut sent, mut stalled) = ([b'x'; 65_536], 0, false);
+        while sent < TOTAL {
+            match stream.write(&block[..block.len().min(TOTAL - sent)]) {
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock && !stalled => {
+                    stalled = true;
+                    tell.send(sent).unwrap();
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+    let mut driver = Driver::new(Settings::default());
+    let id = driver.start(&server.origin(), "{}");
+    driver.until(|driver| driver.streamed(id) > 0);
+    driver.client.set_reading(id, false);
+    let seen = driver.streamed(id);
+    let sent = driver.until_told(&told);
+    assert_eq!(driver.streamed(id), seen, "nothing is read while reading is off");
+    assert!(sent < TOTAL, "the kernel's buffers are full, ours are empty");
+    assert!(!driver.poll());
+    driver.client.set_reading(id, true);
+    let outcome = driver.finish(id);
+    assert!(outcome.complete);
+    assert_eq!(outcome.body.len(), TOTAL);
+}
+
+#[test]
+fn an_end_that_came_while_reading_was_off_is_seen_afterwards() {
+    let (tell, told) = channel();
+    let (sent, was_sent) = channel();
+    let told = Mutex::new(told);
+    let server = Server::start(move |_, mut stream| {
+        read_request(&mut stream).unwrap();
+        stream.write_all(STREAM_HEAD).unwrap();
+        told.lock().unwrap().recv().unwrap();
+        stream.write_all(b"data: last\n\n").unwrap();
+        stream.shutdown(Shutdown::Both).unwrap();
+        sent.send(()).unwrap();
+    });
+    let mut driver = Driver::new(Settings::default());
+    let id = driver.start(&server.origin(), "{}");
+    driver.until(|driver| driver.events(id) == 1);
+    driver.client.set_reading(id, false);
+    tell.send(()).unwrap();
+    driver.until_told(&was_sent);
+    driver.poll();
+    assert_eq!(driver.events(id), 1);
+    driver.client.set_reading(id, true);
+    assert_eq!(driver.finish(id).text(), "data: last\n\n");
+}
+
+#[test]
+fn a_response_may_come_before_the_request_is_sent() {
+    let server = Server::start(|number, mut stream| {
+        if number == 0 {
+            let mut some = [0; 100];
+            stream.read_exact(&mut some).unwrap();
+            stream.write_all(b"HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\n\r\nbig").unwrap();
+        } else {
+            read_request(&mut stream).unwrap();
+            stream.write_all(&answer("new")).unwrap();
+        }
+        closed_by_client(&mut stream);
+    });
+    let mut driver = Driver::new(Settings::default());
+    let outcome = driver.exchange(&server.origin(), vec![b'x'; 32 << 20]);
+    assert_eq!((outcome.status, outcome.text()), (413, "big"));
+    assert_eq!(driver.exchange(&server.origin(), "{}").text(), "new");
+    assert_eq!(server.accepted(), 2);
+}
+
+#[test]
+fn large_bodies_pass_both_ways() {
+    let server = Server::answering(|body| answer(std::str::from_utf8(body).unwrap()));
+    let mut driver = Driver::new(Settings::default());
+    let body: String = (0..300_000).map(|n| format!("{n:10}")).collect();
+    for _ in 0..2 {
+        assert!(driver.exchange(&server.origin(), body.clone()).text() == body);
+    }
+    assert_eq!(server.accepted(), 1);
+}
+
+#[test]
+fn connections_are_capped_and_the_queue_is_in_turn() {
+    let (arrived, arrivals) = channel();
+    let (release, released) = channel::<()>();
+    let released = Mutex::new(released);
+    let server = Server::start(move |_, mut stream| {
+        while let Some((_, body)) = read_request(&mut stream) {
+            arrived.send(String::from_utf8(body.clone()).unwrap()).unwrap();
+            released.lock().unwrap().recv().unwrap();
+            stream.write_all(&answer(std::str::from_utf8(&body).unwrap())).unwrap();
+        }
+    });
+    let mut driver = Driver::new(Settings { connections: 2, ..Settings::default() });
+    let ids: Vec<_> = (0..6).map(|n| driver.start(&server.origin(), n.to_string())).collect();
+    let mut first = [driver.until_told(&arrivals), driver.until_told(&arrivals)];
+    first.sort();
+    assert_eq!(first, ["0", "1"]);
+    for n in 2..6 {
+        release.send(()).unwrap();
+        assert_eq!(driver.until_told(&arrivals), n.to_string());
+    }
+    release.send(()).unwrap();
+    release.send(()).unwrap();
+    for (n, id) in ids.into_iter().enumerate() {
+        assert_eq!(driver.finish(id).text(), n.to_string());
+    }
+    assert_eq!(server.accepted(), 2);
+}
+
+#[test]
+fn the_queue_goes_on_when_connections_close() {
+    let server = Server::start(|_, mut stream| {
+        if let Some((_, body)) = read_request(&mut stream) {
+            if body == b"3" {
+                return;
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").unwrap();
+        }
+    });
+    let mut driver = Driver::new(Settings { connections: 1, ..Settings::default() });
+    let ids: Vec<_> = (0..6).map(|n| driver.start(&server.origin(), n.to_string())).collect();
+    for (n, id) in ids.into_iter().enumerate() {
+        assert_eq!(driver.finish(id).complete, n != 3);
+    }
+}
+
+#[test]
+fn idle_connections_that_speak_or_close_are_dropped() {
+    let (tell, told) = channel::<&'static [u8]>();
+    let (done, is_done) = channel();
+    let told = Mutex::new(told);
+    let server = Server::start(move |number, mut stream| {
+        read_request(&mut stream).unwrap();
+        stream.write_all(&answer(&number.to_string())).unwrap();
+        if number < 3 {
+            stream.write_all(told.lock().unwrap().recv().unwrap()).unwrap();
+            done.send(()).unwrap();
+        }
+        if number != 1 {
+            closed_by_client(&mut stream);
+        }
+    });
+    let mut driver = Driver::new(Settings::default());
+    // Unasked bytes, seen by poll; a close; unasked bytes that no poll has seen: they must not answer the next.
+    for (number, unasked, polls) in [
+        (0, &b"HTTP/1.1 408 -\r\n\r\n"[..], true),
+        (1, b"", true),
+        (2, b"HTTP/1.1 200 -\r\ncontent-length: 4\r\n\r\nevil", false),
+    ] {
+        assert_eq!(driver.exchange(&server.origin(), "{}").text(), number.to_string());
+        tell.send(unasked).unwrap();
+        is_done.recv().unwrap();
+        if polls {
+            driver.poll();
+        }
+    }
+    assert_eq!(driver.exchange(&server.origin(), "{}").text(), "3");
+}
+
+#[test]
+fn few_idle_connections_are_kept() {
+    let (tell, told) = channel();
+    let server = Server::start(move |_, mut stream| {
+        read_request(&mut stream).unwrap();
+        stream.write_all(&answer("")).unwrap();
+        closed_by_client(&mut stream);
+        tell.send(()).unwrap();
+    });
+    let mut driver = Driver::new(Settings { idle_connections: 2, ..Settings::default() });
+    let ids: Vec<_> = (0..5).map(|_| driver.start(&server.origin(), "")).collect();
+    for id in ids {
+        driver.finish(id);
+    }
+    for _ in 0..3 {
+        driver.until_told(&told);
+    }
+    assert!(told.try_recv().is_err());
+}
+
+#[test]
+fn one_poll_reads_little_from_each_and_remembers_the_rest() {
+    let (tell, told) = channel();
+    let server = Server::start(move |_, mut stream| {
+        read_request(&mut stream).unwrap();
+        stream.write_all(STREAM_HEAD).unwrap();
+        stream.write_all(&[b'x'; 500_000]).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        tell.send(()).unwrap();
+    });
+    let mut driver = Driver::new(Settings { wake_budget: Duration::from_secs(3600), ..Settings::default() });
+    let ids = [driver.start(&server.origin(), ""), driver.start(&server.origin(), "")];
+    ids.map(|_| driver.until_told(&told));
+    let before = ids.map(|id| driver.streamed(id));
+    let more = driver.poll();
+    for (id, before) in ids.into_iter().zip(before) {
+        assert!(driver.streamed(id) - before <= 65_536);
+        assert!(more || driver.is_finished(id));
+    }
+    for id in ids {
+        let outcome = driver.finish(id);
+        assert_eq!(outcome.body.len(), 500_000);
+        assert!(outcome.chunks.iter().all(|size| *size <= 65_536));
+    }
+    // Without any budget, a poll serves one connection and says that more is ready.
+    let mut driver = Driver::new(Settings { wake_budget: Duration::ZERO, ..Settings::default() });
+    let ids: Vec<_> = (0..3).map(|_| driver.start(&server.origin(), "")).collect();
+    for _ in 0..3 {
+        driver.until_told(&told);
+    }
+    let before: usize = ids.iter().map(|id| driver.streamed(*id)).sum();
+    driver.poll();
+    let after: usize = ids.iter().map(|id| driver.streamed(*id)).sum();
+    assert!(after - before <= 65_536);
+    for id in ids {
+        assert_eq!(driver.finish(id).body.len(), 500_000);
+    }
+}
