@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, final, overload
 
+__all__ = ["Cells", "Snapshot", "Ticket", "Worker", "WorkerStatus", "check_rules", "explain", "rule_variables"]
+
 @final
 class Cells:
     """The memory file: small numbers that all workers of a host agree on."""

@@ -57,7 +57,7 @@ class App:
                 watcher = asyncio.ensure_future(_close_on_disconnect(receive, ticket))
             step = await perform(ticket, create_future)
             if step == Ticket.RELAY:
-                status, fields, whole = ticket.response(True)  # noqa: FBT003
+                status, fields, whole = ticket.response(True)
                 await send({"type": "http.response.start", "status": status, "headers": fields})
                 if whole is not None:
                     await send({"type": "http.response.body", "body": whole, "more_body": False})
@@ -73,7 +73,7 @@ class App:
                 await send({"type": "http.response.body", "body": last_event(ticket), "more_body": False})
             elif step != Ticket.CLOSED:
                 status, answer = own_answer(ticket, step)
-                fields = ticket.own_headers(True)  # noqa: FBT003
+                fields = ticket.own_headers(True)
                 await send({"type": "http.response.start", "status": status, "headers": fields})
                 await send({"type": "http.response.body", "body": answer, "more_body": False})
         finally:
@@ -103,14 +103,14 @@ class App:
                 watcher = asyncio.ensure_future(_close_on_leaving(protocol, ticket))
             step = await perform(ticket, create_future)
             if step == Ticket.RELAY:
-                status, fields, whole = ticket.response(False)  # noqa: FBT003
+                status, fields, whole = ticket.response(False)
                 if whole is not None:
                     protocol.response_bytes(status, fields, whole)
                     return
                 await _rsgi_stream(protocol, status, fields, ticket, create_future, worker.max_stream)
             elif step != Ticket.CLOSED:
                 status, answer = own_answer(ticket, step)
-                protocol.response_bytes(status, ticket.own_headers(False), answer)  # noqa: FBT003
+                protocol.response_bytes(status, ticket.own_headers(False), answer)
         finally:
             if watcher is not None:
                 watcher.cancel()
@@ -131,7 +131,7 @@ class App:
 
 
 async def _asgi_body(headers: list[tuple[bytes, bytes]], receive: Receive, most: int) -> bytes | None:
-    """The whole body; None if the client left. More than `most` bytes are not read: Rust refuses them by their length."""
+    """The whole body; None if the client left. One of more than `most` bytes is not read whole: Rust refuses it."""
     declared = next((value for name, value in headers if name == b"content-length"), b"")
     if declared.isdigit() and int(declared) > most:
         return b""

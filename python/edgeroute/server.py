@@ -1,7 +1,7 @@
 """The server process: granian with its workers, started by the supervisor as `python -m edgeroute.server`.
 
-Its settings come in one environment variable, and what every worker needs in two more. Each process here ends with
-its parent: granian with the supervisor, a worker with granian.
+Its settings come in one environment variable, and what every worker needs in two more. Each process here ends
+with its parent: granian with the supervisor, a worker with granian.
 """
 
 import ctypes
@@ -12,36 +12,27 @@ from functools import partial
 from typing import Any, Literal
 
 import msgspec
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP2Settings
+from granian.log import LogLevels
+from granian.server import Server
 
-SETTINGS = "EDGEROUTE_INTERNAL_SERVER"
-RUN_DIR = "EDGEROUTE_INTERNAL_RUN_DIR"
-LOG = "EDGEROUTE_INTERNAL_LOG"
+from edgeroute.supervisor.handover import LOG, RUN_DIR, SERVER, ServerSettings
+from edgeroute.telemetry import log_config
+
+__all__ = ["LOG", "RUN_DIR", "main"]
 
 _PR_SET_PDEATHSIG = 1
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the server is started with; none of it changes before a restart."""
+def end_with_parent(parent: int, number: signal.Signals) -> None:
+    """Get the signal when the parent process dies (on Linux); exit now if it is dead already.
 
-    host: str
-    port: int
-    interface: Literal["asgi", "rsgi"]
-    workers: int
-    max_connections: int
-    """Connections per worker; more wait in the kernel's queue."""
-    drain: float
-    """Seconds that open responses may take after SIGTERM."""
-    supervisor: int
-    """Process id of the supervisor."""
-
-
-def end_with_parent(parent: int) -> None:
-    """Get SIGTERM when the parent process dies, or exit now if it is dead already. Linux; elsewhere only the latter.
-
-    The kernel ties this to the parent's *thread*: parents start their children from their main thread.
+    The kernel ties this to the parent's *threads*: start children from the main thread, and expect the signal
+    more than once when a parent with several threads is killed.
     """
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
         os._exit(1)
 
@@ -51,21 +42,21 @@ def load_app(server: int) -> Any:
     # A forked worker inherits granian's own handlers, which would swallow a stop while the worker starts.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
-    end_with_parent(server)
-    from edgeroute.app import app
+    signal.signal(signal.SIGHUP, _stop_once)
+    end_with_parent(server, signal.SIGHUP)
+    from edgeroute.app import app  # noqa: PLC0415 (in the worker: granian's own process never loads it)
 
     return app
 
 
-def serve(settings: Settings, log: Literal["text", "json"]) -> None:
+def _stop_once(number: int, _frame: object) -> None:
+    """Turn any number of SIGHUP into one SIGTERM: a third SIGTERM cuts streams and wedges granian's worker."""
+    signal.signal(number, signal.SIG_IGN)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def serve(settings: ServerSettings, log: Literal["text", "json"]) -> None:
     """Run granian until SIGTERM or SIGINT, or until its workers keep crashing (exit status 1)."""
-    from granian.constants import HTTPModes, Interfaces, Loops
-    from granian.http import HTTP2Settings
-    from granian.log import LogLevels
-    from granian.server import Server
-
-    from edgeroute.telemetry import log_config
-
     Server(
         "edgeroute.app:app",
         address=settings.host,
@@ -74,13 +65,13 @@ def serve(settings: Settings, log: Literal["text", "json"]) -> None:
         workers=settings.workers,
         loop=Loops.uvloop,  # the fastest of granian's loops for streams
         runtime_threads=1,  # Rust threads for client sockets; a second one gained nothing measurable
-        http=HTTPModes.auto,  # HTTP/1.1, and HTTP/2 without TLS for sidecars; detection costs nothing measurable
+        http=HTTPModes.auto,  # HTTP/1.1, and HTTP/2 for those who ask; telling them apart is free
         http2_settings=HTTP2Settings(max_headers_size=64 * 1024),  # granian's 16 MiB is an invitation
         websockets=False,  # nothing here speaks them: an upgrade is an ordinary, refused request
         backlog=4096,  # bursts of connections wait in the kernel instead of being refused
         backpressure=settings.max_connections,  # per worker; idle connections count
         respawn_failed_workers=True,  # a crash costs its own requests only
-        workers_kill_timeout=max(settings.drain, 0.1),  # streams may finish for this long; 0 would mean for ever
+        workers_kill_timeout=max(settings.drain, 0.1),  # then streams are cut; 0 would mean never
         log_level=LogLevels.warning,  # granian's start and stop are told by the supervisor
         log_dictconfig=log_config(log),
         log_access=False,  # requests are logged by the application, with what matters about them
@@ -89,8 +80,8 @@ def serve(settings: Settings, log: Literal["text", "json"]) -> None:
 
 def main() -> None:
     """Read the settings that the supervisor left in the environment, and serve."""
-    settings = msgspec.json.decode(os.environ[SETTINGS], type=Settings)
-    end_with_parent(settings.supervisor)
+    settings = msgspec.json.decode(os.environ[SERVER], type=ServerSettings)
+    end_with_parent(settings.supervisor, signal.SIGTERM)
     serve(settings, "json" if os.environ[LOG] == "json" else "text")
 
 

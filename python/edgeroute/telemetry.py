@@ -1,6 +1,6 @@
 """What operators read: the metrics page (Prometheus text exposition format 0.0.4) and the process log.
 
-Workers count in the shared cells under complete sample names (`name{label="value"}`). Here they are grouped into
+Workers count in shared cells under complete sample names (`name{label="value"}`). Here they are grouped into
 families with a type and a help text; `FAMILIES` is the list of everything edgeroute measures.
 """
 
@@ -30,15 +30,23 @@ class Family:
 
 FAMILIES = {
     "edgeroute_requests_total": Family("counter", "Finished requests by model, target, status and outcome."),
-    "edgeroute_attempts_total": Family("counter", "Finished attempts, one exchange with one target, by outcome."),
+    "edgeroute_attempts_total": Family(
+        "counter", "Finished attempts, one exchange with one target, by outcome."
+    ),
     "edgeroute_tokens_total": Family("counter", "Tokens that providers reported, by model and direction."),
     "edgeroute_rule_matches_total": Family("counter", "Requests that a rule decided."),
     "edgeroute_rule_errors_total": Family("counter", "Rule evaluations that failed; they count as no match."),
-    "edgeroute_limit_refusals_total": Family("counter", "Requests refused by a limit, by its owner and kind."),
+    "edgeroute_limit_refusals_total": Family(
+        "counter", "Requests refused by a limit, by its owner and kind."
+    ),
     "edgeroute_request_duration_seconds": Family("histogram", "Time from a request's arrival to its end."),
-    "edgeroute_time_to_first_token_seconds": Family("histogram", "Time from a request's arrival to its first content."),
-    "edgeroute_overhead_seconds": Family("histogram", "Time spent in edgeroute itself, waiting for providers apart."),
-    "edgeroute_dropped_total": Family("counter", "What was lost or left unsettled; anything but 0 is worth a report."),
+    "edgeroute_time_to_first_token_seconds": Family(
+        "histogram", "Time from a request's arrival to its first output."
+    ),
+    "edgeroute_overhead_seconds": Family(
+        "histogram", "Time spent in edgeroute, waiting for providers apart."
+    ),
+    "edgeroute_dropped_total": Family("counter", "What was lost or left unsettled; more than 0 is a defect."),
     "edgeroute_in_flight": Family("gauge", "Requests in flight, over all workers."),
     "edgeroute_workers": Family("gauge", "Live worker processes."),
     "edgeroute_generation": Family("gauge", "Published generation of the configuration."),
@@ -50,13 +58,13 @@ FAMILIES = {
 Sample = tuple[str, float]
 
 
-def exposition(samples: Iterable[Sample]) -> str:
-    """The metrics page: samples grouped by family, families in the order of `FAMILIES`, each with HELP and TYPE.
+def exposition(collected: Iterable[Sample]) -> str:
+    """The metrics page: samples by family, in the order of `FAMILIES`, each family with HELP and TYPE.
 
     A sample of an unknown family is shown as untyped rather than hidden.
     """
     grouped: dict[str, list[Sample]] = {}
-    for name, value in samples:
+    for name, value in collected:
         grouped.setdefault(_family_of(name), []).append((name, value))
     known = [name for name in FAMILIES if name in grouped]
     lines: list[str] = []
@@ -68,10 +76,11 @@ def exposition(samples: Iterable[Sample]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def counted(sums: Iterable[tuple[str, int]]) -> Iterable[Sample]:
-    """Samples from the sums of the shared cells, which hold seconds as microseconds."""
-    for name, value in sums:
-        yield name, value / 1_000_000 if _sample_name(name).endswith("_seconds_sum") else value
+def samples(cells: Iterable[tuple[str, int]]) -> Iterable[Sample]:
+    """Samples from named cells: those whose name is a sample's. Cells hold seconds as microseconds."""
+    for name, value in cells:
+        if name.startswith("edgeroute_"):
+            yield name, value / 1_000_000 if _sample_name(name).endswith("_seconds_sum") else value
 
 
 def _sample_name(sample: str) -> str:
@@ -99,7 +108,8 @@ def _number(value: float) -> str:
 
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        line = {"time": round(record.created, 3), "level": record.levelname.lower(), "message": record.getMessage()}
+        level = record.levelname.lower()
+        line = {"time": round(record.created, 3), "level": level, "message": record.getMessage()}
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
@@ -113,7 +123,7 @@ class _TextFormatter(logging.Formatter):
 
 
 def log_config(format: Literal["text", "json"]) -> dict[str, object]:
-    """Settings for `logging.config.dictConfig`: one line per event on standard error, for us and for granian."""
+    """Settings for `logging.config.dictConfig`: a line per event on standard error, ours and granian's."""
     handler = {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "line"}
     quiet = {"handlers": ["console"], "level": "WARNING", "propagate": False}
     return {

@@ -111,5 +111,5 @@ class _LogWriter:
                 sys.stdout.buffer.write(lines)
                 sys.stdout.buffer.flush()
             except OSError as error:
-                _log.error("cannot write the log: %s", error)  # noqa: TRY400
+                _log.error("cannot write the log: %s", error)
                 return

@@ -52,7 +52,9 @@ def port(answers: Fixed) -> Iterator[int]:
     listener.close()
 
 
-def ask(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, str, http.client.HTTPMessage]:
+def ask(
+    port: int, method: str, path: str, body: bytes | None = None
+) -> tuple[int, str, http.client.HTTPMessage]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.request(method, path, body)
     answer = connection.getresponse()

@@ -121,7 +121,10 @@ providers:
 workers: ${SECRET}
 log: ${SECRET}
 drain: ${SECRET}
-models: {fast: openai/a, long: "${SECRET}", smart: {targets: ["${SECRET}", "${SECRET}/x"], fallbacks: ["${SECRET}"]}}
+models:
+  fast: openai/a
+  long: "${SECRET}"
+  smart: {targets: ["${SECRET}", "${SECRET}/x"], fallbacks: ["${SECRET}"]}
 rules: [{name: "${SECRET} ", when: a, model: "${SECRET}"}]
 virtual_keys: {a: {team: "${SECRET}", hash: "${SECRET}"}}
 """,
@@ -154,15 +157,26 @@ providers:
   vllm: {url: "http://h/v1"}
   tgi: {dialect: openai-chat}
 """,
-    "provider_name_malformed": "providers:\n  open ai/x: {dialect: openai-chat, url: 'http://h/v1'}\n",
-    "provider_unknown": "models:\n  fast: opnai/gpt-5-mini\n  smart: {targets: {anthropic/x: 1, groq/y: 2}}\n",
+    "provider_name_malformed": """
+providers:
+  open ai/x: {dialect: openai-chat, url: "http://h/v1"}
+""",
+    "provider_unknown": """
+models:
+  fast: opnai/gpt-5-mini
+  smart: {targets: {anthropic/x: 1, groq/y: 2}}
+""",
     "target_malformed": "models:\n  a: {targets: [fast, openai/, '/x']}\n  b: openai/\n  fast: openai/a b\n",
     "target_twice": "models:\n  fast: {targets: [openai/a, openai/a]}\n",
     "no_targets": "models:\n  fast: {targets: []}\n  smart: {targets: {}}\n  long: {fallbacks: []}\n",
     "weights": "models:\n  fast: {targets: {openai/a: 0, openai/b: -1, openai/c: 1.5, openai/d: }}\n",
     "alias_unknown": "models:\n  fast: openai/a\n  gpt-4o: fats\n  best: nothing-like-it\n",
     "alias_circle": "models:\n  a: b\n  b: c\n  c: a\n  d: d\n  fast: openai/a\n",
-    "fallback_unknown": "models:\n  fast: {targets: [openai/a], fallbacks: [openai/b, smrt]}\n  smart: openai/b\n",
+    "fallback_unknown": """
+models:
+  fast: {targets: [openai/a], fallbacks: [openai/b, smrt]}
+  smart: openai/b
+""",
     "fallback_circle": """
 models:
   fast: {targets: [openai/a], fallbacks: [smart]}
@@ -226,7 +240,12 @@ teams:
   a: {models: [fast, smrat], aliases: {best: smort, x*: fast}, limits: {concurrency: 0}}
   b: {models: []}
 """,
-    "hash_is_the_key_itself": "virtual_keys:\n  demo: {hash: sk-plain-text-key}\n  other: {hash: 'sha256:…'}\n",
+    "hash_is_the_key_itself": """
+virtual_keys:
+  demo: {hash: sk-plain-text-key}
+  other: {hash: "sha256:…"}
+  third: {api_key: sk-plain-text-key}
+""",
     "hash_twice": """
 virtual_keys:
   a: {hash: "sha256:0000000000000000000000000000000000000000000000000000000000000000"}
@@ -263,7 +282,8 @@ def test_mistake(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = Path("edgeroute.yaml")
-    path.write_text(WHOLE[name].lstrip("\n") if name in WHOLE else complete(MISTAKES[name]), encoding="utf-8")
+    text = WHOLE[name].lstrip("\n") if name in WHOLE else complete(MISTAKES[name])
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         load(path, SECRETS)
     text = str(caught.value)

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 import uvloop
-from mock_client import HANG, Mock
-
 from edgeroute.mock import MockSettings, start
+from mock_client import HANG, Mock
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,11 @@ import re
 from typing import Any
 
 import pytest
-from mock_client import Mock
-
 from edgeroute.mock import MockSettings
 from edgeroute.mock.delivery import End, steps
 from edgeroute.mock.faults import FAULTS, FaultError, Faults, describe, of_request
 from edgeroute.mock.reply import Plain, Reply, Stream
+from mock_client import Mock
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 
@@ -133,7 +132,8 @@ def test_stall_stays_open_until_the_client_leaves(mock: Mock, stream: bool) -> N
 
 def test_garbage(mock: Mock) -> None:
     reply = mock.raw(sent("mock-garbage", stream=False))
-    assert reply and not reply.startswith(b"HTTP/")
+    assert reply
+    assert not reply.startswith(b"HTTP/")
 
 
 def test_html_page(mock: Mock) -> None:
@@ -204,8 +204,10 @@ def test_where_a_stream_ends(faults: Faults, events: int, end: End | None) -> No
 
 def test_http_1_0_streams_end_by_closing(mock: Mock) -> None:
     head, _, body = mock.raw(sent("m", stream=True, version="1.0")).partition(b"\r\n\r\n")
-    assert b"chunked" not in head and b"connection: close" in head
-    assert body.startswith(b"data: {") and body.endswith(b"data: [DONE]\n\n")
+    assert b"chunked" not in head
+    assert b"connection: close" in head
+    assert body.startswith(b"data: {")
+    assert body.endswith(b"data: [DONE]\n\n")
 
 
 def test_connection_close_is_honoured(mock: Mock) -> None:

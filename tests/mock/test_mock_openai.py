@@ -41,7 +41,8 @@ def client(server: Mock) -> Iterator[openai.OpenAI]:
 def test_plain(client: openai.OpenAI) -> None:
     reply = client.chat.completions.create(model="gpt-5-mini", messages=USER)
     text = reply.choices[0].message.content
-    assert text is not None and text.startswith("mock reply from gpt-5-mini: ")
+    assert text is not None
+    assert text.startswith("mock reply from gpt-5-mini: ")
     assert reply.model == "gpt-5-mini"
     assert reply.choices[0].finish_reason == "stop"
     assert reply.usage is not None
@@ -117,7 +118,8 @@ def test_streamed_tool_call_equals_the_plain_one(client: openai.OpenAI) -> None:
     assert other.function.arguments == one.function.arguments
     arguments = json.loads(one.function.arguments)
     assert list(arguments) == ["city", "unit", "days", "where"]
-    assert isinstance(arguments["city"], str) and arguments["unit"] == "celsius"
+    assert isinstance(arguments["city"], str)
+    assert arguments["unit"] == "celsius"
     assert (arguments["days"], arguments["where"]) == (7, [0.5])
     assert streamed.choices[0].finish_reason == "tool_calls"
 

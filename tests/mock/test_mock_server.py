@@ -14,14 +14,13 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from mock_client import HANG, Mock
-
 from edgeroute.mock import MockSettings, MockStartError, start
 from edgeroute.mock.journal import Journal, Record
 from edgeroute.mock.reply import Plain, compose, vector
 from edgeroute.mock.routes import ROUTES, respond
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mock_client import HANG, Mock
 
 CHAT = "/v1/chat/completions"
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -197,7 +196,8 @@ def test_two_hundred_streams_at_once(mock: Mock) -> None:
         return await asyncio.wait_for(asyncio.gather(*(stream() for _ in range(200))), HANG)
 
     replies = asyncio.run(run())
-    assert len(replies) == 200 and len(set(replies)) == 1
+    assert len(replies) == 200
+    assert len(set(replies)) == 1
     assert (mock.stats()["total"], mock.stats()["disconnects"]) == (200, 0)
 
 
@@ -350,7 +350,8 @@ sys.stdin.read()
 
 def test_it_ends_with_its_parent_but_not_by_ctrl_c() -> None:
     with running(sys.executable, "-c", PARENT, *command()) as parent:
-        assert parent.stdout is not None and parent.stderr is not None
+        assert parent.stdout is not None
+        assert parent.stderr is not None
         pid, _, line = parent.stdout.readline().partition(" ")
         with Mock(port_in(line)).connect() as connection:
             os.kill(int(pid), signal.SIGINT)

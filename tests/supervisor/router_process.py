@@ -60,7 +60,9 @@ class Router:
         self.settings = {
             "listen": f"127.0.0.1:{free_port()}", "admin": f"127.0.0.1:{free_port()}", **settings
         }  # fmt: skip
-        self.listen, self.admin = (int(self.settings[each].rpartition(":")[2]) for each in ("listen", "admin"))
+        self.listen, self.admin = (
+            int(self.settings[each].rpartition(":")[2]) for each in ("listen", "admin")
+        )
         self.configure("first")
         self.output = folder / "output.txt"
         self.process: subprocess.Popen[bytes] | None = None
@@ -72,7 +74,9 @@ class Router:
     def text(self, model: str, **changes: object) -> str:
         settings = self.settings | changes
         key = hashlib.sha256(b"sk-test").hexdigest()
-        return "".join(f"{name}: {value}\n" for name, value in settings.items()) + BASE.format(model=model, hash=key)
+        return "".join(f"{name}: {value}\n" for name, value in settings.items()) + BASE.format(
+            model=model, hash=key
+        )
 
     def replace(self, text: str) -> None:
         draft = self.folder / "draft"

@@ -75,7 +75,9 @@ def test_connections_of_a_previous_run_are_in_nobodys_way(address: Address):
 
 def test_addresses_that_cannot_be_had():
     assert "this machine has no such address" in refusal(Address("192.0.2.1:4000"))
-    assert "cannot listen on no-such-host.invalid:4000 (`listen`)" in refusal(Address("no-such-host.invalid:4000"))
+    assert "cannot listen on no-such-host.invalid:4000 (`listen`)" in refusal(
+        Address("no-such-host.invalid:4000")
+    )
 
 
 # Run directory.
@@ -95,7 +97,10 @@ def test_old_generations_are_forgotten(tmp_path: Path):
         for number in range(1, 12):
             directory.write_generation(number, b"%d" % number)
         directory.forget_before(10)
-        assert sorted(path.name for path in tmp_path.glob("gen*")) == ["generation-10.json", "generation-11.json"]
+        assert sorted(path.name for path in tmp_path.glob("gen*")) == [
+            "generation-10.json",
+            "generation-11.json",
+        ]
         assert (tmp_path / "generation-11.json").read_bytes() == b"11"
 
 
@@ -204,8 +209,12 @@ def test_pauses_grow_and_end():
 def test_the_banner_shows_a_line_to_paste_only_for_the_demo_key():
     known = VirtualKey(hash=KeyHash(hashlib.sha256(DEMO_KEY.encode()).hexdigest()))
     other = VirtualKey(hash=KeyHash("0" * 64))
-    config = Config(listen=Address("0.0.0.0:4000"), models={"openai/*": "openai/*", "fast": "openai/gpt-5-mini"})
+    config = Config(
+        listen=Address("0.0.0.0:4000"), models={"openai/*": "openai/*", "fast": "openai/gpt-5-mini"}
+    )
     demo = banner(msgspec.structs.replace(config, virtual_keys={"demo": known}))
-    assert "curl http://127.0.0.1:4000/v1/chat/completions -H 'authorization: Bearer sk-edgeroute-demo'" in demo
+    assert (
+        "curl http://127.0.0.1:4000/v1/chat/completions -H 'authorization: Bearer sk-edgeroute-demo'" in demo
+    )
     assert '"model": "fast"' in demo and "limits are per host" in demo
     assert "curl" not in banner(msgspec.structs.replace(config, virtual_keys={"prod": other}))

@@ -57,7 +57,9 @@ def test_a_changed_secret_file_is_a_change(make_router: MakeRouter):
     router = make_router()
     secret = router.folder / "secret"
     secret.write_text("one")
-    text = router.text("first").replace("http://127.0.0.1:9/v1}", f'http://127.0.0.1:9/v1, api_key: "${{file:{secret}}}"}}')
+    text = router.text("first").replace(
+        "http://127.0.0.1:9/v1}", f'http://127.0.0.1:9/v1, api_key: "${{file:{secret}}}"}}'
+    )
     assert str(secret) in text
     router.replace(text)
     router.start().ready()

@@ -108,7 +108,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             headers = headers | {"connection": "close"}
         self.send_response(code)
-        for name, value in {"content-type": content_type, "content-length": str(len(body)), **headers}.items():
+        for name, value in {
+            "content-type": content_type,
+            "content-length": str(len(body)),
+            **headers,
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
@@ -135,7 +139,9 @@ class AdminListener:
         self._server = _Server(bound.getsockname(), _Handler, bind_and_activate=False)
         self._server.socket.close()
         self._server.socket = bound
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="admin", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="admin", daemon=True
+        )
 
     def start(self, answers: Answers) -> None:
         """Begin to answer, in threads."""

@@ -1,4 +1,4 @@
-"""The `edgeroute` command. One file per subcommand, imported only when it is called: `edgeroute version` is instant."""
+"""The `edgeroute` command: one file per subcommand, imported only when it is called."""
 
 import difflib
 from importlib import import_module
@@ -14,7 +14,7 @@ COMMANDS = {
     "schema": "Print the JSON Schema of the configuration file.",
     "version": "Print the version.",
 }
-"""Every command, as `edgeroute --help` lists them: each is the function `command` of the module of its name."""
+"""As `edgeroute --help` lists them; each is the function `command` of the module of its name."""
 
 
 class _Commands(click.Group):

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from edgeroute._native import explain
+
 from edgeroute.cli.options import config_option, load_or_exit, refuse
 
 
@@ -14,7 +16,7 @@ from edgeroute.cli.options import config_option, load_or_exit, refuse
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 def command(request_path: Path, path: Path, as_json: bool) -> None:
-    """Show how the request in REQUEST.json (`-` reads standard input) would be routed, and why. Nothing is sent.
+    """Show how the request in REQUEST.json (`-`: standard input) would be routed, and why. Nothing is sent.
 
     The file holds an object with `path`, `headers` and `body`; `method` is POST if absent:
 
@@ -25,7 +27,6 @@ def command(request_path: Path, path: Path, as_json: bool) -> None:
 
     Limits are read as unused: a running router's counts are its own.
     """
-    from edgeroute._native import explain
 
     loaded = load_or_exit(path)
     try:

@@ -2,17 +2,24 @@
 
 import click
 
+from edgeroute.mock import MockSettings, MockStartError, serve
+
 from edgeroute.cli.options import Milliseconds, refuse
 
 
 @click.command("mock")
-@click.option("--listen", default="127.0.0.1:4010", show_default=True, metavar="HOST:PORT", help="Where to listen.")
-@click.option("--first-token", type=Milliseconds(), default="20ms", show_default=True, help="Time to the first token.")
-@click.option("--token-interval", type=Milliseconds(), default="5ms", show_default=True, help="Time between tokens.")
-@click.option("--seed", type=int, default=1, show_default=True, help="The same request and seed give the same reply.")
+@click.option(
+    "--listen", default="127.0.0.1:4010", show_default=True, metavar="HOST:PORT", help="Where to listen."
+)
+@click.option(
+    "--first-token", type=Milliseconds(), default="20ms", show_default=True, help="Time to the first token."
+)
+@click.option(
+    "--token-interval", type=Milliseconds(), default="5ms", show_default=True, help="Time between tokens."
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Same seed and request: same reply.")
 def command(listen: str, first_token: int, token_interval: int, seed: int) -> None:
-    """Start the mock provider on its own: OpenAI and Anthropic over HTTP, no key, no network, faults on demand."""
-    from edgeroute.mock import MockSettings, MockStartError, serve
+    """Start the mock provider on its own: it speaks OpenAI and Anthropic, and fails on demand."""
 
     try:
         settings = MockSettings(

@@ -3,12 +3,12 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 
-if TYPE_CHECKING:
-    from edgeroute.config import Loaded
+from edgeroute.config import ConfigError, Loaded, load
+from edgeroute.config.values import parse_quantity
 
 DEFAULT_CONFIG = Path("edgeroute.yaml")
 INVALID_CONFIG = 2
@@ -25,10 +25,8 @@ config_option = click.option(
 )
 
 
-def load_or_exit(path: Path) -> "Loaded":
+def load_or_exit(path: Path) -> Loaded:
     """The configuration, or every diagnostic on standard error and exit status 2."""
-    from edgeroute.config import ConfigError, load
-
     require_config(path)
     try:
         return load(path, os.environ)
@@ -41,7 +39,7 @@ def require_config(path: Path) -> None:
     if not path.exists():
         refuse(
             f"error: there is no configuration file {path}\n"
-            "  help: name one with --config FILE; config/quickstart.yaml of the source tree needs no provider",
+            "  help: name one with --config FILE; the source tree has config/quickstart.yaml to try",
             INVALID_CONFIG,
         )
 
@@ -59,8 +57,6 @@ class Milliseconds(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Whole milliseconds, or a usage error."""
-        from edgeroute.config.values import parse_quantity
-
         try:
             return value if isinstance(value, int) else parse_quantity(value, "milliseconds")
         except ValueError:

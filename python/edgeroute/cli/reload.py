@@ -11,7 +11,11 @@ from edgeroute.cli.options import refuse
 
 @click.command("reload")
 @click.option(
-    "--admin", default="127.0.0.1:9400", show_default=True, metavar="HOST:PORT", help="The router's `admin` address."
+    "--admin",
+    default="127.0.0.1:9400",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="The router's `admin` address.",
 )
 def command(admin: str) -> None:
     """Make a running router read its configuration again, now.

@@ -196,8 +196,13 @@ def _check_team(document: Document, names: Names, name: str, team: Team) -> None
         if "*" in alias or "*" in model:
             document.error(here, "an alias of a team cannot have a *", "write each alias out", at_key=True)
             continue
-        names.check_model(model, here, "an alias")
-        if team.models is not None and match(model, team.models) is None and alias not in team.models:
+        known = names.check_model(model, here, "an alias")
+        if (
+            known
+            and team.models is not None
+            and match(model, team.models) is None
+            and alias not in team.models
+        ):
             message = f'team "{name}" may not use "{document.shown(here, model)}", so this alias is of no use'
             document.warn(here, message, "add the model to those of the team")
 

@@ -101,7 +101,7 @@ class Document:
         return list(node.entries) if isinstance(node, Mapping) else []
 
     def shown(self, path: Path, text: str) -> str:
-        """A text from a path as messages may show it: what came from a variable may be secret, so the variable."""
+        """A text as messages may show it: the variable instead of what came from it, which may be secret."""
         node = self.find(path)
         return node.text if path in self.replaced and isinstance(node, Scalar) else text
 

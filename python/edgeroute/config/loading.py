@@ -40,7 +40,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     try:
         root = compose(source)
     except MarkupError as problem:
-        diagnostic = source.diagnose("error", problem.span, problem.message, problem.help)
+        diagnostic = source.diagnose("error", problem.span, problem.message, problem.advice)
         raise ConfigError([diagnostic], [path]) from None
     source.hide(secret_spans(root))
     document = Document(source, root)

@@ -106,7 +106,6 @@ class _Composer:
             return Scalar(event.value, event.style or "", self._scalar_span(event))
         if isinstance(event, yaml.SequenceStartEvent):
             return self._sequence(event, depth)
-        assert isinstance(event, yaml.MappingStartEvent)
         return self._mapping(event, depth)
 
     def _sequence(self, start: yaml.Event, depth: int) -> Sequence:
@@ -151,12 +150,12 @@ class _Composer:
     def _scalar_span(self, event: yaml.ScalarEvent) -> Span:
         """The scalar without the line breaks that libyaml counts to a block scalar's end."""
         span = _span(event)
-        return Span(span.start, span.start + len(self._source.text[span.start : span.end].rstrip()))
+        return Span(span.start, span.start + len(self._source.text[span.start : span.end].rstrip(_BLANK)))
 
 
 def _span(event: yaml.Event) -> Span:
-    assert event.start_mark is not None and event.end_mark is not None
-    return Span(event.start_mark.index, event.end_mark.index)
+    start, end = event.start_mark, event.end_mark
+    return Span(start.index if start else 0, end.index if end else 0)
 
 
 def _places(text: str, scalar: Scalar) -> list[int] | None:
@@ -224,7 +223,9 @@ def _syntax_help(line: str, character: str, error: yaml.MarkedYAMLError) -> str 
     if character == "\t" or line.startswith("\t"):
         return "indent with spaces; YAML does not allow tabs"
     if character in ("@", "`", "%", "*", "&", "!") or "alias" in (error.context or ""):
-        return f"put text that begins with {character or '*'} in quotes"
+        return f"put text that begins with {character if character in '@`%*&!' else '*'} in quotes"
+    if "quoted scalar" in (error.context or ""):
+        return "close the quotes; inside double quotes a backslash begins an escape"
     if re.search(r"\bwhen:\s*\S", line):
         return 'put the whole condition in single quotes: when: \'headers["x-tier"] == "premium"\''
     if error.problem and error.problem.startswith("mapping values"):

@@ -18,10 +18,10 @@ class Names:
             name: interpret(value, self.providers) for name, value in config.models.items()
         }
 
-    def check_model(self, name: str, path: Path, where: str) -> None:
-        """Reports a name at a path that no model has; `where` says what stands there, as "a fallback"."""
+    def check_model(self, name: str, path: Path, where: str) -> bool:
+        """Reports a name that no model has, and says whether one has it; `where` is as in "a fallback"."""
         if match(name, self.models) is not None:
-            return
+            return True
         shown = self._document.shown(path, name)
         if "/" in name and split_target(name).provider in self.providers:
             advice = (
@@ -30,6 +30,7 @@ class Names:
         else:
             advice = suggest(name, self.models, "models are" if self.models else "add it under models")
         self._document.error(path, f'unknown model "{shown}"', advice)
+        return False
 
     def check_provider(self, target: Target, path: Path, *, at_key: bool = False) -> bool:
         """Reports a target whose provider is not in the file, and says whether it is."""

@@ -5,6 +5,7 @@ credentials, so it stays in memory and never reaches a log.
 """
 
 import re
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -51,7 +52,6 @@ def _provider(name: str, provider: Provider) -> dict[str, object]:
     urls: list[str] = [str(url) for url in provider.urls or ([provider.url] if provider.url else [])]
     if not urls and known:
         urls = [known.url]
-    assert dialect is not None and urls, "checked before"
     return {
         "name": name,
         "dialect": dialect,
@@ -62,7 +62,7 @@ def _provider(name: str, provider: Provider) -> dict[str, object]:
 
 def _versioned(url: str) -> str:
     """With `/v1` where the URL ends in no version, as Anthropic's SDKs take base URLs without it."""
-    return url if _VERSION.fullmatch(url.rpartition("/")[2]) else f"{url}/v1"
+    return url if _VERSION.fullmatch(urlsplit(url).path.rpartition("/")[2]) else f"{url}/v1"
 
 
 def _model(config: Config, name: str) -> dict[str, object]:

@@ -12,10 +12,10 @@ from edgeroute.config import schema
 from edgeroute.config.diagnostics import nearest, suggest
 from edgeroute.config.document import Document, Path
 from edgeroute.config.marks import Mapping, Node, Scalar, Sequence, locate
-from edgeroute.config.schema import Config, Section
+from edgeroute.config.schema import Config, Section, VirtualKey
 from edgeroute.config.values import Condition, KeyHash, Value, format_quantity, parse_quantity
 from edgeroute.config.variables import Variables
-from edgeroute.config.vocabulary import FOREIGN, LATER, foreign_variable
+from edgeroute.config.vocabulary import CREDENTIALS, FOREIGN, HASH, LATER, foreign_variable
 
 _NULLS = ("", "~", "null", "Null", "NULL")
 
@@ -31,9 +31,7 @@ def read(document: Document, variables: Variables) -> Config:
     """The configuration as far as it can be read; errors are in `document`."""
     root = document.root
     if isinstance(root, Mapping) and root.entries:
-        value = _Reader(document, variables).value(root, inspect.type_info(Config), ())
-        assert isinstance(value, Config)
-        return value
+        return cast(Config, _Reader(document, variables).value(root, inspect.type_info(Config), ()))
     document.error(
         (),
         "the configuration is empty" if isinstance(root, Mapping) else "the configuration must be a map",
@@ -72,7 +70,7 @@ class _Reader:
         values: dict[str, Any] = {}
         for name, (key, value) in node.entries.items():
             if name not in fields:
-                self._unknown(key, kind, path)
+                self._unknown(key, kind)
                 continue
             read = self.value(value, fields[name].type, (*path, name))
             if read is not _INVALID:
@@ -150,7 +148,7 @@ class _Reader:
                 try:
                     return cast(type[Value], cls).parse(text)
                 except ValueError as problem:
-                    advice = "print it with: printf %s THE-KEY | sha256sum" if cls is KeyHash else None
+                    advice = HASH if cls is KeyHash else None
                     return self._refuse(path, str(problem), advice)
             case inspect.StrType(pattern=pattern, min_length=_, max_length=longest):
                 if not text.strip():
@@ -160,8 +158,8 @@ class _Reader:
                 if longest is not None and len(text) > longest:
                     return self._refuse(path, f"{_setting(path)} is longer than {longest} characters", None)
                 if pattern is not None and not re.fullmatch(pattern, text):
-                    message = f"{_setting(path)} is malformed{_not(node, text)}"
-                    return self._refuse(path, message, f"write {extra['form']}")
+                    problem = f'cannot be "{_shorten(text)}"' if text == node.text else "is malformed"
+                    return self._refuse(path, f"{_setting(path)} {problem}", f"write {extra['form']}")
                 return text
             case _:
                 raise AssertionError(f"the schema has a type that cannot be read: {kind}")
@@ -195,12 +193,14 @@ class _Reader:
         self._document.remember(path, node.text, replaced=False)
         return Condition.parse(node.text)
 
-    def _unknown(self, key: Scalar, kind: inspect.StructType, path: Path) -> None:
+    def _unknown(self, key: Scalar, kind: inspect.StructType) -> None:
         name = key.text
         known = [each.name for each in kind.fields]
         noun = _section(kind).noun
         if name in LATER:
             message, advice = f'"{name}" is not enforced by this version', LATER[name]
+        elif name in CREDENTIALS and _section(kind) is VirtualKey:
+            message, advice = f'unknown setting "{name}" in {noun}', HASH
         elif name in FOREIGN:
             message, advice = f'unknown setting "{name}" in {noun}', FOREIGN[name]
         else:

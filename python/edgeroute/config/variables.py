@@ -48,9 +48,9 @@ class Variables:
                 return "$"
             try:
                 if not found.group(3):
-                    raise _Problem("this variable is not closed", "write ${NAME}, or $$ for a dollar")
+                    raise _ProblemError("this variable is not closed", "write ${NAME}, or $$ for a dollar")
                 return self._value(found.group(2))
-            except _Problem as problem:
+            except _ProblemError as problem:
                 problems.append(Unresolved(*found.span(), *problem.args))
                 return ""
 
@@ -60,7 +60,7 @@ class Variables:
         if name.startswith("file:"):
             return self._file(self.folder / name.removeprefix("file:"))
         if not _NAME.fullmatch(name):
-            raise _Problem(
+            raise _ProblemError(
                 f'"${{{name}}}" is not a variable',
                 "write ${NAME} or ${file:/path}; defaults such as ${NAME:-value} are not supported",
             )
@@ -68,12 +68,12 @@ class Variables:
         if value is None:
             near = nearest(name, self.environ)
             advice = f"export {name} before starting, or use ${{file:/path}}"
-            raise _Problem(
+            raise _ProblemError(
                 f"environment variable {name} is not set",
                 f"did you mean {near}? Otherwise {advice}" if near else advice,
             )
         if not value:
-            raise _Problem(f"environment variable {name} is empty", f"give {name} a value")
+            raise _ProblemError(f"environment variable {name} is empty", f"give {name} a value")
         return value
 
     def _file(self, path: Path) -> str:
@@ -82,17 +82,17 @@ class Variables:
         try:
             text = read_text(path, _LARGEST_VALUE)
         except ValueError as problem:
-            raise _Problem(
+            raise _ProblemError(
                 f"cannot read {path}: {problem}", "mount the file, or make it readable for this user"
             ) from None
         text = re.sub(r"\r?\n\Z", "", text)
         if not text:
-            raise _Problem(f"{path} is empty", "write the value into it")
+            raise _ProblemError(f"{path} is empty", "write the value into it")
         return text
 
 
 def read_config(path: Path) -> str:
-    """The configuration file's text with `\\n` line ends. Raises ValueError with a reason for people."""
+    """The configuration file's text, lines ended by line feeds. Raises ValueError with a reason."""
     return read_text(path, _LARGEST_CONFIG).replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -122,5 +122,5 @@ def read_text(path: Path, largest: int) -> str:
         raise ValueError(f"it is not UTF-8 text (line {line}, byte {error.start})") from None
 
 
-class _Problem(Exception):
+class _ProblemError(Exception):
     """A message and a advice line."""

@@ -4,6 +4,7 @@ import re
 
 _BUDGETS = "budgets are not enforced by this version; limit with `limits: {tokens_per_minute: …}`"
 _KEYS = 'clients authenticate with `virtual_keys: {NAME: {hash: "sha256:…"}}`'
+HASH = 'write hash: "sha256:…", with what this prints: printf %s THE-KEY | sha256sum'
 _TOP = "write each setting at the top of the file; see `edgeroute schema`"
 
 # What to write instead of a setting of another gateway.
@@ -31,7 +32,7 @@ FOREIGN = {
     "model_group_alias": "an alias is a model too: models: {ALIAS: NAME}",
     "litellm_params": "write models: {NAME: provider/model}, and the key and URL under providers",
     "litellm_settings": _TOP,
-    "general_settings": _TOP,
+    "general_settings": f"{_KEYS}; other settings stand at the top of the file",
     "router_settings": "write defaults: {attempts: …, timeouts: {…}}, and fallbacks in each model",
     "master_key": _KEYS,
     "num_retries": "write defaults: {attempts: …}",
@@ -57,9 +58,12 @@ FOREIGN = {
     "bind": "write listen: 127.0.0.1:4000",
     "num_workers": "write workers",
     "log_level": "write log: text or log: json; every request is one line",
-    "api_key_hash": "write hash",
+    "api_key_hash": HASH,
     "users": "write virtual_keys, grouped by teams",
 }
+
+# Settings of other gateways that hold a credential; in a virtual key our word is hash.
+CREDENTIALS = {"key", "keys", "api_key", "api_keys", "token", "api_key_hash"}
 
 # Our own words, for which this version has no enforcement: refused rather than ignored.
 LATER = {

@@ -1,14 +1,13 @@
 """``python -m edgeroute.mock``: the mock provider as a process of its own."""
 
 import argparse
-import sys
 
 from edgeroute.mock import faults
 from edgeroute.mock.server import MockStartError, serve
 from edgeroute.mock.settings import MockSettings
 
 
-def main() -> int:
+def main() -> None:
     """Read the command line and serve; the exit status is 1 when the mock provider cannot start."""
     default = MockSettings()
     parser = argparse.ArgumentParser(
@@ -39,10 +38,8 @@ def main() -> int:
         )
         serve(settings)
     except (ValueError, MockStartError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+        parser.exit(1, f"error: {error}\n")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

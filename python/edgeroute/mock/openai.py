@@ -12,7 +12,7 @@ import msgspec
 
 from edgeroute.mock.reply import (
     Answer,
-    BadRequest,
+    BadRequestError,
     Plain,
     Reply,
     Schema,
@@ -103,7 +103,7 @@ def chat(body: bytes, *, seed: int, length: int | None) -> Reply:
     """Answer a chat completion request."""
     request = msgspec.json.decode(body, type=ChatRequest)
     if request.stream_options is not None and not request.stream:
-        raise BadRequest("stream_options is only allowed when stream is true")
+        raise BadRequestError("stream_options is only allowed when stream is true")
     answer = compose(
         request.model,
         [_text(message) for message in request.messages],
@@ -259,14 +259,14 @@ def _inputs(given: str | list[str | int | list[int]]) -> list[tuple[str, int]]:
     """Each input as text to hash, with its number of tokens."""
     items = [given] if isinstance(given, str) else given
     if not 1 <= len(items) <= _MOST_INPUTS:
-        raise BadRequest(f"input must have 1 to {_MOST_INPUTS} items, not {len(items)}")
+        raise BadRequestError(f"input must have 1 to {_MOST_INPUTS} items, not {len(items)}")
     if all(isinstance(item, int) for item in items):
         return [(repr(items), len(items))]
     inputs: list[tuple[str, int]] = []
     for item in items:
         if isinstance(item, int):
-            raise BadRequest("input mixes token ids with texts or lists")
+            raise BadRequestError("input mixes token ids with texts or lists")
         if not item:
-            raise BadRequest("input has an empty item")
+            raise BadRequestError("input has an empty item")
         inputs.append((item, tokens(item)) if isinstance(item, str) else (repr(item), len(item)))
     return inputs

@@ -20,7 +20,7 @@ _LONGEST_BY_ITSELF = 51
 _ARGUMENT_PIECE = 6
 
 
-class BadRequest(Exception):
+class BadRequestError(Exception):
     """The request cannot be answered; the text is for the client."""
 
 
@@ -108,10 +108,10 @@ def choose_tool(tools: Sequence[Tool], *, forced: bool, name: str | None, last_m
     if name is not None:
         named = next((tool for tool in tools if tool.name == name), None)
         if named is None:
-            raise BadRequest(f"tool_choice names {name!r}, which is not among the tools")
+            raise BadRequestError(f"tool_choice names {name!r}, which is not among the tools")
         return named
     if forced and not tools:
-        raise BadRequest("tool_choice forces a call but no tools are given")
+        raise BadRequestError("tool_choice forces a call but no tools are given")
     return tools[0] if tools and (forced or "tool" in last_message.lower()) else None
 
 

@@ -8,7 +8,7 @@ import msgspec
 from edgeroute.mock import anthropic, faults, openai
 from edgeroute.mock.faults import Faults
 from edgeroute.mock.journal import Record
-from edgeroute.mock.reply import BadRequest, Plain, Reply
+from edgeroute.mock.reply import BadRequestError, Plain, Reply
 from edgeroute.mock.settings import MockSettings
 
 _HTML = b"<!DOCTYPE html>\n<html><head><title>Error</title></head><body><h1>Bad gateway</h1></body></html>\n"
@@ -18,9 +18,11 @@ ErrorShape = Callable[[int, str], Plain]
 
 
 class Handler(Protocol):
-    """Answers a body; raises ``BadRequest`` or a decoding error for one it cannot answer."""
+    """What answers the body of a request."""
 
-    def __call__(self, body: bytes, *, seed: int, length: int | None) -> Reply: ...
+    def __call__(self, body: bytes, *, seed: int, length: int | None) -> Reply:
+        """The reply; ``BadRequestError`` or a decoding error for a body that cannot be answered."""
+        ...
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -58,17 +60,17 @@ def respond(record: Record, settings: MockSettings) -> tuple[Reply, Faults]:
         if record.method != "POST":
             return error(405, f"{path} takes POST, not {record.method}"), Faults()
         if route.error is anthropic.error and not _speaks_anthropic(record):
-            raise BadRequest("anthropic-version: header is required")
+            raise BadRequestError("anthropic-version: header is required")
         asked = msgspec.json.decode(record.body, type=Asked)
         metadata = (asked.metadata or {}).get(faults.METADATA, "")
         if not isinstance(metadata, str):
-            raise BadRequest(f"metadata.{faults.METADATA} must be text such as 'status-429'")
+            raise BadRequestError(f"metadata.{faults.METADATA} must be text such as 'status-429'")
         chosen = faults.of_request(asked.model, metadata, record.header(faults.HEADER))
         reply = _instead(chosen, error)
         if reply is None:
             reply = route.handler(record.body, seed=settings.seed, length=chosen.tokens)
         return reply, chosen
-    except (BadRequest, faults.FaultError) as problem:
+    except (BadRequestError, faults.FaultError) as problem:
         return error(400, str(problem)), Faults()
     except RecursionError:
         return error(400, "the body is nested too deeply"), Faults()

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import struct
+import sys
 from collections.abc import Iterator
 from typing import cast
 
@@ -46,6 +47,8 @@ class MockServer:
         self.settings = settings
         self.journal = Journal()
         self.connections: set[_Connection] = set()
+        self.port = 0
+        """The port it listens on, also when a free one was asked for."""
         self._listener: asyncio.Server | None = None
 
     @property
@@ -53,12 +56,6 @@ class MockServer:
         """``http://host:port``; append ``/v1`` for the OpenAI SDK."""
         host, _ = self.settings.address()
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
-
-    @property
-    def port(self) -> int:
-        """The port it listens on, also when a free one was asked for."""
-        assert self._listener is not None, "made by start()"
-        return self._listener.sockets[0].getsockname()[1]
 
     async def listen(self) -> None:
         """Open the listening socket; :class:`MockStartError` when that fails."""
@@ -74,6 +71,7 @@ class MockServer:
                 f"the mock provider cannot listen on {self.settings.listen}: {reason}; "
                 "stop what listens there or choose another address"
             ) from error
+        self.port = self._listener.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
         """Stop listening and drop every connection."""
@@ -81,8 +79,7 @@ class MockServer:
             self._listener.close()
         for connection in tuple(self.connections):
             connection.abort()
-        while self.connections:
-            await asyncio.sleep(0)
+            await connection.closed.wait()
 
 
 async def start(settings: MockSettings) -> MockServer:
@@ -106,7 +103,8 @@ async def _serve(settings: MockSettings) -> None:
     else:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     server = await start(settings)
-    print(f"mock provider listening on {server.url}", flush=True)
+    sys.stdout.write(f"mock provider listening on {server.url}\n")
+    sys.stdout.flush()
     if settings.parent is None:
         await stop.wait()
     else:
@@ -130,9 +128,10 @@ class _Connection(asyncio.Protocol):
     def __init__(self, server: MockServer) -> None:
         self._server = server
         self._journal = server.journal
+        self.closed = asyncio.Event()
         self._number = 0
         self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST_HEAD)
-        self._head: h11.Request | None = None
+        self._method, self._target, self._http_1_1 = "", "", True
         self._record: Record | None = None
         self._body = bytearray()
         self._task: asyncio.Task[None] | None = None
@@ -160,11 +159,13 @@ class _Connection(asyncio.Protocol):
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        del exc  # a reset and a close mean the same: the client is gone
         self._end(disconnected=True)
         if self._task is not None:
             self._task.cancel()
         self._server.connections.discard(self)
         self._journal.disconnect()
+        self.closed.set()
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -201,11 +202,11 @@ class _Connection(asyncio.Protocol):
             self._refuse(error.error_status_hint, f"not a request: {error}")
 
     def _begin(self, head: h11.Request) -> None:
-        self._head = head
+        self._http_1_1 = head.http_version >= b"1.1"
+        self._method, self._target = head.method.decode("latin-1"), head.target.decode("latin-1")
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers]
-        method, path = head.method.decode("latin-1"), head.target.decode("latin-1")
-        if not path.startswith("/mock/"):
-            self._record = self._journal.begin(self._number, method, path, headers)
+        if not self._target.startswith("/mock/"):
+            self._record = self._journal.begin(self._number, self._method, self._target, headers)
 
     def _refuse(self, status: int, message: str) -> None:
         """Answer what is no request, in the shape most clients read, and close."""
@@ -219,19 +220,17 @@ class _Connection(asyncio.Protocol):
         self._transport.close()
 
     async def _answer(self) -> None:
-        head, record = self._head, self._record
-        assert head is not None
+        record = self._record
         if record is None:
-            reply, faults, number = self._control(head.method, head.target), Faults(), 0
+            reply, faults, number = self._control(), Faults(), 0
         else:
             record.body, record.complete = bytes(self._body), True
             reply, faults = respond(record, self._server.settings)
             record.status, number = reply.status if isinstance(reply, Plain) else 200, record.number
-        http_1_1 = head.http_version >= b"1.1"
-        keep_alive = http_1_1 and self._parser.their_state is not h11.MUST_CLOSE
+        keep_alive = self._http_1_1 and self._parser.their_state is not h11.MUST_CLOSE
         settings = self._server.settings
         end = await self._perform(
-            steps(reply, faults, settings, request=number, keep_alive=keep_alive, chunked=http_1_1)
+            steps(reply, faults, settings, request=number, keep_alive=keep_alive, chunked=self._http_1_1)
         )
         if end is End.STALL:
             await asyncio.get_running_loop().create_future()  # connection_lost cancels it
@@ -272,7 +271,7 @@ class _Connection(asyncio.Protocol):
         """Make ready for the next request, which may have arrived already."""
         waiting, _ = self._parser.trailing_data
         self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST_HEAD)
-        self._head, self._task, self._body, self._pipelined = None, None, bytearray(), 0
+        self._task, self._body, self._pipelined = None, bytearray(), 0
         if waiting:
             self._parser.receive_data(waiting)
             self._read()
@@ -283,14 +282,14 @@ class _Connection(asyncio.Protocol):
             self._journal.end(self._record, disconnected=disconnected)
             self._record = None
 
-    def _control(self, method: bytes, target: bytes) -> Plain:
+    def _control(self) -> Plain:
         """The ``/mock/`` endpoints, which leave no record themselves."""
-        match method, target.partition(b"?")[0]:
-            case b"GET", b"/mock/requests":
+        match self._method, self._target.partition("?")[0]:
+            case "GET", "/mock/requests":
                 return Plain(200, self._journal.requests())
-            case b"GET", b"/mock/stats":
+            case "GET", "/mock/stats":
                 return Plain(200, msgspec.json.encode(self._journal.stats))
-            case b"POST", b"/mock/reset":
+            case "POST", "/mock/reset":
                 self._journal.reset()
                 return Plain(200, b"{}")
             case _:

@@ -1,6 +1,6 @@
-"""The process behind `edgeroute run`: it owns the configuration and the memory file, and keeps the server running.
+"""The process behind `edgeroute run`: it owns configuration and memory file, and keeps the server running.
 
-One thread, the main one, does everything that changes state; the admin listener's threads read, and ask it to reload.
+The main thread does everything that changes state; the admin listener's threads read, and ask it to reload.
 """
 
 

@@ -14,12 +14,12 @@ from edgeroute.supervisor import StartError
 def reserve(address: Address, setting: str) -> socket.socket:
     """Bind an address that nobody else has, without listening; raises StartError with what to do otherwise.
 
-    The socket stays bound until closed: it refuses the address to a second router, yet lets our workers share it.
+    The socket stays bound until closed: a second router is refused, our own workers are not.
     """
     family, place = _resolve(address, setting)
     held = socket.socket(family, socket.SOCK_STREAM)
     try:
-        # SO_REUSEADDR lets us bind over connections of a previous run; left on, it would let a second router bind too.
+        # Binds over connections that a previous run left; kept on, it would let a second router bind too.
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind(place)
     except OSError as error:
@@ -49,7 +49,7 @@ def reachable_host(host: str) -> str:
 
 def _resolve(address: Address, setting: str) -> tuple[int, tuple[object, ...]]:
     try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise StartError(f"cannot listen on {address} (`{setting}`): {error.strerror}") from error
     return found[0][0], found[0][4]
@@ -60,13 +60,13 @@ def _explain(error: OSError, address: Address, setting: str) -> str:
         case errno.EADDRINUSE:
             return (
                 f"cannot listen on {address} (`{setting}`): the port is in use\n"
-                f"  help: `ss -ltnp 'sport = :{address.port}'` (or `lsof -i :{address.port}`) shows who holds it; "
-                f"stop that, or change `{setting}`"
+                f"  help: `ss -ltnp 'sport = :{address.port}'` (or `lsof -i :{address.port}`) shows who holds it;"
+                f" stop that, or change `{setting}`"
             )
         case errno.EADDRNOTAVAIL:
             return (
                 f"cannot listen on {address} (`{setting}`): this machine has no such address\n"
-                f"  help: use 0.0.0.0:{address.port} for all interfaces, 127.0.0.1:{address.port} for this machine only"
+                f"  help: 0.0.0.0:{address.port} is every interface, 127.0.0.1:{address.port} this machine only"
             )
         case errno.EACCES:
             return (

@@ -1,4 +1,4 @@
-"""A child process that is kept running, in a process group of its own so that Ctrl-C reaches only the supervisor."""
+"""A child process that is kept running, in a process group of its own: Ctrl-C reaches only the supervisor."""
 
 import logging
 import os
@@ -19,17 +19,18 @@ def restart_delay(failures: int) -> float | None:
 
 
 class Child:
-    """One command. Times are `time.monotonic()` seconds, passed in."""
+    """One command. Times are `time.monotonic()` seconds, passed in; `grace` is how long what it leaves may live."""
 
-    def __init__(self, name: str, command: Sequence[str], environ: Mapping[str, str]) -> None:
+    def __init__(self, name: str, command: Sequence[str], environ: Mapping[str, str], grace: float) -> None:
         self.name = name
         self._command = list(command)
         self._environ = dict(environ)
+        self._grace = grace
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
         self._failures = 0
         self._restart_at: float | None = None
-        self._orphans: list[int] = []
+        self._orphans: list[tuple[int, float]] = []
 
     @property
     def pid(self) -> int | None:
@@ -45,8 +46,12 @@ class Child:
         self._restart_at = None
 
     def check(self, now: float) -> bool:
-        """Restart it when it has ended and its pause is over; False when it failed too often and is given up."""
-        self._orphans = [group for group in self._orphans if _signal_group(group, 0)]
+        """Restart it when it has ended and its pause is over; False when it has failed too often."""
+        self._orphans = [
+            (group, deadline)
+            for group, deadline in self._orphans
+            if _signal_group(group, 0 if now < deadline else signal.SIGKILL)
+        ]
         if self._process is not None and self._process.poll() is not None:
             return self._ended(self._process, now)
         if self._restart_at is not None and now >= self._restart_at:
@@ -65,7 +70,7 @@ class Child:
 
     def kill(self) -> None:
         """End it and every process it left, at once."""
-        for group in self._orphans:
+        for group, _ in self._orphans:
             _signal_group(group, signal.SIGKILL)
         if self._process is not None:
             _signal_group(self._process.pid, signal.SIGKILL)
@@ -74,10 +79,11 @@ class Child:
 
     def _ended(self, process: subprocess.Popen[bytes], now: float) -> bool:
         self._process = None
-        if _signal_group(process.pid, signal.SIGTERM):
-            self._orphans.append(process.pid)
+        if _signal_group(process.pid, signal.SIGHUP):
+            self._orphans.append((process.pid, now + self._grace))
         self._failures = 1 if now - self._started >= _HEALTHY_AFTER else self._failures + 1
-        how = f"signal {-process.returncode}" if process.returncode < 0 else f"exit status {process.returncode}"
+        code = process.returncode
+        how = f"signal {-code}" if code < 0 else f"exit status {code}"
         delay = restart_delay(self._failures)
         if delay is None:
             _log.error("%s ended (%s) %d times in a row: giving up", self.name, how, self._failures)

@@ -65,7 +65,7 @@ class Generations:
         return self._watch.changed()
 
     def reload(self) -> Reloaded:
-        """Read the configuration again and publish it if it is valid and different; say what happened, here and in the log."""
+        """Read the configuration again, publish it if it is valid and different, and tell and log what happened."""
         outcome = self._reload()
         self.results[outcome.result] += 1
         level = logging.INFO if outcome.result in ("applied", "unchanged") else logging.ERROR
@@ -83,7 +83,9 @@ class Generations:
             return self._refused(str(loaded))
         notes = [str(warning) for warning in loaded.warnings] + restart_settings(self.started, loaded.config)
         if loaded.normalised == self._current.normalised:
-            return self._outcome("unchanged", f"nothing to reload: generation {self.number} still serves", notes)
+            return self._outcome(
+                "unchanged", f"nothing to reload: generation {self.number} still serves", notes
+            )
         try:
             self._publish(loaded)
         except ValueError as error:
@@ -114,7 +116,9 @@ class Generations:
         return [each.pid for each in self._cells.workers() if each.alive and each.generation < self.number]
 
     def _refused(self, reason: str) -> Reloaded:
-        return self._outcome("invalid", f"reload refused, generation {self.number} still serves:\n{reason}", [])
+        return self._outcome(
+            "invalid", f"reload refused, generation {self.number} still serves:\n{reason}", []
+        )
 
     def _outcome(self, result: Result, text: str, notes: list[str]) -> Reloaded:
         return Reloaded(result, self.number, "\n".join([text, *notes]))

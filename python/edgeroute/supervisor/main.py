@@ -14,18 +14,18 @@ from typing import Any
 
 import msgspec
 
-from edgeroute import __version__, server
+from edgeroute import __version__
 from edgeroute._native import Cells, WorkerStatus
 from edgeroute.admin import AdminListener
 from edgeroute.config import Config, ConfigError
-from edgeroute.supervisor import StartError
+from edgeroute.supervisor import StartError, handover
 from edgeroute.supervisor.addresses import accepts, reserve
 from edgeroute.supervisor.banner import banner
 from edgeroute.supervisor.child import Child
 from edgeroute.supervisor.generations import Generations, Reloaded, load_watched
 from edgeroute.supervisor.run_directory import RunDirectory
 from edgeroute.supervisor.signals import Signals
-from edgeroute.telemetry import Sample, configure_log, counted
+from edgeroute.telemetry import Sample, configure_log, samples
 
 STALE_HEARTBEAT_MS = 10_000
 
@@ -70,7 +70,12 @@ class Supervisor:
     generations: Generations
 
     def __init__(
-        self, signals: Signals, config: Config, directory: RunDirectory, cells: Cells, environ: Mapping[str, str]
+        self,
+        signals: Signals,
+        config: Config,
+        directory: RunDirectory,
+        cells: Cells,
+        environ: Mapping[str, str],
     ) -> None:
         self._signals = signals
         self._config = config
@@ -136,7 +141,8 @@ class Supervisor:
         serving = [
             each
             for each in self._live()
-            if each.generation >= self.generations.confirmed and now_ms - each.heartbeat_ms < STALE_HEARTBEAT_MS
+            if each.generation >= self.generations.confirmed
+            and now_ms - each.heartbeat_ms < STALE_HEARTBEAT_MS
         ]
         return None if serving else f"no live worker serves generation {self.generations.confirmed}"
 
@@ -150,11 +156,14 @@ class Supervisor:
     def samples(self) -> list[Sample]:
         """Every metric: what the workers counted, and what is known here."""
         return [
-            *counted(self._cells.sums()),
-            *self._cells.gauges(),
+            *samples(self._cells.sums()),
+            *samples(self._cells.gauges()),
             ("edgeroute_workers", len(self._live())),
             ("edgeroute_generation", self.generations.number),
-            *((f'edgeroute_reloads_total{{result="{each}"}}', n) for each, n in sorted(self.generations.results.items())),
+            *(
+                (f'edgeroute_reloads_total{{result="{each}"}}', n)
+                for each, n in sorted(self.generations.results.items())
+            ),
             ("edgeroute_worker_deaths_total", self._deaths),
             (f'edgeroute_build_info{{version="{__version__}"}}', 1),
         ]
@@ -170,7 +179,11 @@ class Supervisor:
             "ready": self.unready() is None,
             "generation": self.generations.number,
             "workers": [
-                {"pid": each.pid, "generation": each.generation, "heartbeat_age_ms": max(0, now_ms - each.heartbeat_ms)}
+                {
+                    "pid": each.pid,
+                    "generation": each.generation,
+                    "heartbeat_age_ms": max(0, now_ms - each.heartbeat_ms),
+                }
                 for each in self._live()
             ],
         }
@@ -236,7 +249,10 @@ class Supervisor:
     def _shut_down(self) -> int:
         """Let open responses finish, then end the mock provider. A second SIGINT ends everything at once."""
         if not self._forced:
-            _log.info("stopping: open responses may take %g s; Ctrl-C again to stop at once", self._config.drain / 1000)
+            _log.info(
+                "stopping: open responses may take %g s; Ctrl-C again to stop at once",
+                self._config.drain / 1000,
+            )
         self._server.terminate()
         self._await_end(self._server, self._config.drain / 1000 + _KILL_MARGIN_SECONDS)
         if self._mock is not None and not self._forced:
@@ -251,7 +267,7 @@ class Supervisor:
 
 
 def _server(config: Config, directory: RunDirectory, environ: Mapping[str, str]) -> Child:
-    settings = server.Settings(
+    settings = handover.ServerSettings(
         host=config.listen.host,
         port=config.listen.port,
         interface=config.interface,
@@ -261,11 +277,12 @@ def _server(config: Config, directory: RunDirectory, environ: Mapping[str, str])
         supervisor=os.getpid(),
     )
     ours = {
-        server.SETTINGS: msgspec.json.encode(settings).decode(),
-        server.RUN_DIR: str(directory.path),
-        server.LOG: config.log,
+        handover.SERVER: msgspec.json.encode(settings).decode(),
+        handover.RUN_DIR: str(directory.path),
+        handover.LOG: config.log,
     }
-    return Child("the server", [sys.executable, "-m", "edgeroute.server"], {**environ, **ours})
+    command = [sys.executable, "-m", "edgeroute.server"]
+    return Child("the server", command, {**environ, **ours}, grace=config.drain / 1000 + _KILL_MARGIN_SECONDS)
 
 
 def _mock(config: Config, environ: Mapping[str, str]) -> Child | None:
@@ -279,8 +296,13 @@ def _mock(config: Config, environ: Mapping[str, str]) -> Child | None:
         "seed": mock.seed,
         "parent": os.getpid(),
     }
-    command = [sys.executable, "-m", "edgeroute.mock", *(f"--{name}={value}" for name, value in options.items())]
-    return Child("the mock provider", command, environ)
+    command = [
+        sys.executable,
+        "-m",
+        "edgeroute.mock",
+        *(f"--{name}={value}" for name, value in options.items()),
+    ]
+    return Child("the mock provider", command, environ, grace=0)
 
 
 def _unix_ms() -> int:

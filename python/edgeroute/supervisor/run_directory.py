@@ -48,7 +48,9 @@ class RunDirectory:
             _sweep(base)
             return cls(Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base)), temporary=True)
         except BlockingIOError as error:
-            raise StartError(f"{VARIABLE}={named} is in use by another edgeroute; give each its own") from error
+            raise StartError(
+                f"{VARIABLE}={named} is in use by another edgeroute; give each its own"
+            ) from error
         except OSError as error:
             raise StartError(f"cannot make the run directory {error.filename}: {error.strerror}") from error
 

@@ -421,3 +421,6 @@ fn too_large(span: Span) -> Diagnostic {
     Diagnostic::new(span.range(), "this number does not fit an int of 64 bits")
         .with_help("write it as a double or a uint")
 }
+
+#[cfg(test)]
+mod tests;

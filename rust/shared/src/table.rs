@@ -104,30 +104,28 @@ mod tests {
 
     #[test]
     fn names_that_race_for_a_slot_do_not_mix() {
-        const ROUNDS: usize = 2_000;
-        let tables: Vec<_> = (0..ROUNDS).map(|_| slots::<2>()).collect();
-        let barrier = std::sync::Barrier::new(2);
-        let names = ["limits/key/one/requests_per_minute", "limits/key/two/requests_per_minute"];
-        let find_all = |name: &str| {
+        let tables: Vec<[Slot; 2]> = (0..2_000).map(|_| slots()).collect();
+        let names = ["limits/key/one/requests", "limits/key/two/requests"];
+        let arrived = AtomicU64::new(0);
+        let find_all = &|name: &str| -> Vec<Option<u32>> {
             let name = colliding(name);
-            let find = |slots: &[Slot; 2]| {
-                barrier.wait();
+            let find = |(round, slots): (u64, &[Slot; 2])| {
+                // A barrier that sleeps would let one thread always be first.
+                arrived.fetch_add(1, Ordering::SeqCst);
+                while arrived.load(Ordering::SeqCst) < 2 * (round + 1) {
+                    std::thread::yield_now();
+                }
                 find_or_insert(slots, &name)
             };
-            tables.iter().map(find).collect::<Vec<_>>()
+            (0..).zip(&tables).map(find).collect()
         };
-        std::thread::scope(|scope| {
-            let [one, two] = names.map(|name| {
-                scope.spawn({
-                    let find_all = &find_all;
-                    move || find_all(name)
-                })
-            });
-            for ((one, two), slots) in one.join().unwrap().into_iter().zip(two.join().unwrap()).zip(&tables) {
-                let name = |index: Option<u32>| slots[index.unwrap() as usize].name().unwrap();
-                assert_eq!([name(one), name(two)], names);
-            }
+        let [one, two] = std::thread::scope(|scope| {
+            names.map(|name| scope.spawn(move || find_all(name))).map(|thread| thread.join().unwrap())
         });
+        for (slots, found) in tables.iter().zip(one.into_iter().zip(two)) {
+            let name = |index: Option<u32>| slots[index.unwrap() as usize].name().unwrap();
+            assert_eq!([name(found.0), name(found.1)], names);
+        }
     }
 
     #[test]

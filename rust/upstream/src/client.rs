@@ -1,25 +1,28 @@
 //! All exchanges of one worker over one readiness set.
 
+mod deadlines;
+mod supply;
+
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use mio::{Poll, Token, Waker};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 
-use crate::connection::{Attempt, Buffers, Connection, Stage, Then, token};
-use crate::error::{Deadline, Failure, Kind};
+use crate::connection::{Buffers, Connection, Then, token};
+use crate::error::{Failure, Kind};
 use crate::event::{Event, Events, ExchangeId};
 use crate::exchange::{Exchange, Place};
 use crate::pool::Pools;
 use crate::request::Request;
-use crate::resolve::{Answer, Found, Resolver};
+use crate::resolve::Resolver;
 use crate::slots::{Key, Slots};
 use crate::timers::Timers;
-use crate::tls::Session;
 
 /// Sockets reported ready by one system call; more stay ready for the next.
 const READY: usize = 1_024;
@@ -80,13 +83,6 @@ enum Served {
     Unusable,
 }
 
-/// What is due on a connection.
-enum Due {
-    Idle,
-    NextAddress,
-    Timeout(Deadline),
-}
-
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -126,9 +122,10 @@ impl Client {
 
     /// Starts an exchange. Whatever happens to it, at once or later, is reported by [`Client::poll`].
     pub fn start(&mut self, request: Request<'_>, now: Instant) -> ExchangeId {
+        // Whoever waits for a place that a cancelled exchange left has been waiting longer.
+        self.fill_vacancies(now);
         let pool = self.pools.find(&request.origin);
-        let encoded = request.encode_head();
-        let (head, refused) = match encoded {
+        let (head, refused) = match request.encode_head() {
             Ok(head) => (head, None),
             Err(failure) => (Vec::new(), Some(failure)),
         };
@@ -229,111 +226,6 @@ impl Client {
         woken
     }
 
-    /// Puts an exchange on an idle connection, a new one, or in the queue.
-    fn place(&mut self, key: Key, now: Instant) {
-        let Some(index) = self.exchanges.get(key).map(|exchange| exchange.pool) else { return };
-        while let Some(idle) = self.pools.get_mut(index).and_then(|pool| pool.idle.pop()) {
-            let Some(connection) = self.connections.get_mut(idle) else { continue };
-            if connection.revive(&mut self.buffers) {
-                return self.begin(key, idle, now);
-            }
-            self.close(idle);
-        }
-        let Some(pool) = self.pools.get_mut(index) else { return };
-        if pool.open < self.settings.connections {
-            return self.open(key, now);
-        }
-        pool.waiting.push_back(key);
-        self.arm_exchange(key);
-    }
-
-    /// Sends the request on an open connection.
-    fn begin(&mut self, key: Key, on: Key, now: Instant) {
-        let (Some(exchange), Some(connection)) = (self.exchanges.get_mut(key), self.connections.get_mut(on))
-        else {
-            return;
-        };
-        connection.exchange = Some(key);
-        exchange.place = Place::On(on);
-        exchange.began = Some(now);
-        connection.send(&exchange.head, &exchange.body);
-        if connection.has_write_failed() {
-            self.enqueue(on);
-            self.wake();
-        }
-        self.arm(on);
-    }
-
-    /// Gets a new connection for an exchange, the addresses first if need be.
-    fn open(&mut self, key: Key, now: Instant) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        let Some(pool) = self.pools.get_mut(exchange.pool) else { return };
-        pool.open += 1;
-        let needs_config = pool.origin.is_tls() && self.tls.is_none();
-        if let Some(addresses) = pool.addresses(now).filter(|_| !needs_config) {
-            return self.connect(key, addresses, now);
-        }
-        exchange.place = Place::Resolving;
-        pool.resolving.push(key);
-        let index = exchange.pool;
-        if !std::mem::replace(&mut pool.looking_up, true)
-            && let Err(failure) = self.resolver.look_up(index, &pool.origin, needs_config)
-        {
-            return self.resolved(Answer { pool: index, found: Err(failure) }, now);
-        }
-        self.arm_exchange(key);
-    }
-
-    fn resolved(&mut self, answer: Answer, now: Instant) {
-        let Some(pool) = self.pools.get_mut(answer.pool) else { return };
-        pool.looking_up = false;
-        let resolving = std::mem::take(&mut pool.resolving);
-        let found = answer.found.map(|Found { addresses, config }| {
-            pool.found(Arc::clone(&addresses), now);
-            self.tls = config.or(self.tls.take());
-            addresses
-        });
-        for key in resolving {
-            if self.exchanges.get(key).is_none() {
-                continue;
-            }
-            match &found {
-                Ok(addresses) => self.connect(key, Arc::clone(addresses), now),
-                Err(failure) => self.fail_exchange(key, failure.clone()),
-            }
-        }
-    }
-
-    fn connect(&mut self, key: Key, addresses: Arc<[std::net::SocketAddr]>, now: Instant) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        let tls = match (&self.tls, exchange.origin.is_tls()) {
-            (Some(config), true) => Session::new(Arc::clone(config), exchange.origin.host()).map(Some),
-            (None, true) => Err(Failure::new(Kind::Tls, "TLS is not configured")),
-            (_, false) => Ok(None),
-        };
-        let mut attempt = Attempt::new(addresses, exchange.connect_deadline());
-        let opened = tls.and_then(|tls| {
-            let stream = attempt.connect(now)?;
-            Ok(Connection::new(stream, tls, attempt, exchange.pool, key, now))
-        });
-        // From here on the exchange counts as one of its pool's connections in any case.
-        exchange.place = Place::Resolving;
-        let connection = match opened {
-            Ok(connection) => connection,
-            Err(failure) => return self.fail_exchange(key, failure),
-        };
-        let on = self.connections.insert(connection);
-        exchange.place = Place::On(on);
-        let registered = self
-            .connections
-            .get_mut(on)
-            .map_or(Ok(()), |connection| connection.register(self.poll.registry(), token(on)));
-        match registered {
-            Ok(()) => self.arm(on),
-            Err(failure) => self.fail_connection(on, failure, now),
-        }
-    }
-
     fn serve(&mut self, key: Key, now: Instant) {
         if let Some(connection) = self.connections.get_mut(key) {
             connection.queued = false;
@@ -355,43 +247,6 @@ impl Client {
         }
     }
 
-    /// Brings a connection as far as it gets. True if requests can be sent.
-    fn establish(&mut self, key: Key, now: Instant) -> Result<bool, Failure> {
-        let Some(connection) = self.connections.get_mut(key) else { return Ok(false) };
-        if matches!(connection.stage, Stage::Connecting(_)) {
-            match connection.check_connected() {
-                Ok(true) => {}
-                Ok(false) => return Ok(false),
-                Err(failure) => return self.try_next_address(key, failure, now).map(|()| false),
-            }
-        }
-        if matches!(connection.stage, Stage::Handshaking) && !connection.shake_hands(&mut self.buffers)? {
-            return Ok(false);
-        }
-        let exchange = connection.exchange.and_then(|exchange| self.exchanges.get_mut(exchange));
-        if let Some(exchange) = exchange {
-            exchange.began.get_or_insert(now);
-        }
-        Ok(true)
-    }
-
-    /// Connects to the next address of the host; without one, `failure` stands.
-    fn try_next_address(&mut self, key: Key, failure: Failure, now: Instant) -> Result<(), Failure> {
-        let Some(connection) = self.connections.get_mut(key) else { return Ok(()) };
-        let pool = connection.pool;
-        if let Stage::Connecting(attempt) = &mut connection.stage
-            && attempt.has_next()
-            && let Ok(stream) = attempt.connect(now)
-        {
-            connection.replace_stream(stream);
-            return connection.register(self.poll.registry(), token(key));
-        }
-        if let Some(pool) = self.pools.get_mut(pool) {
-            pool.forget_addresses();
-        }
-        Err(failure)
-    }
-
     /// Writes what is left of the request and reads what is there of the response.
     fn exchange_bytes(&mut self, key: Key, now: Instant) -> Result<Served, Failure> {
         let Some(connection) = self.connections.get_mut(key) else { return Ok(Served::Wait) };
@@ -403,16 +258,16 @@ impl Client {
             });
         };
         let Some(exchange) = self.exchanges.get_mut(of) else { return Ok(Served::Unusable) };
-        connection.send(&exchange.head, &exchange.body);
+        let more_to_send = connection.send(&exchange.head, &exchange.body);
         exchange.restart_clock(now);
         if !exchange.reading {
-            return Ok(Served::Wait);
+            return Ok(if more_to_send { Served::More } else { Served::Wait });
         }
         let (bytes, then) = connection.receive(&mut self.buffers);
         if !bytes.is_empty() {
             exchange.receive(ExchangeId(of), bytes, now, self.settings.max_body, &mut self.events)?;
             if connection.has_sent() {
-                exchange.body.clear();
+                exchange.body = Bytes::new();
             }
         }
         if exchange.reader.is_complete() {
@@ -430,7 +285,7 @@ impl Client {
             Then::Closed => return Err(Failure::new(Kind::Cut, "the provider closed the connection")),
             Then::Failed(failure) => return Err(failure),
         }
-        Ok(if matches!(then, Then::More) { Served::More } else { Served::Wait })
+        Ok(if more_to_send || matches!(then, Then::More) { Served::More } else { Served::Wait })
     }
 
     fn complete(&mut self, key: Key, reusable: bool, more: bool, now: Instant) {
@@ -454,40 +309,6 @@ impl Client {
             self.enqueue(key);
         }
         self.arm(key);
-    }
-
-    /// Closes a connection; its exchange, if any, is the caller's to deal with.
-    fn close(&mut self, key: Key) {
-        let Some(connection) = self.connections.remove(key) else { return };
-        self.release(connection.pool);
-        if connection.exchange.is_none()
-            && let Some(pool) = self.pools.get_mut(connection.pool)
-        {
-            pool.remove_idle(key);
-        }
-    }
-
-    /// A place for a connection became free.
-    fn release(&mut self, index: usize) {
-        let Some(pool) = self.pools.get_mut(index) else { return };
-        pool.open = pool.open.saturating_sub(1);
-        if !pool.waiting.is_empty() {
-            self.vacant.push(index);
-        }
-    }
-
-    /// Lets waiting exchanges go on, in turn.
-    fn fill_vacancies(&mut self, now: Instant) {
-        while let Some(index) = self.vacant.pop() {
-            while let Some(pool) = self.pools.get_mut(index) {
-                pool.skip_gone(&self.exchanges);
-                if pool.idle.is_empty() && pool.open >= self.settings.connections {
-                    break;
-                }
-                let Some(key) = pool.waiting.pop_front() else { break };
-                self.place(key, now);
-            }
-        }
     }
 
     /// Closes a failed connection and fails its exchange, or gives it a fresh connection if the old one was stale.
@@ -524,107 +345,6 @@ impl Client {
                 }
             }
         }
-    }
-
-    /// Acts on the deadlines that have passed.
-    fn expire(&mut self, now: Instant) {
-        let mut put_off = Vec::new();
-        while let Some((at, owner)) = self.timers.pop_due(now) {
-            match owner {
-                Owner::Exchange(key) => self.expire_exchange(key, at, now),
-                Owner::Connection(key) => {
-                    let Some(connection) = self.connections.get_mut(key) else { continue };
-                    if connection.armed != Some(at) {
-                        continue;
-                    }
-                    connection.armed = None;
-                    let queued = connection.queued;
-                    match self.due(key) {
-                        Some((at, _)) if at > now => self.arm(key),
-                        // What arrived in time is still to be read.
-                        Some((_, due)) if queued && !matches!(due, Due::Timeout(Deadline::Total)) => {
-                            put_off.push(key);
-                        }
-                        Some((_, Due::Timeout(deadline))) => self.time_out(key, deadline, now),
-                        Some((_, Due::NextAddress)) => {
-                            let failure = Failure::new(Kind::Connect, "no address answered");
-                            match self.try_next_address(key, failure, now) {
-                                Ok(()) => self.arm(key),
-                                Err(failure) => self.fail_connection(key, failure, now),
-                            }
-                        }
-                        Some((_, Due::Idle)) => self.close(key),
-                        None => {}
-                    }
-                }
-            }
-        }
-        for key in put_off {
-            self.arm(key);
-        }
-    }
-
-    fn expire_exchange(&mut self, key: Key, at: Instant, now: Instant) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        if exchange.armed != Some(at) {
-            return;
-        }
-        exchange.armed = None;
-        let what = match exchange.place {
-            Place::On(_) => return,
-            Place::Waiting => "all connections are busy",
-            Place::Resolving => "looking up the host name",
-        };
-        match exchange.deadline() {
-            Some((at, deadline)) if at <= now => {
-                let context = format!("{what}; the limit is {:?}", exchange.allowance(deadline));
-                self.fail_exchange(key, Failure::new(Kind::Timeout(deadline), context));
-            }
-            _ => self.arm_exchange(key),
-        }
-    }
-
-    #[cold]
-    fn time_out(&mut self, key: Key, deadline: Deadline, now: Instant) {
-        let Some(connection) = self.connections.get(key) else { return };
-        let Some(exchange) = connection.exchange.and_then(|of| self.exchanges.get(of)) else { return };
-        let what = match connection.stage {
-            Stage::Connecting(_) => "TCP connection not established; ",
-            Stage::Handshaking => "TLS handshake not finished; ",
-            Stage::Open if !connection.has_sent() => "request not fully taken; ",
-            Stage::Open => "",
-        };
-        let context = format!("{what}the limit is {:?}", exchange.allowance(deadline));
-        self.fail_connection(key, Failure::new(Kind::Timeout(deadline), context), now);
-    }
-
-    /// What is due on a connection next, and when.
-    fn due(&self, key: Key) -> Option<(Instant, Due)> {
-        let connection = self.connections.get(key)?;
-        let Some(exchange) = connection.exchange.and_then(|of| self.exchanges.get(of)) else {
-            let at = connection.idle_since.checked_add(self.settings.idle_timeout)?;
-            return Some((at, Due::Idle));
-        };
-        let deadline = exchange.deadline().map(|(at, deadline)| (at, Due::Timeout(deadline)));
-        let next_address = match &connection.stage {
-            Stage::Connecting(attempt) if attempt.has_next() => {
-                attempt.until.map(|at| (at, Due::NextAddress))
-            }
-            _ => None,
-        };
-        [deadline, next_address].into_iter().flatten().min_by_key(|(at, _)| *at)
-    }
-
-    fn arm(&mut self, key: Key) {
-        let Some((at, _)) = self.due(key) else { return };
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        self.timers.arm(&mut connection.armed, at, Owner::Connection(key));
-    }
-
-    fn arm_exchange(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        let Some((at, _)) = exchange.deadline() else { return };
-        self.timers.arm(&mut exchange.armed, at, Owner::Exchange(key));
     }
 
     fn enqueue(&mut self, key: Key) {

@@ -12,8 +12,8 @@ use crate::error::{Failure, Kind};
 use crate::slots::Key;
 use crate::tls::Session;
 
-/// Bytes read from one socket before another has its turn.
-pub(crate) const READ_SIZE: usize = 64 * 1024;
+/// Bytes read from one socket, or encrypted for it, before another has its turn.
+const TURN: usize = 64 * 1024;
 
 pub(crate) struct Connection {
     stream: TcpStream,
@@ -106,7 +106,7 @@ impl Attempt {
 
 impl Buffers {
     pub(crate) fn new() -> Self {
-        Self { raw: vec![0; READ_SIZE].into_boxed_slice(), plain: Vec::new() }
+        Self { raw: vec![0; TURN].into_boxed_slice(), plain: Vec::new() }
     }
 }
 
@@ -205,11 +205,15 @@ impl Connection {
         !self.peer_closed && matches!(self.receive(buffers), (&[], Then::Wait))
     }
 
-    /// Writes what the socket takes of the request.
-    pub(crate) fn send(&mut self, head: &[u8], body: &[u8]) {
-        if !self.sent_all && !self.write_failed && self.try_send(head, body).is_err() {
-            self.write_failed = true;
+    /// Writes what the socket takes of the request. True if it would take more at once.
+    pub(crate) fn send(&mut self, head: &[u8], body: &[u8]) -> bool {
+        if self.sent_all || self.write_failed {
+            return false;
         }
+        self.try_send(head, body).unwrap_or_else(|_| {
+            self.write_failed = true;
+            false
+        })
     }
 
     /// Whether the whole request was handed to the system.
@@ -233,7 +237,7 @@ impl Connection {
         };
         let raw = buffers.raw.get(..count).unwrap_or_default();
         // A short read has emptied the socket, unless its end is known to follow.
-        let then = if count == READ_SIZE || self.peer_closed { Then::More } else { Then::Wait };
+        let then = if count == TURN || self.peer_closed { Then::More } else { Then::Wait };
         let Some(tls) = &mut self.tls else {
             return if count == 0 { (&[], Then::Closed) } else { (raw, then) };
         };
@@ -253,30 +257,30 @@ impl Connection {
         (&buffers.plain, then)
     }
 
-    fn try_send(&mut self, head: &[u8], body: &[u8]) -> io::Result<()> {
+    fn try_send(&mut self, head: &[u8], body: &[u8]) -> io::Result<bool> {
+        let turn = self.sent + TURN;
         loop {
             let head_left = head.get(self.sent..).unwrap_or_default();
             let body_left = body.get(self.sent.saturating_sub(head.len())..).unwrap_or_default();
-            if head_left.is_empty() && body_left.is_empty() {
+            let left = head_left.len() + body_left.len();
+            if left == 0 {
                 self.sent_all = self.flush()?;
-                return Ok(());
+                return Ok(false);
             }
-            let written = match &mut self.tls {
-                None => self.stream.write_vectored(&[IoSlice::new(head_left), IoSlice::new(body_left)]),
-                Some(tls) => {
-                    if !tls.flush(&mut self.stream)? {
-                        return Ok(());
-                    }
-                    tls.encrypt(if head_left.is_empty() { body_left } else { head_left })
-                }
+            let Some(tls) = &mut self.tls else {
+                let count = write(&mut self.stream, &[IoSlice::new(head_left), IoSlice::new(body_left)])?;
+                self.sent += count;
+                // A short write has filled the socket: readiness will be reported.
+                self.sent_all = count == left;
+                return Ok(false);
             };
-            match written {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => self.sent += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            if !tls.flush(&mut self.stream)? {
+                return Ok(false);
             }
+            if self.sent >= turn {
+                return Ok(true);
+            }
+            self.sent += tls.encrypt(if head_left.is_empty() { body_left } else { head_left })?;
         }
     }
 
@@ -284,6 +288,17 @@ impl Connection {
         match &mut self.tls {
             Some(tls) => tls.flush(&mut self.stream),
             None => Ok(true),
+        }
+    }
+}
+
+/// Writes once; 0 if the socket is full.
+fn write(stream: &mut TcpStream, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    loop {
+        match stream.write_vectored(parts) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
         }
     }
 }

@@ -204,7 +204,6 @@ impl Reader {
             _ => return Err(Malformed("the status is not between 100 and 599")),
         }
         self.keep_alive = framing.keep_alive;
-        self.length = framing.length;
         self.state = match (status, framing.chunked, framing.length) {
             (204 | 304, _, _) => State::Complete,
             (_, true, _) => State::ChunkSize { size: 0, digits: 0 },
@@ -216,6 +215,7 @@ impl Reader {
             }
         };
         if let State::Counted(length) = self.state {
+            self.length = Some(length);
             self.body.reserve_exact(usize::try_from(length.min(MAX_RESERVED)).unwrap_or(0));
         }
         self.head = Some(index_head(status, raw, response.headers, &framing.nominated)?);

@@ -380,22 +380,26 @@ fn an_end_that_came_while_reading_was_off_is_seen_afterwards() {
 
 #[test]
 fn a_response_may_come_before_the_request_is_sent() {
-    let server = Server::start(|number, mut stream| {
+    let (finish, finished) = channel::<()>();
+    let finished = Mutex::new(finished);
+    let server = Server::start(move |number, mut stream| {
         if number == 0 {
             let mut some = [0; 100];
             stream.read_exact(&mut some).unwrap();
             stream.write_all(b"HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\n\r\nbig").unwrap();
+            // Reads no more, but keeps the connection open.
+            finished.lock().unwrap().recv().unwrap_err();
         } else {
             read_request(&mut stream).unwrap();
             stream.write_all(&answer("new")).unwrap();
         }
-        closed_by_client(&mut stream);
     });
     let mut driver = Driver::new(Settings::default());
     let outcome = driver.exchange(&server.origin(), vec![b'x'; 32 << 20]);
     assert_eq!((outcome.status, outcome.text()), (413, "big"));
     assert_eq!(driver.exchange(&server.origin(), "{}").text(), "new");
     assert_eq!(server.accepted(), 2);
+    drop(finish);
 }
 
 #[test]
@@ -510,39 +514,35 @@ fn few_idle_connections_are_kept() {
 
 #[test]
 fn one_poll_reads_little_from_each_and_remembers_the_rest() {
-    let (tell, told) = channel();
-    let server = Server::start(move |_, mut stream| {
-        read_request(&mut stream).unwrap();
-        stream.write_all(STREAM_HEAD).unwrap();
-        stream.write_all(&[b'x'; 500_000]).unwrap();
-        stream.shutdown(Shutdown::Write).unwrap();
-        tell.send(()).unwrap();
-    });
-    let mut driver = Driver::new(Settings { wake_budget: Duration::from_secs(3600), ..Settings::default() });
-    let ids = [driver.start(&server.origin(), ""), driver.start(&server.origin(), "")];
-    ids.map(|_| driver.until_told(&told));
-    let before = ids.map(|id| driver.streamed(id));
-    let more = driver.poll();
-    for (id, before) in ids.into_iter().zip(before) {
-        assert!(driver.streamed(id) - before <= 65_536);
-        assert!(more || driver.is_finished(id));
-    }
-    for id in ids {
-        let outcome = driver.finish(id);
-        assert_eq!(outcome.body.len(), 500_000);
-        assert!(outcome.chunks.iter().all(|size| *size <= 65_536));
-    }
-    // Without any budget, a poll serves one connection and says that more is ready.
-    let mut driver = Driver::new(Settings { wake_budget: Duration::ZERO, ..Settings::default() });
-    let ids: Vec<_> = (0..3).map(|_| driver.start(&server.origin(), "")).collect();
-    for _ in 0..3 {
-        driver.until_told(&told);
-    }
-    let before: usize = ids.iter().map(|id| driver.streamed(*id)).sum();
-    driver.poll();
-    let after: usize = ids.iter().map(|id| driver.streamed(*id)).sum();
-    assert!(after - before <= 65_536);
-    for id in ids {
-        assert_eq!(driver.finish(id).body.len(), 500_000);
-    }
+    const FIRST: usize = 150_000;
+    let check = |wake_budget: Duration, served_at_once: usize| {
+        let (tell, told) = channel();
+        let server = Server::start(move |_, mut stream| {
+            read_request(&mut stream).unwrap();
+            stream.write_all(STREAM_HEAD).unwrap();
+            stream.write_all(&[b'x'; FIRST]).unwrap();
+            tell.send(()).unwrap();
+            stream.write_all(&[b'x'; FIRST]).unwrap();
+        });
+        let mut driver = Driver::new(Settings { wake_budget, ..Settings::default() });
+        let ids = [0; 3].map(|_| driver.start(&server.origin(), ""));
+        ids.iter().for_each(|id| driver.client.set_reading(*id, false));
+        for _ in ids {
+            driver.until_told(&told);
+        }
+        ids.iter().for_each(|id| driver.client.set_reading(*id, true));
+        let more = driver.poll();
+        assert!(more);
+        let read = ids.map(|id| driver.streamed(id));
+        assert!(read.iter().all(|read| *read <= 65_536), "{read:?}");
+        assert_eq!(read.iter().filter(|read| **read > 0).count(), served_at_once);
+        for id in ids {
+            let outcome = driver.finish(id);
+            assert_eq!((outcome.complete, outcome.body.len()), (true, 2 * FIRST));
+            assert!(outcome.chunks.iter().all(|size| *size <= 65_536));
+        }
+    };
+    check(Duration::from_secs(3600), 3);
+    // Without any budget, a poll still serves one connection.
+    check(Duration::ZERO, 1);
 }

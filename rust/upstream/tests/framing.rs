@@ -227,6 +227,9 @@ fn a_huge_announced_length_reserves_little() {
     reader.feed(b"HTTP/1.1 200 OK\r\ncontent-length: 999999999999999999\r\n\r\n").unwrap();
     assert_eq!(reader.expected_size(), 999_999_999_999_999_999);
     assert!(reader.take_body().capacity() <= 1 << 20);
+    let mut reader = Reader::default();
+    reader.feed(b"HTTP/1.1 304 Not Modified\r\ncontent-length: 999999999999999999\r\n\r\n").unwrap();
+    assert_eq!(reader.expected_size(), 0);
 }
 
 #[test]

@@ -21,8 +21,28 @@ impl Random {
 
     /// Prose and code as it looks inside of JSON: an escape every 40 bytes or so.
     fn text(&mut self, bytes: usize) -> String {
-        const WORDS: [&str; 12] = [
-            "the", "router", "latency", "fn", "value", "\\n", "\\\"name\\\"", "of", "a", "because", "\\n    return", "prompt",
+        const WORDS: [&str; 21] = [
+            "the",
+            "router",
+            "latency",
+            "fn",
+            "value",
+            "\\n",
+            "\\\"name\\\"",
+            "of",
+            "a",
+            "because",
+            "return",
+            "prompt",
+            "and",
+            "with",
+            "measured",
+            "is",
+            "not",
+            "model",
+            "\\n   ",
+            "however",
+            "decide",
         ];
         let mut text = String::with_capacity(bytes + 16);
         while text.len() < bytes {
@@ -76,7 +96,8 @@ fn bodies(bytes: usize, count: usize) -> Vec<Vec<u8>> {
 }
 
 fn requests(criterion: &mut Criterion) {
-    for (name, bytes, count) in [("1 kB", 1_000, ROTATION), ("8 kB", 8_000, ROTATION), ("200 kB", 200_000, 8)] {
+    for (name, bytes, count) in [("1 kB", 1_000, ROTATION), ("8 kB", 8_000, ROTATION), ("200 kB", 200_000, 8)]
+    {
         let bodies = bodies(bytes, count);
         let mut group = criterion.benchmark_group(name);
         let mean = bodies.iter().map(Vec::len).sum::<usize>() / bodies.len();

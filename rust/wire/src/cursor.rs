@@ -1,5 +1,6 @@
 //! Walking JSON without building anything: ends of strings and containers, and a cursor over nested values.
 
+use crate::blocks::{self, BLOCK, Carry};
 use crate::error::{Fault, ScanErrorKind};
 use crate::swar;
 
@@ -17,49 +18,90 @@ pub(crate) fn skip_whitespace(bytes: &[u8], mut at: usize) -> usize {
 
 /// The end (after the closing quote) of a string whose content starts at `at`; `None` if it has none.
 #[inline]
-pub(crate) fn skip_string(bytes: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        let hit = swar::quote_or_backslash(bytes, at)?;
-        if bytes.get(hit) == Some(&b'"') {
-            return Some(hit + 1);
-        }
-        at = hit + 2;
+pub(crate) fn skip_string(bytes: &[u8], at: usize) -> Option<usize> {
+    // Keys, roles and the like end soon.
+    if let Some(hit) = swar::quote_or_backslash_soon(bytes, at)
+        && bytes.get(hit) == Some(&b'"')
+    {
+        return Some(hit + 1);
     }
+    skip_long_string(bytes, at)
+}
+
+fn skip_long_string(bytes: &[u8], mut at: usize) -> Option<usize> {
+    let mut carry = Carry::in_string();
+    while let Some(block) = blocks::block(bytes, at) {
+        let quotes = carry.strings(&block).quotes;
+        if quotes != 0 {
+            return Some(at + quotes.trailing_zeros() as usize + 1);
+        }
+        at += BLOCK;
+    }
+    None
 }
 
 /// The end of the object or array that starts at `at`, a value of a top-level field. Brackets must match.
 pub(crate) fn skip_container(bytes: &[u8], mut at: usize) -> Result<usize, Fault> {
-    // One bit for each open container, the innermost lowest: 1 is an array.
-    let mut open = 0_u128;
-    let mut depth = 1;
-    loop {
-        let Some(hit) = swar::quote_or_bracket(bytes, at) else {
-            return Err(Fault::new(ScanErrorKind::Truncated, bytes.len()));
-        };
-        at = hit + 1;
-        match bytes.get(hit) {
-            Some(b'"') => match skip_string(bytes, at) {
-                Some(end) => at = end,
-                None => return Err(Fault::new(ScanErrorKind::Truncated, bytes.len())),
-            },
+    let mut carry = Carry::default();
+    let mut open = Open::default();
+    while let Some(block) = blocks::block(bytes, at) {
+        let strings = carry.strings(&block);
+        let mut brackets = blocks::brackets(&block) & !strings.inside;
+        while brackets != 0 {
+            let bit = brackets.trailing_zeros();
+            let end = open.pass(bytes, at + bit as usize)?;
+            if end {
+                let before = strings.backslashes & !strings.inside & ((1 << bit) - 1);
+                refuse_backslash(bytes, at, before)?;
+                return Ok(at + bit as usize + 1);
+            }
+            brackets &= brackets - 1;
+        }
+        refuse_backslash(bytes, at, strings.backslashes & !strings.inside)?;
+        at += BLOCK;
+    }
+    Err(Fault::new(ScanErrorKind::Truncated, bytes.len()))
+}
+
+/// A backslash outside of strings would make the quote after it look escaped.
+#[inline]
+fn refuse_backslash(bytes: &[u8], at: usize, backslashes: u64) -> Result<(), Fault> {
+    if backslashes == 0 {
+        return Ok(());
+    }
+    Err(Fault::unexpected("a JSON value", bytes, at + backslashes.trailing_zeros() as usize))
+}
+
+/// The containers that are open, inside of a top-level object.
+#[derive(Default)]
+struct Open {
+    /// One bit each, the innermost lowest: 1 is an array.
+    kinds: u128,
+    depth: u32,
+}
+
+impl Open {
+    /// Passes the byte at `at`, perhaps a bracket; whether it closes the outermost container.
+    #[inline]
+    fn pass(&mut self, bytes: &[u8], at: usize) -> Result<bool, Fault> {
+        match bytes.get(at) {
             Some(byte @ (b'{' | b'[')) => {
-                depth += 1;
-                if depth > MAX_DEPTH {
-                    return Err(Fault::new(ScanErrorKind::TooDeep, hit));
+                self.depth += 1;
+                if self.depth >= MAX_DEPTH {
+                    return Err(Fault::new(ScanErrorKind::TooDeep, at));
                 }
-                open = (open << 1) | u128::from(*byte == b'[');
+                self.kinds = (self.kinds << 1) | u128::from(*byte == b'[');
+                Ok(false)
             }
             Some(byte @ (b'}' | b']')) => {
-                if (open & 1 == 1) != (*byte == b']') {
-                    return Err(Fault::new(ScanErrorKind::Mismatched(char::from(*byte)), hit));
+                if (self.kinds & 1 == 1) != (*byte == b']') {
+                    return Err(Fault::new(ScanErrorKind::Mismatched(char::from(*byte)), at));
                 }
-                open >>= 1;
-                depth -= 1;
-                if depth == 1 {
-                    return Ok(at);
-                }
+                self.kinds >>= 1;
+                self.depth -= 1;
+                Ok(self.depth == 0)
             }
-            _ => {}
+            _ => Ok(false),
         }
     }
 }

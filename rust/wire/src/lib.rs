@@ -4,6 +4,7 @@
 //! (nested values) is checked for strings, brackets and UTF-8 only. It follows RFC 8259 (JSON) and the WHATWG HTML
 //! standard §9.2 (server-sent events).
 
+mod blocks;
 mod cursor;
 mod dialect;
 mod document;

@@ -1,35 +1,23 @@
-//! Search of eight bytes at a time in one register ("SIMD within a register"): the positions in JSON where a scanner
-//! must look. Hits lie a few bytes apart, where a call into a vector routine costs more than it saves.
+//! Search of eight bytes at a time in one register ("SIMD within a register"), for short strings: there a hit is so
+//! near that a block of 64 bytes costs more than it saves.
 
 const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// Past this many bytes without a hit a string is long, and the vector search of `memchr` wins.
-const LONG: usize = 64;
+/// What ends within so many bytes is short.
+const SOON: usize = 16;
 
-/// The first `"` or `\` at or after `at`.
+/// The first `"` or `\` at or after `at`, if it comes soon.
 #[inline]
-pub(crate) fn quote_or_backslash(bytes: &[u8], at: usize) -> Option<usize> {
-    let limit = bytes.len().min(at.saturating_add(LONG));
-    let near = bytes.get(..limit)?;
-    if let Some(hit) = find(near, at, |word| equal(word, b'"') | equal(word, b'\\')) {
-        return Some(hit);
-    }
-    let far = bytes.get(limit..)?;
-    memchr::memchr2(b'"', b'\\', far).map(|hit| limit + hit)
+pub(crate) fn quote_or_backslash_soon(bytes: &[u8], at: usize) -> Option<usize> {
+    let near = bytes.get(..bytes.len().min(at.saturating_add(SOON)))?;
+    find(near, at, |word| equal(word, b'"') | equal(word, b'\\'))
 }
 
 /// The first `"`, `\` or control character at or after `at`.
 #[inline]
 pub(crate) fn quote_backslash_or_control(bytes: &[u8], at: usize) -> Option<usize> {
     find(bytes, at, |word| equal(word, b'"') | equal(word, b'\\') | below(word, 0x20))
-}
-
-/// The first byte at or after `at` that may be a quote or bracket. `Y`, `_`, `y` and DEL are reported too: the four
-/// brackets share the bits 0x59 with these only, and outside of strings JSON has none of them.
-#[inline]
-pub(crate) fn quote_or_bracket(bytes: &[u8], at: usize) -> Option<usize> {
-    find(bytes, at, |word| equal(word, b'"') | equal(word | (LOW * 0x26), 0x7f))
 }
 
 /// High bit set in the lowest byte that equals `byte`, none if no byte does; higher bits may be wrong.
@@ -77,23 +65,11 @@ mod tests {
             bytes in prop::collection::vec(prop_oneof![8 => any::<u8>(), 1 => Just(b'"'), 1 => Just(b'\\')], 0..200),
             at in 0_usize..200,
         ) {
-            prop_assert_eq!(quote_or_backslash(&bytes, at), naive(&bytes, at, |byte| matches!(byte, b'"' | b'\\')));
+            let soon = &bytes[..bytes.len().min(at + SOON)];
+            prop_assert_eq!(quote_or_backslash_soon(&bytes, at), naive(soon, at, |byte| matches!(byte, b'"' | b'\\')));
             prop_assert_eq!(
                 quote_backslash_or_control(&bytes, at),
                 naive(&bytes, at, |byte| matches!(byte, b'"' | b'\\' | 0..0x20))
-            );
-            prop_assert_eq!(
-                quote_or_bracket(&bytes, at),
-                naive(&bytes, at, |byte| matches!(byte, b'"' | b'[' | b']' | b'{' | b'}' | b'Y' | b'_' | b'y' | 0x7f))
-            );
-        }
-
-        #[test]
-        fn finds_the_end_of_long_strings(length in 0_usize..300, after in prop::sample::select(vec!["\"", "\\", ""])) {
-            let text = "a".repeat(length) + after;
-            prop_assert_eq!(
-                quote_or_backslash(text.as_bytes(), 0),
-                (!after.is_empty()).then_some(length)
             );
         }
     }

@@ -281,7 +281,7 @@ fn naive_event(dialect: Dialect, name: &str, data: &str, outcome: &mut Outcome) 
         (OpenAiChat, ..) if !json["error"].is_null() => outcome.failed = true,
         (OpenAiChat, ..) => {
             let usage = &json["usage"];
-            if usage.is_object() {
+            if usage["prompt_tokens"].is_u64() {
                 let input = number(usage, "prompt_tokens").unwrap_or(0);
                 let cached_input = number(&usage["prompt_tokens_details"], "cached_tokens").unwrap_or(0);
                 let output = number(usage, "completion_tokens").unwrap_or(0);
@@ -301,6 +301,9 @@ fn naive_event(dialect: Dialect, name: &str, data: &str, outcome: &mut Outcome) 
                 Some(Usage { input, cached_input, output: number(usage, "output_tokens").unwrap_or(0) });
         }
         (AnthropicMessages, "message_delta", _) => {
+            if !json["usage"].is_object() {
+                return false;
+            }
             let usage = outcome.usage.get_or_insert_default();
             usage.output = number(&json["usage"], "output_tokens").unwrap_or(0);
         }

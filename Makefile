@@ -1,0 +1,71 @@
+# One target per thing a person does here. `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help run test test-rust test-python lint format build bench bench-decide schema docs clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CONFIG ?= config/quickstart.yaml
+SOURCES := $(shell find rust python -name '*.rs' -o -name '*.toml' -o -path '*/python/*' -name '*.py' 2>/dev/null) Cargo.toml Cargo.lock pyproject.toml README.md
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+run: $(VENV)/built ## build, then start the router on CONFIG (config/quickstart.yaml)
+	@$(BIN)/edgeroute run --config $(CONFIG)
+
+test: test-rust test-python ## everything: cargo and pytest
+
+test-rust: ## the crates
+	cargo test --workspace --exclude edgeroute-python --locked
+
+test-python: $(VENV)/built $(VENV)/dev ## the Python package, end to end
+	$(BIN)/pytest
+
+lint: $(VENV)/built $(VENV)/dev ## formatters, linters and type checkers, warnings denied
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	$(BIN)/ruff format --check python tests bench
+	$(BIN)/ruff check python tests bench
+	$(BIN)/pyright
+	$(BIN)/python -m mypy.stubtest edgeroute._native
+
+format: $(VENV)/dev ## format everything
+	cargo fmt --all
+	$(BIN)/ruff format python tests bench
+	$(BIN)/ruff check --fix --quiet python tests bench
+
+build: $(VENV)/environment ## the wheel, into dist/
+	$(BIN)/maturin build --release --locked --out dist
+
+bench: $(VENV)/built ## CPU per request beside nginx (needs nginx and wrk), and the decision alone
+	$(BIN)/python bench/overhead.py --save
+
+bench-decide: ## the whole decision in Rust, criterion
+	cargo bench -p edgeroute-router --bench decide
+
+schema: $(VENV)/built ## regenerate config/edgeroute.schema.json
+	$(BIN)/edgeroute schema > config/edgeroute.schema.json
+
+clean: ## remove everything that was built
+	rm -rf $(VENV) target dist python/edgeroute/*.so
+
+# The environment: what is needed to build, the package as an installed wheel, the tools of developers.
+$(VENV)/environment:
+	@echo "==> Python environment in $(VENV)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' 'maturin>=1.16,<2'
+	@touch $@
+
+$(VENV)/built: $(VENV)/environment $(SOURCES)
+	@echo "==> building edgeroute (release; a minute or two the first time)"
+	@rm -rf dist
+	@$(BIN)/maturin build --release --locked --out dist
+	@$(BIN)/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
+	@$(BIN)/python -m pip install --quiet dist/*.whl
+	@touch $@
+
+$(VENV)/dev: $(VENV)/environment pyproject.toml
+	@echo "==> tools for development"
+	@$(BIN)/python -m pip install --quiet --group dev
+	@touch $@

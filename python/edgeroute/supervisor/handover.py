@@ -1,0 +1,27 @@
+"""What the supervisor hands to the server process and its workers, in environment variables."""
+
+from typing import Literal
+
+import msgspec
+
+SERVER = "EDGEROUTE_INTERNAL_SERVER"
+"""The server's settings, as JSON."""
+RUN_DIR = "EDGEROUTE_INTERNAL_RUN_DIR"
+"""The run directory, where workers find the memory file and the generations."""
+LOG = "EDGEROUTE_INTERNAL_LOG"
+"""The form of log lines: `text` or `json`."""
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server is started with; none of it changes before a restart."""
+
+    host: str
+    port: int
+    interface: Literal["asgi", "rsgi"]
+    workers: int
+    max_connections: int
+    """Connections per worker; more wait in the kernel's queue."""
+    drain: float
+    """Seconds that open responses may take after SIGTERM."""
+    supervisor: int
+    """Process id of the supervisor."""
