@@ -44,7 +44,7 @@ def load_app(server: int) -> Any:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, _stop_once)
     end_with_parent(server, signal.SIGHUP)
-    from edgeroute.app import app  # noqa: PLC0415 (in the worker: granian's own process never loads it)
+    from edgeroute.app import app  # noqa: PLC0415 (granian's own process never loads it)
 
     return app
 
@@ -71,7 +71,7 @@ def serve(settings: ServerSettings, log: Literal["text", "json"]) -> None:
         backlog=4096,  # bursts of connections wait in the kernel instead of being refused
         backpressure=settings.max_connections,  # per worker; idle connections count
         respawn_failed_workers=True,  # a crash costs its own requests only
-        workers_kill_timeout=max(settings.drain, 0.1),  # then streams are cut; 0 would mean never
+        workers_kill_timeout=max(settings.drain, 1),  # then streams are cut; 0 would mean never
         log_level=LogLevels.warning,  # granian's start and stop are told by the supervisor
         log_dictconfig=log_config(log),
         log_access=False,  # requests are logged by the application, with what matters about them

@@ -1,6 +1,6 @@
 """What operators read: the metrics page (Prometheus text exposition format 0.0.4) and the process log.
 
-Workers count in shared cells under complete sample names (`name{label="value"}`). Here they are grouped into
+Workers count in shared cells under whole sample names (`name{label="value"}`). Here they are grouped into
 families with a type and a help text; `FAMILIES` is the list of everything edgeroute measures.
 """
 
@@ -30,22 +30,14 @@ class Family:
 
 FAMILIES = {
     "edgeroute_requests_total": Family("counter", "Finished requests by model, target, status and outcome."),
-    "edgeroute_attempts_total": Family(
-        "counter", "Finished attempts, one exchange with one target, by outcome."
-    ),
+    "edgeroute_attempts_total": Family("counter", "Finished attempts, one exchange with one target, by outcome."),
     "edgeroute_tokens_total": Family("counter", "Tokens that providers reported, by model and direction."),
     "edgeroute_rule_matches_total": Family("counter", "Requests that a rule decided."),
     "edgeroute_rule_errors_total": Family("counter", "Rule evaluations that failed; they count as no match."),
-    "edgeroute_limit_refusals_total": Family(
-        "counter", "Requests refused by a limit, by its owner and kind."
-    ),
+    "edgeroute_limit_refusals_total": Family("counter", "Requests refused by a limit, by its owner and kind."),
     "edgeroute_request_duration_seconds": Family("histogram", "Time from a request's arrival to its end."),
-    "edgeroute_time_to_first_token_seconds": Family(
-        "histogram", "Time from a request's arrival to its first output."
-    ),
-    "edgeroute_overhead_seconds": Family(
-        "histogram", "Time spent in edgeroute, waiting for providers apart."
-    ),
+    "edgeroute_time_to_first_token_seconds": Family("histogram", "Time from a request's arrival to its first output."),
+    "edgeroute_overhead_seconds": Family("histogram", "Time spent in edgeroute, waiting for providers apart."),
     "edgeroute_dropped_total": Family("counter", "What was lost or left unsettled; more than 0 is a defect."),
     "edgeroute_in_flight": Family("gauge", "Requests in flight, over all workers."),
     "edgeroute_workers": Family("gauge", "Live worker processes."),
@@ -122,23 +114,23 @@ class _TextFormatter(logging.Formatter):
         super().__init__("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
 
 
-def log_config(format: Literal["text", "json"]) -> dict[str, object]:
+def log_config(form: Literal["text", "json"]) -> dict[str, object]:
     """Settings for `logging.config.dictConfig`: a line per event on standard error, ours and granian's."""
     handler = {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "line"}
     quiet = {"handlers": ["console"], "level": "WARNING", "propagate": False}
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"line": {"()": _JsonFormatter if format == "json" else _TextFormatter}},
+        "formatters": {"line": {"()": _JsonFormatter if form == "json" else _TextFormatter}},
         "handlers": {"console": handler},
         "loggers": {"edgeroute": quiet | {"level": "INFO"}, "_granian": quiet},
     }
 
 
-def configure_log(format: Literal["text", "json"]) -> None:
+def configure_log(form: Literal["text", "json"]) -> None:
     """Send this process's log to standard error."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonFormatter() if format == "json" else _TextFormatter())
+    handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
     logger = logging.getLogger("edgeroute")
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)

@@ -52,9 +52,7 @@ def port(answers: Fixed) -> Iterator[int]:
     listener.close()
 
 
-def ask(
-    port: int, method: str, path: str, body: bytes | None = None
-) -> tuple[int, str, http.client.HTTPMessage]:
+def ask(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, str, http.client.HTTPMessage]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.request(method, path, body)
     answer = connection.getresponse()
@@ -81,7 +79,8 @@ def test_probes(port: int, answers: Fixed):
 
 def test_metrics_say_their_format(port: int):
     status, text, headers = ask(port, "GET", "/metrics")
-    assert status == 200 and headers["content-type"] == CONTENT_TYPE
+    assert status == 200
+    assert headers["content-type"] == CONTENT_TYPE
     assert "edgeroute_workers 2\n" in text
 
 

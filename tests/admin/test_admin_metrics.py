@@ -39,9 +39,7 @@ def test_buckets_of_a_histogram_ascend_by_number():
 def test_an_unknown_family_is_shown_not_hidden():
     check(
         [("edgeroute_news_total", 1)],
-        "# HELP edgeroute_news_total Not documented.\n"
-        "# TYPE edgeroute_news_total untyped\n"
-        "edgeroute_news_total 1\n",
+        "# HELP edgeroute_news_total Not documented.\n# TYPE edgeroute_news_total untyped\nedgeroute_news_total 1\n",
     )
 
 

@@ -13,9 +13,7 @@ _GOLDEN = Path(__file__).parents[1] / "golden" / "config"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--update-golden`, unless the tests as a whole have it already."""
     with contextlib.suppress(ValueError):
-        parser.addoption(
-            "--update-golden", action="store_true", help="write golden files instead of comparing"
-        )
+        parser.addoption("--update-golden", action="store_true", help="write golden files instead of comparing")
 
 
 def compile_stand_in(expressions: Sequence[str]) -> list[RuleProblem]:
@@ -24,9 +22,7 @@ def compile_stand_in(expressions: Sequence[str]) -> list[RuleProblem]:
     for index, expression in enumerate(expressions):
         start = expression.encode().find(b"WRONG")
         if start >= 0:
-            problems.append(
-                RuleProblem(index, start, start + 5, 'unknown name "WRONG"', 'did you mean "path"?')
-            )
+            problems.append(RuleProblem(index, start, start + 5, 'unknown name "WRONG"', 'did you mean "path"?'))
     return problems
 
 

@@ -11,9 +11,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     def check(path: Path, expected: str) -> None:
         with pytest.raises(ConfigError) as caught:
             load(path, {})
-        assert (
-            str(caught.value) == f"{path}: error: cannot read the configuration: {expected}\n\nfound 1 error"
-        )
+        assert str(caught.value) == f"{path}: error: cannot read the configuration: {expected}\n\nfound 1 error"
         assert caught.value.watched == (path,)
 
     check(tmp_path / "missing.yaml", "No such file or directory")

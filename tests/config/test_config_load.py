@@ -167,8 +167,7 @@ def test_defaults(tmp_path: Path) -> None:
 
 def test_values_are_what_the_setting_wants_and_not_what_yaml_makes_of_them(tmp_path: Path) -> None:
     text = (
-        MINIMAL
-        + "mock: {listen: '[::1]:4010', first_token: 1s, token_interval: 0ms, seed: \"${SEED}\"}\nlog: ${LOG}\n"
+        MINIMAL + "mock: {listen: '[::1]:4010', first_token: 1s, token_interval: 0ms, seed: \"${SEED}\"}\nlog: ${LOG}\n"
     )
     text = text.replace("fast:", "on:").replace("demo:", "007:")
     config = load_text(tmp_path, text, SEED="7", LOG="json").config
@@ -209,9 +208,7 @@ def test_urls(tmp_path: Path) -> None:
 
 
 def test_rejections(tmp_path: Path) -> None:
-    rules = (
-        "rules: [{name: a, when: x, reject: no}, {name: b, when: y, reject: {status: 422, message: bad}}]\n"
-    )
+    rules = "rules: [{name: a, when: x, reject: no}, {name: b, when: y, reject: {status: 422, message: bad}}]\n"
     rejections = [rule["reject"] for rule in normalised(load_text(tmp_path, MINIMAL + rules))["rules"]]
     assert rejections == [{"status": 403, "message": "no"}, {"status": 422, "message": "bad"}]
 
@@ -278,7 +275,7 @@ TOKENS = sorted(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_damage_to_the_example_gives_a_configuration_or_a_readable_error(
     tmp_path: Path, data: st.DataObject
@@ -293,9 +290,7 @@ def test_any_damage_to_the_example_gives_a_configuration_or_a_readable_error(
 
 
 NODES = st.recursive(
-    st.sampled_from(
-        ["", "fast", "openai/x", "openai/*", "1", "2s", "${OPENAI_API_KEY}", "${X", "*", "/", "sha256:"]
-    ),
+    st.sampled_from(["", "fast", "openai/x", "openai/*", "1", "2s", "${OPENAI_API_KEY}", "${X", "*", "/", "sha256:"]),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
@@ -306,11 +301,9 @@ NODES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.dictionaries(st.sampled_from(Config.__struct_fields__), NODES, max_size=4))
-def test_any_structure_gives_a_configuration_or_a_readable_error(
-    tmp_path: Path, changes: dict[str, Any]
-) -> None:
+def test_any_structure_gives_a_configuration_or_a_readable_error(tmp_path: Path, changes: dict[str, Any]) -> None:
     text = MINIMAL.strip() + "\n"
     for name, value in changes.items():
         line = f"{name}: {msgspec.json.encode(value).decode()}\n"  # JSON is YAML

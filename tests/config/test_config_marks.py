@@ -7,6 +7,7 @@ import yaml
 from edgeroute.config import ConfigError, load
 from edgeroute.config.diagnostics import Source
 from edgeroute.config.marks import Mapping, MarkupError, Scalar, Sequence, compose, locate
+from edgeroute.config.rules import rule_diagnostics
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,3 +73,11 @@ def test_any_text_is_a_tree_or_a_markup_error(text: str) -> None:
     else:
         return
     assert 0 <= start <= len(text)
+
+
+def test_the_compiled_rule_compiler_counts_bytes_as_we_do() -> None:
+    pytest.importorskip("edgeroute._native", reason="the module is not built")
+    expression = "path == 'é' && nonsense"
+    [problem] = rule_diagnostics(["stream", expression])
+    assert problem.condition == 1
+    assert expression.encode()[problem.start : problem.end] == b"nonsense"

@@ -44,6 +44,7 @@ WHOLE = {
     "two_documents": "workers: 1\n---\nworkers: 2\n",
     "tab": "providers:\n\topenai: {}\n",
     "unclosed_brace": "providers:\n  openai: {api_key: x\nmodels: {}\n",
+    "secret_near_a_syntax_error": "providers:\n  openai: {api_key: sk-very-secret-1234, url: [a: b: c}\n",
     "unclosed_quote": 'log: "text\nworkers: 1\n',
     "unquoted_variable": "providers:\n  openai: {api_key: ${OPENAI_API_KEY}}\n",
     "unquoted_condition": """
@@ -289,3 +290,8 @@ def test_mistake(
     text = str(caught.value)
     assert not [secret for secret in LITERALS if secret in text]
     golden(name, text)
+
+
+def test_every_golden_file_has_its_mistake() -> None:
+    files = (Path(__file__).parents[1] / "golden" / "config").iterdir()
+    assert {file.stem for file in files} == {*WHOLE, *MISTAKES}

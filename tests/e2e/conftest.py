@@ -52,7 +52,7 @@ def full_config(face: str, workers: int) -> Config:
         {"name": "premium", "when": 'headers["x-tier"] == "premium"', "model": "smart"},
     ]
     config["teams"] = {
-        "search": {"models": ["fast", "gpt-5-mini"], "aliases": {"best-model": "smart"}},
+        "search": {"models": ["fast", "gpt-5-mini", "openai-only"], "aliases": {"best": "openai-only"}},
     }
     config["virtual_keys"] |= {
         "search-prod": {"hash": hashed("sk-search"), "team": "search"},
@@ -86,6 +86,8 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Config
         return started[-1].ready()
 
     yield start
+    for each in started:
+        each.stop()
     for each in started:
         each.close()
 

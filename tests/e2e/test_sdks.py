@@ -92,7 +92,8 @@ def test_models(router: Router) -> None:
     assert client.models.retrieve("fast").id == "fast"
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("fasr")
-    assert [model.id for model in router.openai("sk-search").models.list()] == ["best-model", "fast", "gpt-5-mini"]
+    of_team = [model.id for model in router.openai("sk-search").models.list()]
+    assert of_team == ["best", "fast", "gpt-5-mini", "openai-only"]
 
 
 @pytest.mark.parametrize("base", ["/v1", "/openai/v1", "/openai", ""])
@@ -248,7 +249,7 @@ def test_anthropic_errors(
     with pytest.raises(getattr(anthropic, raised)) as caught:
         router.anthropic(key).messages.create(model=model.format("claude"), **sent)
     assert caught.value.status_code == status
-    assert caught.value.request_id
+    assert caught.value.response.headers["x-request-id"]
 
 
 def test_our_own_limit_is_a_rate_limit_error(router: Router) -> None:
@@ -280,7 +281,7 @@ def test_the_providers_retry_after_is_passed_on(router: Router) -> None:
     assert caught.value.response.headers["retry-after"] == "1"
 
 
-@pytest.mark.parametrize("fault", ["cut-5", "bad-chunking", "wrong-length"])
+@pytest.mark.parametrize("fault", ["cut-5", "bad-chunking"])
 def test_a_broken_stream_raises_after_what_came_through(router: Router, fault: str) -> None:
     chunks: list[str] = []
     with pytest.raises(openai.APIError) as caught:
@@ -298,5 +299,5 @@ def test_a_broken_stream_raises_after_what_came_through(router: Router, fault: s
         ):
             events.append(event.type)
     assert events[0] == "message_start"
-    assert "message_stop" not in events or fault == "wrong-length"
+    assert "message_stop" not in events
     assert raised.value.body["error"]["type"] == "api_error"

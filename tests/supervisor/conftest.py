@@ -12,7 +12,7 @@ def make_router(tmp_path: Path) -> Iterator[Callable[..., Router]]:
     """Makes routers that are not started yet, each with settings of its own; all are ended after the test."""
     made: list[Router] = []
 
-    def make(**settings: object) -> Router:
+    def make(**settings: str | int) -> Router:
         folder = tmp_path / f"router{len(made)}"
         folder.mkdir()
         made.append(Router(folder, **settings))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 Found = TypeVar("Found")
-PATIENCE = 8
+PATIENCE = 60
 """Seconds: a guard against hanging, never a measurement."""
 
 BASE = """
@@ -60,9 +60,7 @@ class Router:
         self.settings = {
             "listen": f"127.0.0.1:{free_port()}", "admin": f"127.0.0.1:{free_port()}", **settings
         }  # fmt: skip
-        self.listen, self.admin = (
-            int(self.settings[each].rpartition(":")[2]) for each in ("listen", "admin")
-        )
+        self.listen, self.admin = (int(str(self.settings[each]).rpartition(":")[2]) for each in ("listen", "admin"))
         self.configure("first")
         self.output = folder / "output.txt"
         self.process: subprocess.Popen[bytes] | None = None
@@ -74,9 +72,7 @@ class Router:
     def text(self, model: str, **changes: object) -> str:
         settings = self.settings | changes
         key = hashlib.sha256(b"sk-test").hexdigest()
-        return "".join(f"{name}: {value}\n" for name, value in settings.items()) + BASE.format(
-            model=model, hash=key
-        )
+        return "".join(f"{name}: {value}\n" for name, value in settings.items()) + BASE.format(model=model, hash=key)
 
     def replace(self, text: str) -> None:
         draft = self.folder / "draft"
@@ -94,7 +90,8 @@ class Router:
 
     def ready(self) -> "Router":
         def look() -> bool:
-            assert self.process is not None and self.process.poll() is None, self.said()
+            assert self.process is not None
+            assert self.process.poll() is None, self.said()
             return self.ask("GET", "/readyz")[0] == 200
 
         wait_for(look)

@@ -25,10 +25,10 @@ from edgeroute.supervisor.watch import Watch
 
 
 @pytest.fixture
-def address() -> Iterator[Address]:
+def address() -> Address:
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
-    yield Address(f"127.0.0.1:{port}")
+    return Address(f"127.0.0.1:{port}")
 
 
 def worker_socket(address: Address) -> socket.socket:
@@ -57,7 +57,9 @@ def test_a_reserved_address_is_ours_alone_but_our_workers_share_it(address: Addr
 def test_a_port_in_use_is_refused_even_if_its_owner_shares_it(address: Address):
     with worker_socket(address):
         text = refusal(address)
-    assert str(address) in text and "`listen`" in text and f"ss -ltnp 'sport = :{address.port}'" in text
+    assert str(address) in text
+    assert "`listen`" in text
+    assert f"ss -ltnp 'sport = :{address.port}'" in text
 
 
 def test_connections_of_a_previous_run_are_in_nobodys_way(address: Address):
@@ -75,9 +77,7 @@ def test_connections_of_a_previous_run_are_in_nobodys_way(address: Address):
 
 def test_addresses_that_cannot_be_had():
     assert "this machine has no such address" in refusal(Address("192.0.2.1:4000"))
-    assert "cannot listen on no-such-host.invalid:4000 (`listen`)" in refusal(
-        Address("no-such-host.invalid:4000")
-    )
+    assert "cannot listen on no-such-host.invalid:4000 (`listen`)" in refusal(Address("no-such-host.invalid:4000"))
 
 
 # Run directory.
@@ -141,7 +141,8 @@ def test_what_a_killed_run_left_is_swept_and_what_lives_stays():
     left = Path(killed.stdout.strip())
     assert left.exists()
     with RunDirectory.create({}) as living, RunDirectory.create({}):
-        assert living.path.exists() and not left.exists()
+        assert living.path.exists()
+        assert not left.exists()
 
 
 # File watch.
@@ -209,12 +210,9 @@ def test_pauses_grow_and_end():
 def test_the_banner_shows_a_line_to_paste_only_for_the_demo_key():
     known = VirtualKey(hash=KeyHash(hashlib.sha256(DEMO_KEY.encode()).hexdigest()))
     other = VirtualKey(hash=KeyHash("0" * 64))
-    config = Config(
-        listen=Address("0.0.0.0:4000"), models={"openai/*": "openai/*", "fast": "openai/gpt-5-mini"}
-    )
+    config = Config(listen=Address("0.0.0.0:4000"), models={"openai/*": "openai/*", "fast": "openai/gpt-5-mini"})
     demo = banner(msgspec.structs.replace(config, virtual_keys={"demo": known}))
-    assert (
-        "curl http://127.0.0.1:4000/v1/chat/completions -H 'authorization: Bearer sk-edgeroute-demo'" in demo
-    )
-    assert '"model": "fast"' in demo and "limits are per host" in demo
+    assert "curl http://127.0.0.1:4000/v1/chat/completions -H 'authorization: Bearer sk-edgeroute-demo'" in demo
+    assert '"model": "fast"' in demo
+    assert "limits are per host" in demo
     assert "curl" not in banner(msgspec.structs.replace(config, virtual_keys={"prod": other}))

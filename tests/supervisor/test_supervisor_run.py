@@ -70,12 +70,14 @@ def test_a_port_in_use_is_refused(make_router: MakeRouter, setting: str):
         code, text = run_to_end(make_router(**{setting: f"127.0.0.1:{port}"}))
     assert code == 1
     assert f"error: cannot listen on 127.0.0.1:{port} (`{setting}`): the port is in use" in text
-    assert "ss -ltnp" in text and "Traceback" not in text
+    assert "ss -ltnp" in text
+    assert "Traceback" not in text
 
 
 def test_a_second_router_on_the_same_address_is_refused(router: Router, make_router: MakeRouter):
     code, text = run_to_end(make_router(listen=f"127.0.0.1:{router.listen}"))
-    assert code == 1 and "the port is in use" in text
+    assert code == 1
+    assert "the port is in use" in text
     assert router.models() == ["first"]
 
 
@@ -83,7 +85,8 @@ def test_a_mock_address_in_use_is_refused(make_router: MakeRouter):
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
         code, text = run_to_end(make_router(mock=f"{{listen: 127.0.0.1:{port}}}"))
-    assert code == 1 and "the mock provider could not start" in text
+    assert code == 1
+    assert "the mock provider could not start" in text
     assert "Traceback" not in text
 
 
@@ -92,7 +95,9 @@ def test_all_errors_of_the_configuration_are_told_at_once(make_router: MakeRoute
     router.replace(router.text("first").replace("stub/one", "stab/one"))
     code, text = run_to_end(router)
     assert code == 2
-    assert "interfase" in text and "stab" in text and "Traceback" not in text
+    assert "interfase" in text
+    assert "stab" in text
+    assert "Traceback" not in text
     assert not (router.folder / "run").exists()
 
 

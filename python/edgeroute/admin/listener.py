@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -22,18 +22,29 @@ class ReloadOutcome(Protocol):
     """What became of a reload."""
 
     @property
-    def result(self) -> str: ...
-    @property
-    def message(self) -> str: ...
+    def result(self) -> str:
+        """A key of `_RELOAD_STATUS`."""
+        ...
 
 
 class Answers(Protocol):
     """What the listener asks the supervisor, from its own threads."""
 
-    def unready(self) -> str | None: ...
-    def samples(self) -> list[telemetry.Sample]: ...
-    def request_reload(self) -> ReloadOutcome: ...
-    def status(self) -> dict[str, Any]: ...
+    def unready(self) -> str | None:
+        """Why requests should not be sent here now; None if they should."""
+        ...
+
+    def samples(self) -> list[telemetry.Sample]:
+        """Every metric with its value."""
+        ...
+
+    def request_reload(self) -> ReloadOutcome:
+        """Reload and wait for it; TimeoutError if that takes too long."""
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """Processes and generation, as JSON can hold them."""
+        ...
 
 
 Reply = tuple[int, str, str]
@@ -89,19 +100,18 @@ def answer(method: str, path: str, answers: Answers) -> tuple[Reply, dict[str, s
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: "_Server"
     protocol_version = "HTTP/1.1"
     server_version = "edgeroute"
     sys_version = ""
-    timeout: ClassVar[float] = _CLIENT_SECONDS
+    timeout = _CLIENT_SECONDS
 
     def do_GET(self) -> None:
         self._answer()
 
-    do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_GET
+    do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_GET  # noqa: N815
 
     def _answer(self) -> None:
-        (code, content_type, text), headers = answer(self.command, self.path, self.server.answers)
+        (code, content_type, text), headers = answer(self.command, self.path, cast(_Server, self.server).answers)
         body = text.encode()
         # A body that came along is not read, so the connection cannot carry another request.
         if self.headers.get("content-length", "0") != "0" or "transfer-encoding" in self.headers:
@@ -118,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Probes come every few seconds: they are not logged."""
 
 
@@ -139,9 +149,7 @@ class AdminListener:
         self._server = _Server(bound.getsockname(), _Handler, bind_and_activate=False)
         self._server.socket.close()
         self._server.socket = bound
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), name="admin", daemon=True
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="admin", daemon=True)
 
     def start(self, answers: Answers) -> None:
         """Begin to answer, in threads."""

@@ -2,12 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
 from edgeroute._native import explain
-
 from edgeroute.cli.options import config_option, load_or_exit, refuse
 
 
@@ -16,18 +15,17 @@ from edgeroute.cli.options import config_option, load_or_exit, refuse
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 def command(request_path: Path, path: Path, as_json: bool) -> None:
-    """Show how the request in REQUEST.json (`-`: standard input) would be routed, and why. Nothing is sent.
+    r"""Show how the request in REQUEST.json (`-`: standard input) would be routed, and why. Nothing is sent.
 
-    The file holds an object with `path`, `headers` and `body`; `method` is POST if absent:
+    The file holds an object with `path`, `headers` and `body`, and if wanted `method`, `seed` and `facts`:
 
     \b
     {"path": "/v1/chat/completions",
      "headers": {"authorization": "Bearer sk-edgeroute-demo", "x-tier": "premium"},
      "body": {"model": "fast", "messages": [{"role": "user", "content": "Hello"}]}}
 
-    Limits are read as unused: a running router's counts are its own.
+    Limits count as unused and every replica as healthy, unless `facts` says otherwise.
     """
-
     loaded = load_or_exit(path)
     try:
         with click.open_file(str(request_path), "rb") as file:
@@ -40,9 +38,9 @@ def command(request_path: Path, path: Path, as_json: bool) -> None:
 
 
 def render(explained: dict[str, Any]) -> str:
-    """The phases with what was found in each, then the decision, as two columns."""
-    rows = [(each["phase"], each["note"]) for each in explained["phases"]]
-    decision = [(name, _plain(value)) for name, value in explained["decision"].items() if value is not None]
+    """The phases with what was found in each, then the decision, in two columns."""
+    rows = [(each["phase"], each["note"]) for each in explained["reasons"]]
+    decision = [(name, _plain(value)) for name, value in explained["decision"].items()]
     width = max(len(name) for name, _ in [*rows, *decision])
     lines: list[str] = []
     previous = ""
@@ -52,7 +50,11 @@ def render(explained: dict[str, Any]) -> str:
     return "\n".join([*lines, "", *(f"{name:<{width}}  {value}" for name, value in decision)])
 
 
-def _plain(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(_plain, value)) or "none"  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _plain(value: Any) -> str:
+    match value:
+        case list():
+            return ", then ".join(cast(list[str], value)) or "none"
+        case {"status": status, "code": code, "message": message}:
+            return f"{status} {code}: {message}"
+        case _:
+            return str(value)

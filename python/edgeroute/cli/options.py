@@ -50,7 +50,7 @@ def refuse(text: str, status: int) -> NoReturn:
     sys.exit(status)
 
 
-class Milliseconds(click.ParamType):
+class Milliseconds(click.ParamType[int]):
     """A time as the configuration writes it (`20ms`, `2s`), as milliseconds."""
 
     name = "time"

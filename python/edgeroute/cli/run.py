@@ -6,11 +6,10 @@ from pathlib import Path
 
 import click
 
+from edgeroute.cli.options import INVALID_CONFIG, config_option, refuse, require_config
 from edgeroute.config import ConfigError
 from edgeroute.supervisor import StartError
 from edgeroute.supervisor.main import run
-
-from edgeroute.cli.options import INVALID_CONFIG, config_option, refuse, require_config
 
 
 @click.command("run")
@@ -18,12 +17,11 @@ from edgeroute.cli.options import INVALID_CONFIG, config_option, refuse, require
 def command(path: Path) -> None:
     """Start the router.
 
-    Stops on SIGTERM or Ctrl-C once open responses have finished (setting `drain`); a second Ctrl-C stops at once.
+    Stops on SIGTERM or Ctrl-C, when open responses have finished (setting `drain`); on a second Ctrl-C at once.
     The configuration is reloaded when it changes, on SIGHUP, and by `edgeroute reload`.
 
     Exit status: 0 stopped, 1 could not start or go on, 2 invalid configuration.
     """
-
     require_config(path)
     try:
         status = run(path, os.environ)

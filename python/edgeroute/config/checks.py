@@ -126,10 +126,10 @@ def _check_model(document: Document, names: Names, name: str, value: str | Pool,
 
 
 def _check_alias(document: Document, names: Names, name: str, alias: str, path: Path) -> None:
-    if alias.endswith("*") and not name.endswith("*") and match(alias, names.models) is not None:
+    if alias.endswith("*") and not name.endswith("*") and names.match(alias) is not None:
         message = f'"{document.shown(path, alias)}" has a *, but the model "{name}" has none'
         document.error(path, message, "put a * at the end of both names, or of neither")
-    elif match(alias, names.models) is None and "/" in alias:
+    elif names.match(alias) is None and "/" in alias:
         names.check_provider(split_target(alias), path)
     else:
         names.check_model(alias, path, "an alias")
@@ -175,7 +175,7 @@ def _check_cycles(document: Document, names: Names) -> None:
     edges: dict[str, list[str]] = {}
     for name, model in names.interpreted.items():
         following = model.fallbacks if model.alias is None else (model.alias,)
-        edges[name] = [found for each in following if (found := match(each, names.models)) is not None]
+        edges[name] = [found for each in following if (found := names.match(each)) is not None]
     for cycle in find_cycles(edges):
         aliases = all(names.interpreted[name].alias is not None for name in cycle)
         kind = "aliases" if aliases else "fallbacks"
@@ -197,12 +197,7 @@ def _check_team(document: Document, names: Names, name: str, team: Team) -> None
             document.error(here, "an alias of a team cannot have a *", "write each alias out", at_key=True)
             continue
         known = names.check_model(model, here, "an alias")
-        if (
-            known
-            and team.models is not None
-            and match(model, team.models) is None
-            and alias not in team.models
-        ):
+        if known and team.models is not None and match(model, team.models) is None and alias not in team.models:
             message = f'team "{name}" may not use "{document.shown(here, model)}", so this alias is of no use'
             document.warn(here, message, "add the model to those of the team")
 
@@ -213,7 +208,7 @@ def _check_virtual_keys(document: Document, config: Config) -> None:
     for name, key in config.virtual_keys.items():
         path: Path = ("virtual_keys", name)
         if key.team is not None and key.team not in teams:
-            near = nearest(key.team, teams)
+            near = document.nearest(key.team, teams)
             advice = f'did you mean "{near}"?' if near else "add it under teams"
             where = (*path, "team")
             document.error(where, f'unknown team "{document.shown(where, key.team)}"', advice)

@@ -3,8 +3,9 @@
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -13,9 +14,8 @@ Severity = Literal["error", "warning"]
 _SNIPPET_WIDTH = 120
 _LONGEST_SENTENCE = 500
 _LONGEST_NAME = 64
-_LIKELY_SECRET = re.compile(
-    r"(?im)(?:key|secret|password|token|hash)s?[\"']?[ \t]*:[ \t]+(?![|>]|[\"']?\$\{)(\S.*)$"
-)
+_LISTED = 20
+_LIKELY_SECRET = re.compile(r"(?im)(?:key|secret|password|token|hash)s?[\"']?[ \t]*:[ \t]+(?![|>]|[\"']?\$\{)(\S.*)$")
 _CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^/@\s\"']+(?=@)")
 
 
@@ -136,22 +136,17 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
         return None
     most = max(1, len(word) // 3)
     similar = (each for each in candidates if abs(len(each) - len(word)) <= most)
-    distance, found = min(
-        ((_distance(word.lower(), each.lower()), each) for each in similar), default=(0, None)
-    )
+    distance, found = min(((_distance(word.lower(), each.lower()), each) for each in similar), default=(0, None))
     return found if distance <= most else None
 
 
-def suggest(word: str, candidates: Iterable[str], otherwise: str) -> str:
-    """A advice line: the nearest candidate, or else `otherwise` with the candidates listed."""
-    known = sorted(candidates)
-    near = nearest(word, known)
+def suggest(near: str | None, candidates: Collection[str], otherwise: str) -> str:
+    """A help line: the nearest candidate if there is one, else `otherwise` and some of the candidates."""
     if near is not None:
         return f'did you mean "{near}"?'
-    if not known:
+    if not candidates:
         return otherwise
-    shown = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
-    return f"{otherwise}: {shown}"
+    return f"{otherwise}: {', '.join(islice(candidates, _LISTED))}{', …' if len(candidates) > _LISTED else ''}"
 
 
 def _count(number: int, word: str) -> str:

@@ -1,14 +1,15 @@
 """The file while it is checked: its marked tree and the findings so far."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from edgeroute.config.diagnostics import Diagnostic, Severity, Source, Span
+from edgeroute.config.diagnostics import Diagnostic, Severity, Source, Span, nearest
 from edgeroute.config.marks import Mapping, Node, Scalar, Sequence
 from edgeroute.config.vocabulary import foreign_variable
 
 Path = tuple[str | int, ...]
 
+_MOST_COMPARISONS = 50_000  # NOTE: about 20 µs each, so a second at most
 _SECRET_NAME = re.compile(r"(?i)(^|_|-)(api_?key|key|secret|password|token|hash|credential|authorization)s?$")
 _NO_SECRETS = {"first_token", "virtual_keys"}
 _NAMED_BY_PEOPLE = {"providers", "models", "teams", "virtual_keys"}
@@ -23,6 +24,7 @@ class Document:
         self.root = root
         self.diagnostics: list[Diagnostic] = []
         self.replaced: set[Path] = set()
+        self._comparisons = 0
         self._texts: dict[Path, str] = {}
 
     def remember(self, path: Path, text: str, *, replaced: bool) -> None:
@@ -73,6 +75,11 @@ class Document:
                 return None
         return node
 
+    def nearest(self, word: str, candidates: Collection[str]) -> str | None:
+        """The candidate most likely meant. In a big file full of mistakes, only the first ones are searched."""
+        self._comparisons += len(candidates)
+        return nearest(word, candidates) if self._comparisons <= _MOST_COMPARISONS else None
+
     def items(self, path: Path) -> list[Node]:
         """The entries of a list in the file; none where there is no list."""
         node = self.find(path)
@@ -86,9 +93,7 @@ class Document:
     def is_empty(self, path: Path) -> bool:
         """Whether the file has a list or map at a path with nothing in it."""
         node = self.find(path)
-        return (isinstance(node, Sequence) and not node.items) or (
-            isinstance(node, Mapping) and not node.entries
-        )
+        return (isinstance(node, Sequence) and not node.items) or (isinstance(node, Mapping) and not node.entries)
 
     @property
     def has_errors(self) -> bool:

@@ -62,9 +62,7 @@ def compose(source: Source) -> Node:
     forbidden = _FORBIDDEN.search(source.text)
     if forbidden:
         span = Span(*forbidden.span())
-        raise MarkupError(
-            span, f"character U+{ord(forbidden.group()):04X} is not allowed in YAML", "remove it"
-        )
+        raise MarkupError(span, f"character U+{ord(forbidden.group()):04X} is not allowed in YAML", "remove it")
     try:
         events = yaml.parse(source.text, Loader=yaml.CSafeLoader)
         return _Composer(source, events).document()
@@ -133,16 +131,12 @@ class _Composer:
     def _next(self) -> yaml.Event:
         event = next(self._events)
         if isinstance(event, yaml.AliasEvent):
-            raise MarkupError(
-                _span(event), "YAML aliases are not supported", "write the value out, or quote the `*`"
-            )
+            raise MarkupError(_span(event), "YAML aliases are not supported", "write the value out, or quote the `*`")
         if isinstance(event, (yaml.ScalarEvent, yaml.CollectionStartEvent)):
             if event.anchor is not None:
                 start = _span(event).start
                 span = Span(start, start + 1 + len(event.anchor))
-                raise MarkupError(
-                    span, "YAML anchors are not supported", "write the value out where it is used"
-                )
+                raise MarkupError(span, "YAML anchors are not supported", "write the value out where it is used")
             if event.tag is not None:
                 raise MarkupError(_span(event), "YAML tags are not supported", "remove it, or quote the `!`")
         return event
@@ -212,9 +206,7 @@ def _syntax_error(source: Source, error: yaml.MarkedYAMLError) -> MarkupError:
     message = f"this is not valid YAML: {error.problem}"
     if error.context:
         message += f" {error.context}"
-    return MarkupError(
-        Span(offset, offset + 1), message, _syntax_help(line, source.text[offset : offset + 1], error)
-    )
+    return MarkupError(Span(offset, offset + 1), message, _syntax_help(line, source.text[offset : offset + 1], error))
 
 
 def _syntax_help(line: str, character: str, error: yaml.MarkedYAMLError) -> str | None:

@@ -14,21 +14,25 @@ class Names:
         self._document = document
         self.providers = dict.fromkeys(document.names("providers"))
         self.models = dict.fromkeys(document.names("models"))
+        self._wildcards = [name for name in self.models if name.endswith("*")]
         self.interpreted: dict[str, Model] = {
             name: interpret(value, self.providers) for name, value in config.models.items()
         }
 
+    def match(self, name: str) -> str | None:
+        """The model that serves a name, if any does."""
+        return name if name in self.models else match(name, self._wildcards)
+
     def check_model(self, name: str, path: Path, where: str) -> bool:
         """Reports a name that no model has, and says whether one has it; `where` is as in "a fallback"."""
-        if match(name, self.models) is not None:
+        if self.match(name) is not None:
             return True
         shown = self._document.shown(path, name)
         if "/" in name and split_target(name).provider in self.providers:
-            advice = (
-                f"{where} names a model, not a target: add NAME: {shown} under models and write NAME here"
-            )
+            advice = f"{where} names a model, not a target: add NAME: {shown} under models and write NAME here"
         else:
-            advice = suggest(name, self.models, "models are" if self.models else "add it under models")
+            near = self._document.nearest(name, self.models)
+            advice = suggest(near, self.models, "models are" if self.models else "add it under models")
         self._document.error(path, f'unknown model "{shown}"', advice)
         return False
 
@@ -41,17 +45,15 @@ class Names:
         if not target.model:
             message = f'"{shown}" is not a target'
             advice = "a target is provider/model"
-            if match(provider, self.models) is not None:
+            if self.match(provider) is not None:
                 advice += "; another model can stand under fallbacks"
         elif provider in CATALOGUE:
             message = f'provider "{provider}" is not configured'
-            advice = (
-                f'add under providers: {provider}: {{api_key: "${{{CATALOGUE[provider].key_variable}}}"}}'
-            )
+            advice = f'add under providers: {provider}: {{api_key: "${{{CATALOGUE[provider].key_variable}}}"}}'
         else:
             message = f'unknown provider "{shown}"'
-            advice = suggest(
-                provider, self.providers, "providers are" if self.providers else "add it under providers"
-            )
+            near = self._document.nearest(provider, self.providers)
+            otherwise = "providers are" if self.providers else "add it under providers"
+            advice = suggest(near, self.providers, otherwise)
         self._document.error(path, message, advice, at_key=at_key)
         return False

@@ -71,8 +71,7 @@ def _model(config: Config, name: str) -> dict[str, object]:
         "name": name,
         "alias": model.alias,
         "targets": [
-            {"provider": target.provider, "model": target.model, "weight": target.weight}
-            for target in model.targets
+            {"provider": target.provider, "model": target.model, "weight": target.weight} for target in model.targets
         ],
         "weighted": model.weighted,
         "fallbacks": model.fallbacks,

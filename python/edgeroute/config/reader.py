@@ -141,9 +141,7 @@ class _Reader:
                     return text
                 near = nearest(text, map(str, values)) if text == node.text else None
                 advice = f'did you mean "{near}"?' if near else None
-                return self._refuse(
-                    path, f"{_setting(path)} must be {_expected(kind)}{_not(node, text)}", advice
-                )
+                return self._refuse(path, f"{_setting(path)} must be {_expected(kind)}{_not(node, text)}", advice)
             case inspect.CustomType(cls=cls):
                 try:
                     return cast(type[Value], cls).parse(text)
@@ -152,9 +150,7 @@ class _Reader:
                     return self._refuse(path, str(problem), advice)
             case inspect.StrType(pattern=pattern, min_length=_, max_length=longest):
                 if not text.strip():
-                    return self._refuse(
-                        path, f"{_setting(path)} is empty", "give it a value, or remove the line"
-                    )
+                    return self._refuse(path, f"{_setting(path)} is empty", "give it a value, or remove the line")
                 if longest is not None and len(text) > longest:
                     return self._refuse(path, f"{_setting(path)} is longer than {longest} characters", None)
                 if pattern is not None and not re.fullmatch(pattern, text):
@@ -171,9 +167,7 @@ class _Reader:
         try:
             number = parse_quantity(text, unit)
         except ValueError as problem:
-            return self._refuse(
-                path, f"{_setting(path)} must be {problem}{_not(node, text)}", _digits(node.text, unit)
-            )
+            return self._refuse(path, f"{_setting(path)} must be {problem}{_not(node, text)}", _digits(node.text, unit))
         if (least is not None and number < least) or (most is not None and number > most):
             bounds = f"from {format_quantity(least or 0, unit)} to {format_quantity(most or 0, unit)}"
             return self._refuse(path, f"{_setting(path)} must be {bounds}{_not(node, text)}", None)
@@ -181,9 +175,7 @@ class _Reader:
 
     def _condition(self, node: Scalar, path: Path) -> Any:
         if not node.text.strip():
-            return self._refuse(
-                path, "the condition is empty", 'write when: "true" for a rule that always matches'
-            )
+            return self._refuse(path, "the condition is empty", 'write when: "true" for a rule that always matches')
         at = node.text.find("${")
         if at >= 0:
             span = locate(self._document.source, node, at, at + 2) or node.span
@@ -205,7 +197,7 @@ class _Reader:
             message, advice = f'unknown setting "{name}" in {noun}', FOREIGN[name]
         else:
             message = f'unknown setting "{_shorten(name)}" in {noun}'
-            advice = suggest(name, known, _elsewhere(name) or "what can be set here")
+            advice = suggest(nearest(name, known), known, _elsewhere(name) or "what can be set here")
         self._document.report("error", key.span, message, advice)
 
     def _repeated(self, node: Mapping) -> None:
@@ -214,9 +206,7 @@ class _Reader:
             message = f'"{_shorten(key.text)}" is given twice; the first is on line {line}'
             self._document.report("error", key.span, message, "remove one of them")
 
-    def _mismatch(
-        self, node: Node, choices: list[inspect.Type], extra: dict[str, Any], path: Path
-    ) -> _Invalid:
+    def _mismatch(self, node: Node, choices: list[inspect.Type], extra: dict[str, Any], path: Path) -> _Invalid:
         found = {Scalar: "a single value", Sequence: "a list", Mapping: "a map"}[type(node)]
         wanted = " or ".join(_expected(inspect.Metadata(each, extra=extra)) for each in choices)
         return self._refuse(path, f"{_setting(path)} must be {wanted}, not {found}", None)

@@ -30,9 +30,7 @@ Slug = Annotated[
     str,
     Meta(
         pattern=r"^[a-z0-9][a-z0-9-]{0,63}$",
-        extra={
-            "form": "lower-case letters, digits and hyphens (it becomes a label and a header), at most 64"
-        },
+        extra={"form": "lower-case letters, digits and hyphens (it becomes a label and a header), at most 64"},
     ),
 ]
 Message = Annotated[str, Meta(min_length=1, max_length=1000)]
@@ -73,9 +71,7 @@ class Mock(Section, frozen=True):
     listen: Annotated[Address, _about("Where the mock provider listens.")]
     first_token: Annotated[int, _time("Time to the first token.", "0ms", "10m")] = 20
     token_interval: Annotated[int, _time("Time between tokens.", "0ms", "1m")] = 5
-    seed: Annotated[
-        int, Meta(description="The same request and seed give the same reply.", ge=0, le=2**32 - 1)
-    ] = 1
+    seed: Annotated[int, Meta(description="The same request and seed give the same reply.", ge=0, le=2**32 - 1)] = 1
 
 
 class Provider(Section, frozen=True):
@@ -84,9 +80,7 @@ class Provider(Section, frozen=True):
     noun: ClassVar[str] = "a provider"
     dialect: Annotated[Dialect | None, _about("The wire protocol it speaks.")] = None
     url: Annotated[Url | None, _about("Its base URL, up to and including a version such as /v1.")] = None
-    urls: Annotated[
-        list[Url] | None, _about("Several base URLs that serve the same models: its replicas.")
-    ] = None
+    urls: Annotated[list[Url] | None, _about("Several base URLs that serve the same models: its replicas.")] = None
     api_key: Annotated[Secret | None, _about("Its credential: ${NAME} or ${file:/path}.")] = None
 
 
@@ -95,9 +89,9 @@ class Timeouts(Section, frozen=True):
 
     noun: ClassVar[str] = "timeouts"
     connect: Annotated[int, _time("To connect, TLS included.", "1ms", "10m")] = 2_000
-    first_byte: Annotated[
-        int, _time("From sending the request to the first byte of the reply.", "1ms", "24h")
-    ] = 120_000
+    first_byte: Annotated[int, _time("From sending the request to the first byte of the reply.", "1ms", "24h")] = (
+        120_000
+    )
     gap: Annotated[int, _time("Between two pieces of a reply.", "1ms", "24h")] = 60_000
     total: Annotated[int, _time("For the whole request.", "1ms", "24h")] = 900_000
 
@@ -144,9 +138,7 @@ class Rule(Section, frozen=True):
     name: Annotated[Slug, _about("Names the rule in headers, logs and metrics.")]
     when: Annotated[Condition, _about("A CEL condition; it is code, so variables are not replaced in it.")]
     model: Annotated[str | None, _about("Action: serve the request with this model.")] = None
-    reject: Annotated[
-        Message | Rejection | None, _about("Action: refuse; a message, or status and message.")
-    ] = None
+    reject: Annotated[Message | Rejection | None, _about("Action: refuse; a message, or status and message.")] = None
 
 
 class Limits(Section, frozen=True):
@@ -193,12 +185,8 @@ class Config(Section, frozen=True):
     ] = "asgi"
     log: Annotated[Literal["text", "json"], _about("The form of log lines.")] = "text"
     max_body: Annotated[int, _size("The largest request body.", "1KiB", "1GiB")] = 32 << 20
-    max_stream: Annotated[int, _size("With rsgi: the most bytes of one streamed reply.", "64KiB", "1GiB")] = (
-        8 << 20
-    )
-    max_connections: Annotated[
-        int, Meta(description="Client connections per worker.", ge=1, le=1_000_000)
-    ] = 4096
+    max_stream: Annotated[int, _size("With rsgi: the most bytes of one streamed reply.", "64KiB", "1GiB")] = 8 << 20
+    max_connections: Annotated[int, Meta(description="Client connections per worker.", ge=1, le=1_000_000)] = 4096
     drain: Annotated[int, _time("How long streams may go on when stopping.", "0s", "1h")] = 30_000
     mock: Annotated[Mock | None, _about("An embedded provider for trying things out.")] = None
     providers: Annotated[dict[Name, Provider], _about("Who serves models.")] = field(
@@ -207,14 +195,10 @@ class Config(Section, frozen=True):
     defaults: Annotated[Defaults, _about("What holds for every model.")] = Defaults()
     models: Annotated[
         dict[ModelName, str | Pool],
-        _about(
-            "What clients ask for: `provider/model`, another model's name, or targets. A name may end in `*`."
-        ),
+        _about("What clients ask for: `provider/model`, another model's name, or targets. A name may end in `*`."),
     ] = field(default_factory=dict[str, Any])
     rules: Annotated[list[Rule], _about("The first match decides.")] = []
-    teams: Annotated[dict[Name, Team], _about("Who shares models and limits.")] = field(
-        default_factory=dict[str, Team]
-    )
+    teams: Annotated[dict[Name, Team], _about("Who shares models and limits.")] = field(default_factory=dict[str, Team])
     virtual_keys: Annotated[dict[Name, VirtualKey], _about("Who may call.")] = field(
         default_factory=dict[str, VirtualKey]
     )

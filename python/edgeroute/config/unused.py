@@ -36,7 +36,7 @@ def _reachable(config: Config, names: Names) -> set[str]:
         pending += [name for name in config.models if match(name, team.models) is not None]
     reached: set[str] = set()
     while pending:
-        name = match(pending.pop(), names.models)
+        name = names.match(pending.pop())
         if name is not None and name not in reached:
             reached.add(name)
             model = names.interpreted[name]

@@ -160,9 +160,7 @@ def format_quantity(number: int, unit: str | None) -> str:
     """The shortest exact way to write a quantity, as `parse_quantity` reads it."""
     if unit is None:
         return str(number)
-    symbol, scale = max(
-        (item for item in _UNITS[unit].items() if number % item[1] == 0), key=lambda item: item[1]
-    )
+    symbol, scale = max((item for item in _UNITS[unit].items() if number % item[1] == 0), key=lambda item: item[1])
     if number == 0:
         symbol, scale = next(iter(_UNITS[unit].items()))
     return f"{number // scale}{symbol}"

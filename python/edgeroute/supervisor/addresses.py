@@ -44,7 +44,7 @@ def accepts(address: Address) -> bool:
 
 def reachable_host(host: str) -> str:
     """The host by which this machine itself reaches a listener: loopback for one on all interfaces."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
 
 
 def _resolve(address: Address, setting: str) -> tuple[int, tuple[object, ...]]:
@@ -60,13 +60,13 @@ def _explain(error: OSError, address: Address, setting: str) -> str:
         case errno.EADDRINUSE:
             return (
                 f"cannot listen on {address} (`{setting}`): the port is in use\n"
-                f"  help: `ss -ltnp 'sport = :{address.port}'` (or `lsof -i :{address.port}`) shows who holds it;"
-                f" stop that, or change `{setting}`"
+                f"  help: `ss -ltnp 'sport = :{address.port}'` (or `lsof -i :{address.port}`) shows"
+                f" who holds it; stop that, or change `{setting}`"
             )
         case errno.EADDRNOTAVAIL:
             return (
                 f"cannot listen on {address} (`{setting}`): this machine has no such address\n"
-                f"  help: 0.0.0.0:{address.port} is every interface, 127.0.0.1:{address.port} this machine only"
+                f"  help: 0.0.0.0:{address.port} is all interfaces, 127.0.0.1:{address.port} this machine only"
             )
         case errno.EACCES:
             return (

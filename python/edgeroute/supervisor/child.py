@@ -19,7 +19,7 @@ def restart_delay(failures: int) -> float | None:
 
 
 class Child:
-    """One command. Times are `time.monotonic()` seconds, passed in; `grace` is how long what it leaves may live."""
+    """One command. Times are `time.monotonic()` seconds; `grace` is how long what it leaves may live."""
 
     def __init__(self, name: str, command: Sequence[str], environ: Mapping[str, str], grace: float) -> None:
         self.name = name
@@ -39,7 +39,7 @@ class Child:
 
     def start(self, now: float) -> None:
         """Start it. Call this from the main thread: children end when the thread that started them does."""
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 (our own interpreter and modules)
             self._command, env=self._environ, stdin=subprocess.DEVNULL, process_group=0
         )
         self._started = now

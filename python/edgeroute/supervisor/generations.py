@@ -34,7 +34,7 @@ class Reloaded(msgspec.Struct, frozen=True):
 
 
 class Generations:
-    """The current configuration, its number, and how to replace it. `pause` waits, false when we are stopping."""
+    """The current configuration, its number, and how to replace it."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Generations:
         cells: Cells,
         pause: Callable[[float], bool],
     ) -> None:
-        """Publishes generation 1; raises ValueError with a sentence when it cannot be compiled."""
+        """Publishes generation 1; ValueError says why not. `pause` waits, and is false when we are stopping."""
         self.started = first.config
         self.results: Counter[Result] = Counter()
         self.number = 0
@@ -65,7 +65,7 @@ class Generations:
         return self._watch.changed()
 
     def reload(self) -> Reloaded:
-        """Read the configuration again, publish it if it is valid and different, and tell and log what happened."""
+        """Read the configuration again, publish it if it is valid and different, tell and log the outcome."""
         outcome = self._reload()
         self.results[outcome.result] += 1
         level = logging.INFO if outcome.result in ("applied", "unchanged") else logging.ERROR
@@ -83,9 +83,7 @@ class Generations:
             return self._refused(str(loaded))
         notes = [str(warning) for warning in loaded.warnings] + restart_settings(self.started, loaded.config)
         if loaded.normalised == self._current.normalised:
-            return self._outcome(
-                "unchanged", f"nothing to reload: generation {self.number} still serves", notes
-            )
+            return self._outcome("unchanged", f"nothing to reload: generation {self.number} still serves", notes)
         try:
             self._publish(loaded)
         except ValueError as error:
@@ -100,7 +98,7 @@ class Generations:
         self._current = loaded
 
     def _adopted(self, notes: list[str]) -> Reloaded:
-        """Wait until every live worker serves the new generation; from then on an older one counts as not ready."""
+        """Wait until every live worker serves the new generation; then an older one is not ready."""
         deadline = time.monotonic() + _ADOPTION_SECONDS
         while lagging := self._lagging():
             if time.monotonic() >= deadline or not self._pause(0.01):
@@ -116,16 +114,14 @@ class Generations:
         return [each.pid for each in self._cells.workers() if each.alive and each.generation < self.number]
 
     def _refused(self, reason: str) -> Reloaded:
-        return self._outcome(
-            "invalid", f"reload refused, generation {self.number} still serves:\n{reason}", []
-        )
+        return self._outcome("invalid", f"reload refused, generation {self.number} still serves:\n{reason}", [])
 
     def _outcome(self, result: Result, text: str, notes: list[str]) -> Reloaded:
         return Reloaded(result, self.number, "\n".join([text, *notes]))
 
 
 def load_watched(path: Path, environ: Mapping[str, str]) -> tuple[Loaded | ConfigError, Watch]:
-    """Load the configuration, and watch what it was read from, from before it was read: no change is missed."""
+    """Load the configuration, and watch its files from before they were read: no change is missed."""
     paths: frozenset[Path] = frozenset((path,))
     while True:
         watch = Watch(paths)

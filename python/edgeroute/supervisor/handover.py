@@ -21,7 +21,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     max_connections: int
     """Connections per worker; more wait in the kernel's queue."""
-    drain: float
-    """Seconds that open responses may take after SIGTERM."""
+    drain: int
+    """Whole seconds that open responses may take after SIGTERM."""
     supervisor: int
     """Process id of the supervisor."""

@@ -1,6 +1,7 @@
 """`edgeroute run`: start everything in order, keep it running, stop it in order."""
 
 import logging
+import math
 import os
 import queue
 import signal
@@ -54,9 +55,7 @@ def run(path: Path, environ: Mapping[str, str]) -> int:
         try:
             cells = Cells.create(str(directory.cells))
             supervisor = Supervisor(signals, loaded.config, directory, cells, environ)
-            supervisor.generations = Generations(
-                path, environ, loaded, watch, directory, cells, supervisor.pause
-            )
+            supervisor.generations = Generations(path, environ, loaded, watch, directory, cells, supervisor.pause)
         except (OSError, ValueError) as error:
             raise StartError(f"cannot start: {error}") from error
         stack.callback(supervisor.kill)
@@ -65,7 +64,7 @@ def run(path: Path, environ: Mapping[str, str]) -> int:
 
 
 class Supervisor:
-    """Keeps the server (and the mock provider) running, and answers for them. State changes in the main thread only."""
+    """Keeps the server and the mock provider running, and answers for them to the admin listener."""
 
     generations: Generations
 
@@ -141,8 +140,7 @@ class Supervisor:
         serving = [
             each
             for each in self._live()
-            if each.generation >= self.generations.confirmed
-            and now_ms - each.heartbeat_ms < STALE_HEARTBEAT_MS
+            if each.generation >= self.generations.confirmed and now_ms - each.heartbeat_ms < STALE_HEARTBEAT_MS
         ]
         return None if serving else f"no live worker serves generation {self.generations.confirmed}"
 
@@ -194,7 +192,7 @@ class Supervisor:
         return [each for each in self._cells.workers() if each.alive]
 
     def _look_after_children(self, now: float) -> bool:
-        """Restart what ended; note when connections are accepted. False when there is no point in going on."""
+        """Restart what ended; note when connections are accepted. False when going on is pointless."""
         for child in self._children:
             if child.has_ended() and not self._was_ready:
                 _log.error("%s could not start; what it said is above", child.name)
@@ -220,7 +218,7 @@ class Supervisor:
         if self._config.log == "json":
             _log.info("ready on %s", self._config.listen)
         else:
-            print(banner(self._config), flush=True)
+            print(banner(self._config), flush=True)  # noqa: T201
 
     def _look_after_workers(self) -> None:
         """Refund what dead workers held; tell of deaths and of silence; drop what is out of date."""
@@ -273,7 +271,7 @@ def _server(config: Config, directory: RunDirectory, environ: Mapping[str, str])
         interface=config.interface,
         workers=config.workers,
         max_connections=config.max_connections,
-        drain=config.drain / 1000,
+        drain=math.ceil(config.drain / 1000),
         supervisor=os.getpid(),
     )
     ours = {

@@ -1,6 +1,7 @@
-"""The run directory: the memory file and the published generations of the configuration, private to this user.
+"""The run directory: the memory file and the generations of the configuration, private to this user.
 
-It is removed at exit. A lock tells a living directory from one left by a killed supervisor; the next start removes those.
+It is removed at exit. Those that killed supervisors left are told by their free lock, and removed at the next
+start.
 """
 
 import fcntl
@@ -30,7 +31,7 @@ class RunDirectory:
 
     @classmethod
     def create(cls, environ: Mapping[str, str]) -> Self:
-        """The directory that EDGEROUTE_RUN_DIR names, else a new one in memory (/dev/shm), else in the temp directory.
+        """The directory that EDGEROUTE_RUN_DIR names, else a new one in /dev/shm or the temporary directory.
 
         Raises StartError when it cannot be made, or when another router lives in it.
         """
@@ -42,15 +43,13 @@ class RunDirectory:
                 directory = cls(path, temporary=False)
                 _clear(path, keep=_LOCK)
                 return directory
-            base = Path("/dev/shm")
+            base = Path("/dev/shm")  # noqa: S108 (a directory of our own is made in it)
             if not os.access(base, os.W_OK):
                 base = Path(tempfile.gettempdir())
             _sweep(base)
             return cls(Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base)), temporary=True)
         except BlockingIOError as error:
-            raise StartError(
-                f"{VARIABLE}={named} is in use by another edgeroute; give each its own"
-            ) from error
+            raise StartError(f"{VARIABLE}={named} is in use by another edgeroute; give each its own") from error
         except OSError as error:
             raise StartError(f"cannot make the run directory {error.filename}: {error.strerror}") from error
 
@@ -64,7 +63,7 @@ class RunDirectory:
         target = self._generation(number)
         draft = target.with_name(target.name + ".new")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             file.write(normalised)
         draft.rename(target)
 

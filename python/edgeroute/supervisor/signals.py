@@ -1,9 +1,10 @@
-"""Signals, and wake-ups from other threads, as something to wait for: handlers that do nothing, and a pipe."""
+"""Signals and wake-ups from other threads, as something to wait for: idle handlers, and a pipe."""
 
 import os
 import select
 import signal
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Self
 
 
@@ -18,7 +19,7 @@ class Signals:
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        self._previous = {number: signal.signal(number, lambda *_: None) for number in self._numbers}
+        self._previous = {number: signal.signal(number, _note) for number in self._numbers}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -35,7 +36,9 @@ class Signals:
 
     def wake(self) -> None:
         """End the current or the next `wait`."""
-        try:
+        with suppress(BlockingIOError):  # full: it will wake anyway
             os.write(self._writer, b"\0")
-        except BlockingIOError:  # full: it will wake anyway
-            pass
+
+
+def _note(_number: int, _frame: object) -> None:
+    """Nothing to do: the interpreter has written the number to the pipe."""

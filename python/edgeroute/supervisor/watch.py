@@ -21,7 +21,7 @@ class Watch:
         self._content = self._digest()
 
     def changed(self) -> bool:
-        """Whether new content has settled since this was last true. Cheap while nothing happens: one stat per file."""
+        """Whether new content has settled since this was last true. While nothing happens: one stat per file."""
         seen = self._look()
         settled = seen == self._last
         self._last = seen
@@ -42,7 +42,7 @@ class Watch:
 
 def _signature(path: Path) -> Signature:
     try:
-        status = os.stat(path)
+        status = path.stat()
     except OSError:
         return None
     return os.path.realpath(path), status.st_ino, status.st_size, status.st_mtime_ns

@@ -8,7 +8,7 @@ use edgeroute_router::{
     Content, End, Event as RouterEvent, Failure, FailureKind, Now, Request, Step, Ticket, forward,
 };
 use edgeroute_upstream::{Deadlines, Event, ExchangeId, Head, Request as Exchange};
-use edgeroute_wire::{EventStream, usage};
+use edgeroute_wire::{Dialect, EventStream, usage};
 use parking_lot::Mutex;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -180,6 +180,10 @@ impl PyTicket {
         {
             headers.push("retry-after", seconds.to_string().as_bytes())?;
         }
+        if state.ticket.dialect() == Dialect::AnthropicMessages {
+            // Anthropic's own name for it: its SDKs look nowhere else.
+            headers.push("request-id", self.id.as_bytes())?;
+        }
         self.own_headers_into(&mut state, &headers)?;
         self.record(&mut state);
         Ok(headers.into_list())
@@ -329,8 +333,10 @@ impl PyTicket {
             Event::Failed(error) => {
                 state.exchange = None;
                 let failure = failure(&error);
-                if state.stream.is_some() {
-                    return state.end_stream(End::Failed(failure), now);
+                if let Some(stream) = &state.stream {
+                    // Framing that breaks after the end marker takes nothing from the client.
+                    let end = if stream.events.ended() { End::Complete } else { End::Failed(failure) };
+                    return state.end_stream(end, now);
                 }
                 state.ticket.advance(RouterEvent::Failed(failure), now);
                 state.waiter.take().map(|waiter| (waiter, None))

@@ -25,7 +25,6 @@ pub(crate) struct Expression {
 pub(crate) enum ExpressionKind {
     Literal(Value<'static>),
     List(Vec<Expression>),
-    /// Keys and values in turn.
     Map(Vec<(Expression, Expression)>),
     Variable(Box<str>),
     Select {

@@ -54,6 +54,7 @@ fn mistakes_are_found_where_they_stand() {
             "`in` is not defined for a string and a string",
             "`in` looks in lists and maps; for text write ….contains(…)",
         ),
+        ("tags < tags", "tags < tags", "`<` is not defined for a list(string) and a list(string)", no_help),
         ("1 in tags", "1 in tags", "`in` is not defined for an int and a list(string)", no_help),
         (
             "model && stream",

@@ -188,7 +188,7 @@ fn a_map_read_as_a_whole_is_an_attribute_too() {
         RuleSet::compile(&environment(), ["headers[model] == \"named\" && size(headers) > 1"]).unwrap();
     assert_eq!(
         rules.attributes(),
-        [Attribute { variable: HEADERS, key: None }, Attribute { variable: MODEL, key: None }]
+        [Attribute { variable: MODEL, key: None }, Attribute { variable: HEADERS, key: None }]
     );
     assert!(rules.uses(HEADERS));
     assert_eq!(rules.pass(&request()).first_match(|_, _| {}), Some(0));

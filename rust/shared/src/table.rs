@@ -110,10 +110,12 @@ mod tests {
         let find_all = &|name: &str| -> Vec<Option<u32>> {
             let name = colliding(name);
             let find = |(round, slots): (u64, &[Slot; 2])| {
-                // A barrier that sleeps would let one thread always be first.
                 arrived.fetch_add(1, Ordering::SeqCst);
+                // Spins, since from a sleep one thread wakes too late to race; yields, since there may be one core.
+                let mut spins = 0;
                 while arrived.load(Ordering::SeqCst) < 2 * (round + 1) {
-                    std::thread::yield_now();
+                    spins += 1;
+                    if spins % 1_000 == 0 { std::thread::yield_now() } else { std::hint::spin_loop() }
                 }
                 find_or_insert(slots, &name)
             };

@@ -4,7 +4,6 @@
 mod support;
 
 use std::collections::HashSet;
-use std::process::Child;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use edgeroute_shared::{Cells, Layout, Owner};
@@ -24,7 +23,7 @@ fn inserters_killed_anywhere_leave_a_table_that_works() {
         wait_until("the children insert", || {
             cells.at(progress).load(Relaxed) > round * u64::from(NAMES) / 20
         });
-        kill(children);
+        drop(children);
         let all: HashSet<_> = (0..NAMES).map(|number| cells.exact(&name(number)).unwrap()).collect();
         assert_eq!(all.len(), NAMES as usize, "every name has a cell of its own");
         assert_eq!(cells.exacts().count(), LAYOUT.exact as usize, "and no slot was lost");
@@ -46,7 +45,7 @@ fn workers_killed_anywhere_leave_at_most_one_reservation_behind() {
         let children =
             [spawn("child_reserves_and_settles", &file), spawn("child_reserves_and_settles", &file)];
         wait_until("the children work", || count() > before + round * 500 && cells.rows().count() == 2);
-        kill(children);
+        drop(children);
         let reaper = Owner::current().unwrap();
         let freed = cells.reap(reaper, Owner::is_alive, |_, exact, value| {
             cells.at(exact.unwrap()).fetch_sub(value, AcqRel);
@@ -87,13 +86,6 @@ fn child_reserves_and_settles() {
         cells.add(done, 1);
         row.gauge(reserved).fetch_sub(1, AcqRel);
         cells.at(budget).fetch_sub(1, AcqRel);
-    }
-}
-
-fn kill(children: [Child; 2]) {
-    for mut child in children {
-        child.kill().unwrap();
-        child.wait().unwrap();
     }
 }
 

@@ -175,29 +175,29 @@ impl Connection {
 
     /// Whether the TLS handshake is done by now.
     pub(crate) fn shake_hands(&mut self, buffers: &mut Buffers) -> Result<bool, Failure> {
-        let failed = |failure: Failure| Failure::new(Kind::Tls, failure.context);
         loop {
             self.flush().map_err(|error| Failure::io(Kind::Tls, &error))?;
-            if !self.tls.as_ref().is_some_and(Session::is_handshaking) {
+            if !self.is_handshaking() {
                 self.stage = Stage::Open;
                 return Ok(true);
             }
-            match self.receive(buffers) {
-                (bytes, _) if !bytes.is_empty() => return Err(unasked()),
-                (_, Then::Wait) if !self.tls.as_ref().is_some_and(Session::is_handshaking) => {}
-                (_, Then::Wait) => return Ok(false),
-                (_, Then::More) => {}
-                (_, Then::Closed) => {
-                    return Err(Failure::new(Kind::Tls, "the connection closed during the handshake"));
-                }
-                (_, Then::Failed(failure)) => return Err(failed(failure)),
+            let (bytes, then) = self.receive(buffers);
+            if !bytes.is_empty() {
+                return Err(Failure::new(Kind::Protocol, "bytes arrived before the request was sent"));
+            }
+            match then {
+                Then::Wait if self.is_handshaking() => return Ok(false),
+                Then::Wait | Then::More => {}
+                Then::Closed => return Err(Failure::new(Kind::Tls, "closed during the handshake")),
+                Then::Failed(failure) => return Err(Failure::new(Kind::Tls, failure.context)),
             }
         }
     }
 
     /// Takes a connection that was idle into use. False if the peer closed it or sent what nobody asked for.
     ///
-    /// NOTE: the read costs 0.2 µs and is what keeps late bytes of one exchange from answering the next.
+    /// NOTE: the read costs 0.9 µs (2026-11, one of 5 for an exchange) and is what keeps late bytes of one exchange
+    /// from answering the next.
     pub(crate) fn revive(&mut self, buffers: &mut Buffers) -> bool {
         self.reused = true;
         self.sent = 0;
@@ -280,8 +280,15 @@ impl Connection {
             if self.sent >= turn {
                 return Ok(true);
             }
-            self.sent += tls.encrypt(if head_left.is_empty() { body_left } else { head_left })?;
+            match tls.encrypt(if head_left.is_empty() { body_left } else { head_left })? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                count => self.sent += count,
+            }
         }
+    }
+
+    fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(Session::is_handshaking)
     }
 
     fn flush(&mut self) -> io::Result<bool> {
@@ -305,11 +312,6 @@ fn write(stream: &mut TcpStream, parts: &[IoSlice<'_>]) -> io::Result<usize> {
 
 pub(crate) fn token(key: Key) -> Token {
     Token(key.index())
-}
-
-#[cold]
-pub(crate) fn unasked() -> Failure {
-    Failure::new(Kind::Protocol, "bytes arrived that nobody asked for")
 }
 
 #[cold]

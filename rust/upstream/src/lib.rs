@@ -3,6 +3,35 @@
 //! cancels at once, and reads responses strictly: what is ambiguous is an error. It deliberately does not know Python,
 //! LLM protocols, models or policy: which origin to try next is decided elsewhere, from the [`Error`] it reports.
 //! Time is passed in; the process must ignore SIGPIPE, as Rust and Python programs do.
+//!
+//! ```no_run
+//! # use std::{sync::Arc, time::{Duration, Instant}};
+//! # use edgeroute_upstream::{Client, Deadlines, Event, Origin, Request, Settings};
+//! let mut client = Client::new(Settings::default())?;
+//! let request = Request {
+//!     origin: Arc::new(Origin::parse("https://api.example.com/v1")?),
+//!     path: "/v1/chat/completions",
+//!     headers: &[("authorization", b"Bearer …")],
+//!     body: "{}".into(),
+//!     deadlines: Deadlines {
+//!         connect: Duration::from_secs(2),
+//!         first_byte: Duration::from_secs(120),
+//!         gap: Duration::from_secs(60),
+//!         total: Duration::from_secs(900),
+//!     },
+//! };
+//! let id = client.start(request, Instant::now());
+//! let mut events = Vec::new();
+//! // Whenever the client's descriptor is readable, or `client.next_deadline()` has come:
+//! while client.poll(Instant::now(), &mut events) {}
+//! for (of, event) in events.drain(..) {
+//!     if let Event::Response { head, body } = event {
+//!         assert_eq!(of, id);
+//!         println!("{} with {} bytes", head.status(), body.len());
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod client;
 mod connection;

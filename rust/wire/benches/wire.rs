@@ -1,7 +1,7 @@
 //! Request-time cost of the scan, the estimate, the splice and event streams. Small bodies come from a rotation of
 //! 1,024 different ones, so that no branch predictor learns a body.
 
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::hint::black_box;
 

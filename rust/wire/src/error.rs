@@ -99,7 +99,7 @@ impl Excerpt {
 
     /// An excerpt of `text`.
     #[cold]
-    pub fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let mut short = String::new();
         for character in text.chars().take(Self::CHARACTERS) {
             match character {

@@ -58,13 +58,17 @@ impl Reported {
 
     /// `prompt_tokens` includes the cached ones.
     fn add_openai(&mut self, usage: &Document<'_>) {
+        let (input, output) = (count(usage, "prompt_tokens"), count(usage, "completion_tokens"));
+        if input.is_none() && output.is_none() {
+            return;
+        }
         let details = usage.get("prompt_tokens_details").and_then(|details| usage.nested(details).ok());
         let cached = details.and_then(|details| count(&details, "cached_tokens"));
-        let (input, output) = (count(usage, "prompt_tokens"), count(usage, "completion_tokens"));
-        self.any |= input.is_some() || output.is_some();
-        self.read = cached.unwrap_or(0).min(input.unwrap_or(0));
-        self.uncached = input.unwrap_or(0) - self.read;
+        let input = input.unwrap_or(0);
+        self.read = cached.unwrap_or(0).min(input);
+        self.uncached = input - self.read;
         self.output = output.unwrap_or(0);
+        self.any = true;
     }
 
     /// `input_tokens` excludes those read from and written to the cache.

@@ -295,10 +295,13 @@ fn naive_event(dialect: Dialect, name: &str, data: &str, outcome: &mut Outcome) 
         (AnthropicMessages, "content_block_delta", _) => outcome.events += 1,
         (AnthropicMessages, "message_start", _) => {
             let usage = &json["message"]["usage"];
-            let cached_input = number(usage, "cache_read_input_tokens").unwrap_or(0);
-            let input = number(usage, "input_tokens").unwrap_or(0) + cached_input;
-            outcome.usage =
-                Some(Usage { input, cached_input, output: number(usage, "output_tokens").unwrap_or(0) });
+            if !usage.is_object() {
+                return false;
+            }
+            let found = outcome.usage.get_or_insert_default();
+            found.cached_input = number(usage, "cache_read_input_tokens").unwrap_or(0);
+            found.input = number(usage, "input_tokens").unwrap_or(0) + found.cached_input;
+            found.output = number(usage, "output_tokens").unwrap_or(found.output);
         }
         (AnthropicMessages, "message_delta", _) => {
             if !json["usage"].is_object() {
@@ -362,7 +365,7 @@ fn cut<'c>(mut bytes: &'c [u8], sizes: &[usize]) -> Vec<&'c [u8]> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_chunking_gives_what_the_standard_says(

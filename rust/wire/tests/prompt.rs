@@ -225,7 +225,7 @@ fn message() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn agrees_with_the_parsed_tree(messages in prop::collection::vec(message(), 0..10), pretty: bool) {

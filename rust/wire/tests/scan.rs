@@ -54,6 +54,8 @@ fn refuses_malformed_bodies_with_a_sentence_for_people() {
 
     check(b"{\"a\":[1}", "`}` closes a bracket of the other kind at line 1, column 8");
     check(b"{\"a\":{\"b\":[]]", "`]` closes a bracket of the other kind at line 1, column 13");
+    check(br#"{"a":[\"]}"#, "expected a JSON value, found `\\` at line 1, column 7");
+    check(br#"{"a":{"b":1\},"c":2}"#, "expected a JSON value, found `\\` at line 1, column 12");
     check(b"{a:1}", "expected a field name in double quotes, found `a` at line 1, column 2");
     check(b"{'a':1}", "expected a field name in double quotes, found `'` at line 1, column 2");
     check(b"{\"a\":1,}", "expected a field name in double quotes, found `}` at line 1, column 8");
@@ -100,6 +102,7 @@ fn accepts_what_is_just_within_bounds() {
     check(r#"{"a":-0,"b":1.5e-7,"c":0.0,"d":1E+2}"#, 4);
     check(r#"{"":1," ":2,"A":3,"a":4}"#, 4);
     check(r#"{"a":"lone \ud800 in a value that nobody reads","b":"\u007f\/"}"#, 2);
+    check(r#"{"a":[1],"b":"\\","c":{},"d":"\\\""}"#, 4);
     check("{\"a\" \n:\t[ 1 , {\"b\":\"]}\\\"\"} ] ,\r\"c\":null}", 2);
 }
 
@@ -263,7 +266,7 @@ fn assert_same(document: &Document<'_>, expected: &serde_json::Map<String, Value
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn finds_what_a_parser_finds(object in object(), pretty: bool) {

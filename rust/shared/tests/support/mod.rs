@@ -31,14 +31,41 @@ impl Drop for TemporaryFile {
     }
 }
 
+/// A process that is killed at the latest when its test ends.
+pub(crate) struct Worker(Child);
+
+impl Worker {
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Kills it and leaves a zombie behind.
+    pub(crate) fn kill(&mut self) {
+        self.0.kill().unwrap();
+    }
+
+    /// Whether it ended by itself and well.
+    pub(crate) fn finish(mut self) -> bool {
+        self.0.wait().unwrap().success()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Runs one ignored test of this binary in a process of its own, on the file.
-pub(crate) fn spawn(test: &str, file: &TemporaryFile) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+pub(crate) fn spawn(test: &str, file: &TemporaryFile) -> Worker {
+    let child = Command::new(std::env::current_exe().unwrap())
         .args([test, "--exact", "--ignored", "--nocapture"])
         .env(FILE, file.path())
         .stdout(std::process::Stdio::null())
         .spawn()
-        .unwrap()
+        .unwrap();
+    Worker(child)
 }
 
 /// In such a process: the file. `None` when a person ran the ignored tests by hand.

@@ -1,0 +1,354 @@
+//! From a normalised configuration to a [`Snapshot`]: names become indexes, cells are found or made, and what cannot
+//! be enforced is an error. `edgeroute.config` has found people's mistakes before; what is found here stops a load.
+
+use std::collections::HashMap;
+
+use edgeroute_limits::{Breaker, BreakerSettings, Limits};
+use edgeroute_rules::RuleSet;
+use edgeroute_shared::Cells;
+use edgeroute_wire::Dialect;
+
+use crate::config::{self, Config};
+use crate::meter::{Sums, label};
+use crate::snapshot::{
+    Action, Key, Model, ModelId, Names, Provider, Replica, Resolved, Rule, Secret, Snapshot, Target, Team,
+};
+use crate::variables;
+
+/// Why a normalised configuration cannot become a snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// Not the JSON that this version publishes.
+    #[error("the published configuration cannot be read: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// A name that nothing defines.
+    #[error("{place} names the {kind} `{name}`, which does not exist")]
+    Unknown {
+        /// Where the name stands.
+        place: String,
+        /// What it should be the name of.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A rule that does not compile.
+    #[error("rule `{rule}`: {message}")]
+    Rule {
+        /// Name of the rule.
+        rule: String,
+        /// The first error, rendered.
+        message: String,
+    },
+    /// Aliases or fallbacks that lead back to themselves.
+    #[error("aliases or fallbacks of the model `{0}` form a cycle")]
+    Cycle(String),
+    /// A value out of range, or a name that stands twice.
+    #[error("{0}")]
+    Invalid(String),
+    /// The memory file has no room.
+    #[error(transparent)]
+    Cells(#[from] edgeroute_shared::Error),
+    /// A limit that cannot be kept.
+    #[error(transparent)]
+    Limits(#[from] edgeroute_limits::Error),
+}
+
+/// Three connect failures in a row take a replica out for ten seconds, on all workers of the host.
+const BREAKER: BreakerSettings = BreakerSettings { failures: 3, open_ms: 10_000 };
+
+impl Snapshot {
+    /// Compiles a normalised configuration and finds its cells, creating those that are new.
+    pub fn compile(normalised: &[u8], cells: &Cells, generation: u64) -> Result<Self, CompileError> {
+        let config: Config = serde_json::from_slice(normalised)?;
+        check_sizes(&config)?;
+        let providers = config.providers.iter().map(|each| provider(each, cells)).collect::<Result<_, _>>()?;
+        let (models, targets, names) = compile_models(&config, cells)?;
+        let (rules, conditions) = compile_rules(&config, &names)?;
+        let teams = config.teams.iter().map(|each| team(each, &names, cells)).collect::<Result<Vec<_>, _>>()?;
+        let mut keys = Vec::with_capacity(config.virtual_keys.len());
+        let mut key_hashes = HashMap::with_capacity(config.virtual_keys.len());
+        for (index, written) in (0u32..).zip(&config.virtual_keys) {
+            let (hash, key) = key(written, &teams, cells)?;
+            if key_hashes.insert(hash, index).is_some() {
+                let text = format!("virtual key `{}` has the hash of another key", written.name);
+                return Err(CompileError::Invalid(text));
+            }
+            keys.push(key);
+        }
+        Ok(Self {
+            generation,
+            providers,
+            defaults: config.defaults,
+            max_body: config.max_body,
+            max_stream: config.max_stream,
+            targets,
+            models,
+            rules,
+            conditions,
+            keys,
+            key_hashes,
+            teams,
+            names,
+            sums: Sums::default(),
+        })
+    }
+}
+
+/// Indexes of everything but keys are 16 bits.
+fn check_sizes(config: &Config) -> Result<(), CompileError> {
+    let replicas = config.providers.iter().map(|provider| provider.urls.len()).max();
+    for (what, count) in [
+        ("providers", config.providers.len()),
+        ("URLs of one provider", replicas.unwrap_or(0)),
+        ("models", config.models.len()),
+        ("targets", config.models.iter().map(|model| model.targets.len()).sum()),
+        ("rules", config.rules.len()),
+        ("teams", config.teams.len()),
+    ] {
+        if count > usize::from(u16::MAX) {
+            return Err(CompileError::Invalid(format!("{count} {what}; at most {} are possible", u16::MAX)));
+        }
+    }
+    if config.defaults.attempts == 0 {
+        return Err(CompileError::Invalid("defaults.attempts must be 1 or more".into()));
+    }
+    Ok(())
+}
+
+fn provider(written: &config::Provider, cells: &Cells) -> Result<Provider, CompileError> {
+    let replica = |url: &String| {
+        let breaker = Breaker::new(cells, &format!("breaker/{}/{url}", written.name), BREAKER)?;
+        Ok(Replica { url: url.as_str().into(), breaker })
+    };
+    Ok(Provider {
+        name: written.name.as_str().into(),
+        dialect: Dialect::from_name(&written.dialect).ok_or_else(|| CompileError::Unknown {
+            place: format!("provider `{}`", written.name),
+            kind: "dialect",
+            name: written.dialect.clone(),
+        })?,
+        api_key: written.api_key.as_deref().map(Secret::new),
+        replicas: written.urls.iter().map(replica).collect::<Result<_, CompileError>>()?,
+        turns: cells.exact(&format!("turn/{}", written.name))?,
+    })
+}
+
+/// The models of a configuration, by the names that it uses for them.
+struct Written<'a> {
+    models: &'a [config::Model],
+    by_name: HashMap<&'a str, usize>,
+    /// Prefix before the `*`, longest first.
+    wildcards: Vec<(&'a str, usize)>,
+}
+
+impl<'a> Written<'a> {
+    fn new(models: &'a [config::Model]) -> Result<Self, CompileError> {
+        let mut by_name = HashMap::with_capacity(models.len());
+        let mut wildcards = Vec::new();
+        for (index, model) in models.iter().enumerate() {
+            if by_name.insert(model.name.as_str(), index).is_some() {
+                return Err(CompileError::Invalid(format!("the model `{}` stands there twice", model.name)));
+            }
+            wildcards.extend(model.name.strip_suffix('*').map(|prefix| (prefix, index)));
+        }
+        wildcards.sort_unstable_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        Ok(Self { models, by_name, wildcards })
+    }
+
+    /// Follows aliases. A `*` at the end of an alias hands on what the name's own `*` stands for.
+    fn resolve(&self, name: &'a str, place: &str) -> Result<Resolved, CompileError> {
+        let unknown =
+            |name: &str| CompileError::Unknown { place: place.into(), kind: "model", name: name.into() };
+        let (mut current, mut rest) = (name, None);
+        for _ in 0..=self.models.len() {
+            let (index, matched) = self.find(current).ok_or_else(|| unknown(current))?;
+            rest = if current.ends_with('*') { rest } else { matched };
+            match self.models.get(index).and_then(|model| model.alias.as_deref()) {
+                Some(alias) => current = alias,
+                None => return Ok(Resolved { model: index as ModelId, rest: rest.map(Into::into) }),
+            }
+        }
+        Err(CompileError::Cycle(name.into()))
+    }
+
+    fn find(&self, name: &'a str) -> Option<(usize, Option<&'a str>)> {
+        if let Some(&index) = self.by_name.get(name) {
+            return Some((index, None));
+        }
+        if name.ends_with('*') {
+            return None;
+        }
+        self.wildcards.iter().find_map(|(prefix, index)| Some((*index, Some(name.strip_prefix(prefix)?))))
+    }
+
+    /// The fallbacks of a model with theirs, depth first, each once.
+    fn fallbacks(&self, model: &'a config::Model, id: ModelId) -> Result<Vec<Resolved>, CompileError> {
+        let place = format!("model `{}`", model.name);
+        let mut found = Vec::new();
+        let mut open = vec![(Resolved { model: id, rest: None }, model.fallbacks.iter())];
+        while let Some((from, names)) = open.last_mut() {
+            let Some(name) = names.next() else {
+                open.pop();
+                continue;
+            };
+            let mut next = self.resolve(name, &place)?;
+            next.rest = next.rest.or_else(|| from.rest.clone());
+            if open.iter().any(|(passed, _)| passed.model == next.model) {
+                return Err(CompileError::Cycle(model.name.clone()));
+            }
+            if found.contains(&next) {
+                continue;
+            }
+            found.push(next.clone());
+            let theirs = self.models.get(usize::from(next.model)).map(|model| model.fallbacks.iter());
+            open.push((next, theirs.unwrap_or_default()));
+        }
+        Ok(found)
+    }
+}
+
+fn compile_models(config: &Config, cells: &Cells) -> Result<(Vec<Model>, Vec<Target>, Names), CompileError> {
+    let written = Written::new(&config.models)?;
+    let (mut models, mut targets, mut names) = (Vec::new(), Vec::new(), Names::default());
+    for (id, model) in config.models.iter().enumerate() {
+        let place = format!("model `{}`", model.name);
+        let resolved = written.resolve(&model.name, &place)?;
+        match model.name.strip_suffix('*') {
+            Some(prefix) => names.wildcards.push((prefix.into(), resolved)),
+            None => _ = names.exact.insert(model.name.as_str().into(), resolved),
+        }
+        if model.weighted && model.targets.iter().all(|target| target.weight == 0) {
+            return Err(CompileError::Invalid(format!("{place}: no target has a weight above 0")));
+        }
+        let first = targets.len() as u16;
+        for written in &model.targets {
+            targets.push(target(written, &config.providers, &place, cells)?);
+        }
+        models.push(Model {
+            name: model.name.as_str().into(),
+            targets: (first..targets.len() as u16).collect(),
+            weights: model.weighted.then(|| model.targets.iter().map(|target| target.weight).collect()),
+            fallbacks: written.fallbacks(model, id as ModelId)?,
+        });
+    }
+    names.wildcards.sort_unstable_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+    Ok((models, targets, names))
+}
+
+fn target(
+    written: &config::Target,
+    providers: &[config::Provider],
+    place: &str,
+    cells: &Cells,
+) -> Result<Target, CompileError> {
+    let provider = providers.iter().position(|provider| provider.name == written.provider).ok_or_else(|| {
+        CompileError::Unknown { place: place.into(), kind: "provider", name: written.provider.clone() }
+    })?;
+    let name = format!("{}/{}", written.provider, written.model);
+    Ok(Target {
+        in_flight: cells.gauge(&format!("edgeroute_in_flight{{target={}}}", label(&name)), None)?,
+        name: name.into(),
+        provider: provider as u16,
+        model: written.model.as_str().into(),
+    })
+}
+
+fn compile_rules(config: &Config, names: &Names) -> Result<(Vec<Rule>, RuleSet), CompileError> {
+    let expressions: Vec<&str> = config.rules.iter().map(|rule| rule.when.as_str()).collect();
+    let conditions = RuleSet::compile(&variables::environment(), &expressions).map_err(|errors| {
+        let first = errors.first().and_then(|(index, error)| Some((config.rules.get(*index)?, error)));
+        first.map_or_else(
+            || CompileError::Invalid("the rules do not compile".into()),
+            |(rule, error)| CompileError::Rule {
+                rule: rule.name.clone(),
+                message: error.render(&rule.when),
+            },
+        )
+    })?;
+    let rules = config.rules.iter().map(|written| rule(written, names)).collect::<Result<_, _>>()?;
+    Ok((rules, conditions))
+}
+
+fn rule(written: &config::Rule, names: &Names) -> Result<Rule, CompileError> {
+    let place = || format!("rule `{}`", written.name);
+    let action = match (&written.model, &written.reject) {
+        (Some(model), None) => Action::Model(resolve(names, model, place)?),
+        (None, Some(reject)) => Action::Reject(reject.clone()),
+        _ => {
+            return Err(CompileError::Invalid(format!("{} needs exactly one of model and reject", place())));
+        }
+    };
+    Ok(Rule { name: written.name.as_str().into(), action })
+}
+
+fn team(written: &config::Team, names: &Names, cells: &Cells) -> Result<Team, CompileError> {
+    for model in written.aliases.values() {
+        resolve(names, model, || format!("team `{}`", written.name))?;
+    }
+    Ok(Team {
+        name: written.name.as_str().into(),
+        models: written.models.as_ref().map(|names| names.iter().map(|name| name.as_str().into()).collect()),
+        aliases: written
+            .aliases
+            .iter()
+            .map(|(from, to)| (from.as_str().into(), to.as_str().into()))
+            .collect(),
+        limits: Limits::new(cells, &format!("team/{}", written.name), written.limits)?,
+        counts_tokens: written.limits.tokens_per_minute.is_some(),
+    })
+}
+
+fn key(
+    written: &config::VirtualKey,
+    teams: &[Team],
+    cells: &Cells,
+) -> Result<([u8; 32], Key), CompileError> {
+    let place = || format!("virtual key `{}`", written.name);
+    let hash = decode_hash(&written.hash)
+        .ok_or_else(|| CompileError::Invalid(format!("{}: its hash is not 64 hex digits", place())))?;
+    let found = written.team.as_ref().map(|name| {
+        let found = (0u16..).zip(teams).find(|(_, team)| *team.name == **name);
+        found.ok_or_else(|| CompileError::Unknown { place: place(), kind: "team", name: name.clone() })
+    });
+    let team = found.transpose()?;
+    let limits = Limits::new(cells, &format!("key/{}", written.name), written.limits)?;
+    let key = Key {
+        name: written.name.as_str().into(),
+        scopes: std::iter::once(limits).chain(team.map(|(_, team)| team.limits)).collect(),
+        counts_tokens: written.limits.tokens_per_minute.is_some()
+            || team.is_some_and(|(_, team)| team.counts_tokens),
+        team: team.map(|(index, _)| index),
+    };
+    Ok((hash, key))
+}
+
+/// The model of a public name. A pattern itself stands for the same name that the client asked for.
+fn resolve(names: &Names, name: &str, place: impl FnOnce() -> String) -> Result<Resolved, CompileError> {
+    let pattern = || name.strip_suffix('*').and_then(|prefix| names.wildcards.iter().find(|each| *each.0 == *prefix));
+    if let Some((_, resolved)) = pattern() {
+        return Ok(resolved.clone());
+    }
+    let found = names.find(name).filter(|_| !name.ends_with('*'));
+    found
+        .map(|found| Resolved { model: found.model, rest: found.rest.map(Into::into) })
+        .ok_or_else(|| CompileError::Unknown { place: place(), kind: "model", name: name.into() })
+}
+
+fn decode_hash(hex: &str) -> Option<[u8; 32]> {
+    let mut hash = [0; 32];
+    if hex.len() != 64 {
+        return None;
+    }
+    for (byte, digits) in hash.iter_mut().zip(hex.as_bytes().chunks(2)) {
+        *byte = decode_hex(digits)?;
+    }
+    Some(hash)
+}
+
+/// The byte of two hexadecimal digits.
+pub(crate) fn decode_hex(digits: &[u8]) -> Option<u8> {
+    digits.iter().try_fold(0, |byte, digit| {
+        let value = char::from(*digit).to_digit(16)?;
+        Some(byte << 4 | value as u8)
+    })
+}

@@ -1,0 +1,60 @@
+"""What names of models mean."""
+
+from itertools import pairwise
+
+from edgeroute.config.models import Model, Target, find_cycles, interpret, match
+from edgeroute.config.schema import Pool
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def test_interpret() -> None:
+    def check(value: str | Pool, expected: Model) -> None:
+        assert interpret(value, {"openai", "vllm"}) == expected
+
+    def served(*targets: Target, weighted: bool = False, fallbacks: tuple[str, ...] = ()) -> Model:
+        return Model(None, targets, weighted, fallbacks)
+
+    check("fast", Model("fast", (), False, ()))
+    check("openai", Model("openai", (), False, ()))
+    check("openai/gpt", served(Target("openai", "gpt")))
+    check("vllm/meta/llama", served(Target("vllm", "meta/llama")))
+    check("other/gpt", Model("other/gpt", (), False, ()))
+    check(Pool(["openai/a"], ["b"]), served(Target("openai", "a"), fallbacks=("b",)))
+    check(Pool({"openai/a": 3}), served(Target("openai", "a", 3), weighted=True))
+
+
+def test_match() -> None:
+    def check(name: str, expected: str | None) -> None:
+        assert match(name, ["openai/*", "openai/gpt-*", "openai/gpt-4", "fast"]) == expected
+
+    check("fast", "fast")
+    check("openai/gpt-4", "openai/gpt-4")
+    check("openai/gpt-5", "openai/gpt-*")  # the longest wildcard
+    check("openai/o3", "openai/*")
+    check("openai/*", "openai/*")
+    check("openai", None)
+    check("faster", None)
+    assert match("anything", ["*"]) == "*"
+
+
+GRAPHS = st.dictionaries(st.sampled_from("abcdef"), st.lists(st.sampled_from("abcdefz"), max_size=3))
+
+
+@given(GRAPHS)
+def test_cycles_are_found_exactly_where_there_are_some(edges: dict[str, list[str]]) -> None:
+    def reachable(start: str) -> set[str]:
+        found: set[str] = set()
+        pending = list(edges.get(start, []))
+        while pending:
+            name = pending.pop()
+            if name not in found:
+                found.add(name)
+                pending += edges.get(name, [])
+        return found
+
+    cycles = find_cycles(edges)
+    assert bool(cycles) == any(name in reachable(name) for name in edges)
+    for cycle in cycles:
+        assert cycle[0] == cycle[-1]
+        assert all(following in edges[name] for name, following in pairwise(cycle))

@@ -1,0 +1,166 @@
+"""Streams: what leaves when, what happens when one side stops, and how a broken stream ends."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import basic_config
+from e2e_router import KEY, Answer, Config, Router, wait_for
+
+START = Callable[[Config], Router]
+HELLO = [{"role": "user", "content": "Hello"}]
+DIALECTS = [("/v1/chat/completions", "one"), ("/v1/messages", "claude")]
+GAP = 0.5
+"""Seconds of silence after which these routers give a stream up."""
+
+
+@pytest.fixture(scope="module")
+def streaming(start: START, face: str) -> Router:
+    config = basic_config(interface=face, max_stream="64KiB")
+    config["defaults"] = {"timeouts": {"gap": f"{int(GAP * 1000)}ms"}}
+    return start(config)
+
+
+def body(model: str) -> dict[str, Any]:
+    return {"model": model, "max_tokens": 100_000, "messages": HELLO, "stream": True}
+
+
+@pytest.mark.parametrize(("path", "provider"), DIALECTS)
+def test_events_arrive_before_the_provider_has_finished(router: Router, path: str, provider: str) -> None:
+    """The provider stops for ever after three events; the client has them all the same."""
+    with router.stream(path, body(f"{provider}/mock-stall-3")) as response:
+        assert response.status == 200
+        assert response.headers["content-type"].startswith("text/event-stream")
+        got = b""
+        while got.count(b"\n\n") < 3:
+            got += response.read1()
+        assert got.count(b"\n\n") == 3
+        assert got.endswith(b"\n\n")
+        assert router.mock.stats()["open"] >= 1
+
+
+@pytest.mark.parametrize(("path", "provider"), DIALECTS)
+def test_a_disconnect_cancels_the_provider_at_once(router: Router, path: str, provider: str) -> None:
+    before = router.mock.stats()["disconnects"]
+    with router.stream(path, body(f"{provider}/mock-stall-3")) as response:
+        assert response.read1()
+        assert router.in_flight() == 1
+    wait_for(lambda: router.mock.stats()["disconnects"] == before + 1)
+    wait_for(lambda: router.in_flight() == 0)
+    assert router.mock.stats()["open"] == 0
+
+
+def test_a_disconnect_before_the_first_byte_cancels_too(router: Router) -> None:
+    before = router.mock.stats()
+    connection = router.connect()
+    connection.request(
+        "POST",
+        "/v1/chat/completions",
+        json.dumps(body("one/mock-delay-600000")),
+        {"authorization": f"Bearer {KEY}", "content-type": "application/json"},
+    )
+    wait_for(lambda: router.mock.stats()["open"] == 1)
+    connection.close()
+    wait_for(lambda: router.mock.stats()["disconnects"] == before["disconnects"] + 1)
+    wait_for(lambda: router.in_flight() == 0)
+
+
+# How a broken stream ends
+
+
+def error_event(answer: Answer, path: str) -> dict[str, Any]:
+    """The error that ends a broken stream, in the dialect of the path; nothing may follow it."""
+    assert answer.status == 200, answer
+    last = json.loads(answer.data[-1])
+    if path.endswith("/messages"):
+        assert answer.body.rpartition(b"\n\n")[0].rpartition(b"\n\n")[2].startswith(b"event: error\n")
+        assert last["type"] == "error"
+        assert last["request_id"] == answer.headers["x-request-id"]
+    assert set(last["error"]) >= {"type", "code", "message"}
+    return last["error"]
+
+
+@pytest.mark.parametrize(("path", "provider"), DIALECTS)
+@pytest.mark.parametrize(
+    ("fault", "code", "message"),
+    [
+        ("cut-5", "stream_cut", "closed the connection before the stream was complete"),
+        ("cut-0", "stream_cut", "closed the connection before the stream was complete"),
+        ("bad-chunking", "stream_protocol", "not a valid stream"),
+        ("stall-5", "stream_gap_timeout", "stopped sending"),
+    ],
+)
+def test_a_broken_stream_ends_with_an_error_event(
+    streaming: Router, path: str, provider: str, fault: str, code: str, message: str
+) -> None:
+    asked = time.monotonic()
+    answer = streaming.post(path, body(f"{provider}/mock-{fault}"))
+    error = error_event(answer, path)
+    assert error["code"] == code
+    assert message in error["message"]
+    events = {"cut-5": 5, "stall-5": 5, "bad-chunking": 1, "cut-0": 0}[fault]
+    assert len(answer.data) == events + 1, "all that came before has passed"
+    if fault.startswith("stall"):
+        assert time.monotonic() - asked >= GAP
+    # It is told apart from a stream that ended as it should, and its exchange is closed.
+    wait_for(lambda: streaming.in_flight() == 0)
+    samples = streaming.metrics()
+    label = f'edgeroute_requests_total{{model="{provider}/*",target="{provider}/*",status="200",outcome="cut"}}'
+    assert samples[label] >= 1
+
+
+def test_a_whole_stream_has_no_error_event(streaming: Router) -> None:
+    assert streaming.chat("fast", stream=True).data[-1] == b"[DONE]"
+    assert json.loads(streaming.messages("fast", stream=True).data[-1]) == {"type": "message_stop"}
+
+
+@pytest.mark.parametrize(("path", "provider"), DIALECTS)
+def test_rsgi_caps_a_stream(streaming: Router, path: str, provider: str) -> None:
+    """RSGI has no back-pressure, so a stream larger than `max_stream` (64 KiB) is ended there, and only there."""
+    answer = streaming.post(path, body(f"{provider}/mock-tokens-2000"))
+    if json.loads(streaming.file.read_text())["interface"] == "asgi":
+        assert len(answer.body) > 64 << 10
+        assert answer.data[-1] in (b"[DONE]", b'{"type":"message_stop"}')
+    else:
+        assert len(answer.body) < 65 << 10
+        error = error_event(answer, path)
+        assert error["code"] == "stream_too_large"
+        wait_for(lambda: streaming.in_flight() == 0)
+
+
+# Slow readers
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process has."""
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) << 10
+
+
+def test_a_slow_reader_does_not_fill_the_memory_of_asgi(start: START) -> None:
+    """A client that reads nothing stops the provider; once it reads, it gets every event."""
+    router = start(basic_config(interface="asgi"))
+    router.chat("fast", stream=True)
+    (worker,) = router.workers()
+    before = resident(worker)
+    tokens = 100_000
+
+    def stopped() -> bool:
+        """Whether the provider has stopped sending, though it has more."""
+        sent = router.mock.requests()[-1]["bytes_sent"]
+        time.sleep(0.2)
+        return 0 < sent == router.mock.requests()[-1]["bytes_sent"]
+
+    with router.stream("/v1/chat/completions", body(f"one/mock-tokens-{tokens}")) as response:
+        wait_for(stopped)
+        provider = router.mock.requests()[-1]
+        assert not provider["ended"], "all of it went somewhere"
+        # What waits is in kernel buffers, mostly; a worker holds at most a few hundred kB of a stream.
+        assert resident(worker) - before < 8 << 20
+        everything = response.read()
+    assert everything.count(b"\n\n") == tokens + 3
+    assert everything.endswith(b"data: [DONE]\n\n")
+    assert len(everything) > 16 << 20, "more than could wait unseen"
