@@ -4,6 +4,7 @@ Its settings come in one environment variable, and what every worker needs in tw
 with its parent: granian with the supervisor, a worker with granian.
 """
 
+import asyncio
 import ctypes
 import os
 import signal
@@ -23,6 +24,9 @@ from edgeroute.telemetry import log_config
 __all__ = ["LOG", "RUN_DIR", "main"]
 
 _PR_SET_PDEATHSIG = 1
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_SETTLED_SECONDS = 0.5
+"""From the first turn of a worker's loop until it surely serves."""
 
 
 def end_with_parent(parent: int, number: signal.Signals) -> None:
@@ -39,14 +43,33 @@ def end_with_parent(parent: int, number: signal.Signals) -> None:
 
 def load_app(server: int) -> Any:
     """What granian calls first in a new worker, a child of the process `server`; gives the application."""
-    # A forked worker inherits granian's own handlers, which would swallow a stop while the worker starts.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGHUP, _stop_once)
     end_with_parent(server, signal.SIGHUP)
     from edgeroute.app import app  # noqa: PLC0415 (granian's own process never loads it)
 
+    loop = asyncio.get_event_loop()
+    loop.call_soon(lambda: loop.call_later(_SETTLED_SECONDS, _release_signals))
     return app
+
+
+def hold_signals_of_new_workers() -> None:
+    """Let the kernel keep what stops a worker until the worker's loop can hear it.
+
+    A forked worker has granian's own handlers at first, which swallow signals; later uvloop, when it does not run
+    (between the lifespan and serving), hears them only with the next one. Either way a stop would be lost.
+    """
+    os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_reset_signals)
+
+
+def _hold_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+
+
+def _release_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+
+
+def _reset_signals() -> None:
+    signal.signal(signal.SIGHUP, _stop_once)
 
 
 def _stop_once(number: int, _frame: object) -> None:
@@ -82,6 +105,7 @@ def main() -> None:
     """Read the settings that the supervisor left in the environment, and serve."""
     settings = msgspec.json.decode(os.environ[SERVER], type=ServerSettings)
     end_with_parent(settings.supervisor, signal.SIGTERM)
+    hold_signals_of_new_workers()
     serve(settings, "json" if os.environ[LOG] == "json" else "text")
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from edgeroute.config import ConfigError, load
 from edgeroute.config.diagnostics import nearest
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from edgeroute.config import Address, Config, ConfigError, Loaded, Secret, load
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from edgeroute.config import Address, Config, ConfigError, Loaded, Secret, load
 
 CONFIG = Path(__file__).parents[2] / "config"
 ENVIRON = {"OPENAI_API_KEY": "sk-openai-do-not-print", "ANTHROPIC_API_KEY": "sk-anthropic-do-not-print"}
@@ -208,9 +209,9 @@ def test_urls(tmp_path: Path) -> None:
 
 
 def test_rejections(tmp_path: Path) -> None:
-    rules = "rules: [{name: a, when: x, reject: no}, {name: b, when: y, reject: {status: 422, message: bad}}]\n"
+    rules = "rules: [{name: a, when: stream, reject: no}, {name: b, when: '!stream', reject: {status: 422, message: x}}]\n"
     rejections = [rule["reject"] for rule in normalised(load_text(tmp_path, MINIMAL + rules))["rules"]]
-    assert rejections == [{"status": 403, "message": "no"}, {"status": 422, "message": "bad"}]
+    assert rejections == [{"status": 403, "message": "no"}, {"status": 422, "message": "x"}]
 
 
 def test_warnings(tmp_path: Path) -> None:

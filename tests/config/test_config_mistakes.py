@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from edgeroute.config import ConfigError, load
 
 # What a case leaves out of the file is taken from here.
@@ -126,7 +127,7 @@ models:
   fast: openai/a
   long: "${SECRET}"
   smart: {targets: ["${SECRET}", "${SECRET}/x"], fallbacks: ["${SECRET}"]}
-rules: [{name: "${SECRET} ", when: a, model: "${SECRET}"}]
+rules: [{name: "${SECRET} ", when: stream, model: "${SECRET}"}]
 virtual_keys: {a: {team: "${SECRET}", hash: "${SECRET}"}}
 """,
     "file_unreadable": """
@@ -201,16 +202,16 @@ rules:
     "rule_action": """
 rules:
   - {name: both, when: 'stream', model: fast, reject: no}
-  - {name: neither, when: 'stateful'}
-  - {name: unknown, when: 'x', model: fsat}
-  - {name: target, when: 'y', model: openai/gpt-5}
-  - {when: 'z'}
+  - {name: neither, when: 'stream'}
+  - {name: unknown, when: 'stream', model: fsat}
+  - {name: target, when: 'path == "/"', model: openai/gpt-5}
+  - {when: 'message_count > 9'}
 """,
     "rule_reject": """
 rules:
-  - {name: a, when: 'x', reject: {status: 500, message: no}}
-  - {name: b, when: 'y', reject: {status: 403}}
-  - {name: c, when: 'z', reject: ''}
+  - {name: a, when: 'stream', reject: {status: 500, message: no}}
+  - {name: b, when: 'path == "/"', reject: {status: 403}}
+  - {name: c, when: 'message_count > 9', reject: ''}
 """,
     "rule_condition": """
 rules:
@@ -263,7 +264,7 @@ models:
   fast: openai/{"x" * 300}
   smart: {{targets: [openai/{"y" * 200}, opnai/z]}}
 """,
-    "wide_characters": 'log: "文字"\nrules: [{name: "名前", when: "a", model: fast}]\n',
+    "wide_characters": 'log: "文字"\nrules: [{name: "名前", when: "stream", model: fast}]\n',
 }
 
 

@@ -2,10 +2,11 @@
 
 from itertools import pairwise
 
-from edgeroute.config.models import Model, Target, find_cycles, interpret, match
-from edgeroute.config.schema import Pool
 from hypothesis import given
 from hypothesis import strategies as st
+
+from edgeroute.config.models import Model, Target, find_cycles, interpret, match
+from edgeroute.config.schema import Pool
 
 
 def test_interpret() -> None:

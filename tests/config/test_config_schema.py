@@ -6,6 +6,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+
 from edgeroute.config.schema_json import json_schema, render_json_schema
 
 CONFIG = Path(__file__).parents[2] / "config"

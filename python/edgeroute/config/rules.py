@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from edgeroute import _native
 from edgeroute.config.diagnostics import Span
 from edgeroute.config.document import Document, Path
 from edgeroute.config.marks import Mapping, Scalar, locate
@@ -21,8 +22,6 @@ class RuleProblem(NamedTuple):
 
 def rule_diagnostics(expressions: Sequence[str]) -> list[RuleProblem]:
     """Compiles conditions and says what is wrong with them."""
-    from edgeroute import _native  # noqa: PLC0415 (configurations can be read without the compiled module)
-
     return [RuleProblem(*problem) for problem in _native.check_rules(list(expressions))]
 
 

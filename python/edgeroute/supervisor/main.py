@@ -49,6 +49,8 @@ def run(path: Path, environ: Mapping[str, str]) -> int:
     with ExitStack() as stack:
         signals = stack.enter_context(Signals(_SIGNALS))
         stack.enter_context(reserve(loaded.config.listen, "listen"))
+        if loaded.config.mock is not None:
+            reserve(loaded.config.mock.listen, "mock.listen").close()
         admin = AdminListener(reserve(loaded.config.admin, "admin"))
         stack.callback(admin.close)
         directory = stack.enter_context(RunDirectory.create(environ))

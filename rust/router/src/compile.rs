@@ -62,9 +62,10 @@ impl Snapshot {
         let config: Config = serde_json::from_slice(normalised)?;
         check_sizes(&config)?;
         let providers = config.providers.iter().map(|each| provider(each, cells)).collect::<Result<_, _>>()?;
-        let (models, targets, names) = compile_models(&config, cells)?;
-        let (rules, conditions) = compile_rules(&config, &names)?;
-        let teams = config.teams.iter().map(|each| team(each, &names, cells)).collect::<Result<Vec<_>, _>>()?;
+        let written = Written::new(&config.models)?;
+        let (models, targets, names) = compile_models(&config, &written, cells)?;
+        let (rules, conditions) = compile_rules(&config, &written)?;
+        let teams = config.teams.iter().map(|each| team(each, &written, cells)).collect::<Result<Vec<_>, _>>()?;
         let mut keys = Vec::with_capacity(config.virtual_keys.len());
         let mut key_hashes = HashMap::with_capacity(config.virtual_keys.len());
         for (index, written) in (0u32..).zip(&config.virtual_keys) {
@@ -156,7 +157,7 @@ impl<'a> Written<'a> {
     }
 
     /// Follows aliases. A `*` at the end of an alias hands on what the name's own `*` stands for.
-    fn resolve(&self, name: &'a str, place: &str) -> Result<Resolved, CompileError> {
+    fn resolve(&self, name: &str, place: &str) -> Result<Resolved, CompileError> {
         let unknown =
             |name: &str| CompileError::Unknown { place: place.into(), kind: "model", name: name.into() };
         let (mut current, mut rest) = (name, None);
@@ -171,7 +172,7 @@ impl<'a> Written<'a> {
         Err(CompileError::Cycle(name.into()))
     }
 
-    fn find(&self, name: &'a str) -> Option<(usize, Option<&'a str>)> {
+    fn find<'n>(&self, name: &'n str) -> Option<(usize, Option<&'n str>)> {
         if let Some(&index) = self.by_name.get(name) {
             return Some((index, None));
         }
@@ -207,8 +208,11 @@ impl<'a> Written<'a> {
     }
 }
 
-fn compile_models(config: &Config, cells: &Cells) -> Result<(Vec<Model>, Vec<Target>, Names), CompileError> {
-    let written = Written::new(&config.models)?;
+fn compile_models(
+    config: &Config,
+    written: &Written<'_>,
+    cells: &Cells,
+) -> Result<(Vec<Model>, Vec<Target>, Names), CompileError> {
     let (mut models, mut targets, mut names) = (Vec::new(), Vec::new(), Names::default());
     for (id, model) in config.models.iter().enumerate() {
         let place = format!("model `{}`", model.name);
@@ -221,8 +225,8 @@ fn compile_models(config: &Config, cells: &Cells) -> Result<(Vec<Model>, Vec<Tar
             return Err(CompileError::Invalid(format!("{place}: no target has a weight above 0")));
         }
         let first = targets.len() as u16;
-        for written in &model.targets {
-            targets.push(target(written, &config.providers, &place, cells)?);
+        for each in &model.targets {
+            targets.push(target(each, &config.providers, &place, cells)?);
         }
         models.push(Model {
             name: model.name.as_str().into(),
@@ -253,7 +257,7 @@ fn target(
     })
 }
 
-fn compile_rules(config: &Config, names: &Names) -> Result<(Vec<Rule>, RuleSet), CompileError> {
+fn compile_rules(config: &Config, models: &Written<'_>) -> Result<(Vec<Rule>, RuleSet), CompileError> {
     let expressions: Vec<&str> = config.rules.iter().map(|rule| rule.when.as_str()).collect();
     let conditions = RuleSet::compile(&variables::environment(), &expressions).map_err(|errors| {
         let first = errors.first().and_then(|(index, error)| Some((config.rules.get(*index)?, error)));
@@ -265,25 +269,25 @@ fn compile_rules(config: &Config, names: &Names) -> Result<(Vec<Rule>, RuleSet),
             },
         )
     })?;
-    let rules = config.rules.iter().map(|written| rule(written, names)).collect::<Result<_, _>>()?;
+    let rules = config.rules.iter().map(|written| rule(written, models)).collect::<Result<_, _>>()?;
     Ok((rules, conditions))
 }
 
-fn rule(written: &config::Rule, names: &Names) -> Result<Rule, CompileError> {
-    let place = || format!("rule `{}`", written.name);
+fn rule(written: &config::Rule, models: &Written<'_>) -> Result<Rule, CompileError> {
+    let place = format!("rule `{}`", written.name);
     let action = match (&written.model, &written.reject) {
-        (Some(model), None) => Action::Model(resolve(names, model, place)?),
+        (Some(model), None) => Action::Model(models.resolve(model, &place)?),
         (None, Some(reject)) => Action::Reject(reject.clone()),
         _ => {
-            return Err(CompileError::Invalid(format!("{} needs exactly one of model and reject", place())));
+            return Err(CompileError::Invalid(format!("{place} needs exactly one of model and reject")));
         }
     };
     Ok(Rule { name: written.name.as_str().into(), action })
 }
 
-fn team(written: &config::Team, names: &Names, cells: &Cells) -> Result<Team, CompileError> {
+fn team(written: &config::Team, models: &Written<'_>, cells: &Cells) -> Result<Team, CompileError> {
     for model in written.aliases.values() {
-        resolve(names, model, || format!("team `{}`", written.name))?;
+        models.resolve(model, &format!("team `{}`", written.name))?;
     }
     Ok(Team {
         name: written.name.as_str().into(),
@@ -320,18 +324,6 @@ fn key(
         team: team.map(|(index, _)| index),
     };
     Ok((hash, key))
-}
-
-/// The model of a public name. A pattern itself stands for the same name that the client asked for.
-fn resolve(names: &Names, name: &str, place: impl FnOnce() -> String) -> Result<Resolved, CompileError> {
-    let pattern = || name.strip_suffix('*').and_then(|prefix| names.wildcards.iter().find(|each| *each.0 == *prefix));
-    if let Some((_, resolved)) = pattern() {
-        return Ok(resolved.clone());
-    }
-    let found = names.find(name).filter(|_| !name.ends_with('*'));
-    found
-        .map(|found| Resolved { model: found.model, rest: found.rest.map(Into::into) })
-        .ok_or_else(|| CompileError::Unknown { place: place(), kind: "model", name: name.into() })
 }
 
 fn decode_hash(hex: &str) -> Option<[u8; 32]> {

@@ -85,7 +85,7 @@ pub struct Rule {
 }
 
 /// What a rejecting rule answers.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reject {
     /// HTTP status, 400–499.

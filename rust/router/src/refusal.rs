@@ -125,3 +125,11 @@ impl Refusal {
         self
     }
 }
+
+/// At most 80 characters of something a client sent, for messages and logs.
+pub(crate) fn excerpt(text: &str) -> String {
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}

@@ -2,7 +2,8 @@
 
 use edgeroute_wire::{Dialect, Operation};
 
-use crate::refusal::{Code, Refusal};
+use crate::compile::decode_hex;
+use crate::refusal::{Code, Refusal, excerpt};
 
 /// Moments of one request. The router never reads a clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +38,8 @@ impl<'a> Request<'a> {
             .and_then(|(_, value)| std::str::from_utf8(value).ok())
     }
 
-    /// The raw value of a query parameter whose name equals `name`, letter case ignored. Percent-encoding is
-    /// decoded; a value that is not UTF-8 afterwards counts as absent.
+    /// The value of the first query parameter whose name equals `name`, letter case ignored. Percent-encoding is
+    /// decoded; what is malformed, or not UTF-8 afterwards, counts as absent.
     pub fn parameter(&self, name: &str) -> Option<String> {
         self.parameters().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
@@ -59,8 +60,7 @@ fn percent_decode(text: &str) -> Option<String> {
         bytes.push(match byte {
             b'+' => b' ',
             b'%' => {
-                let digits = [rest.next()?, rest.next()?];
-                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+                decode_hex(&[rest.next()?, rest.next()?])?
             }
             other => other,
         });
@@ -85,14 +85,13 @@ impl<'a> Endpoint<'a> {
     pub(crate) fn find(request: &Request<'a>) -> Result<Self, Refusal> {
         let (mount, rest) = split_mount(request.path);
         let rest = rest.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(rest);
-        let listing = mount.unwrap_or_else(|| dialect_of(request));
         let (endpoint, method) = match rest {
             "/chat/completions" => (Self::Generate(Dialect::OpenAiChat, Operation::Chat), "POST"),
             "/embeddings" => (Self::Generate(Dialect::OpenAiChat, Operation::Embeddings), "POST"),
             "/messages" => (Self::Generate(Dialect::AnthropicMessages, Operation::Chat), "POST"),
-            "/models" => (Self::Models(listing), "GET"),
+            "/models" => (Self::Models(dialect_of(request)), "GET"),
             _ => match rest.strip_prefix("/models/") {
-                Some(model) if !model.is_empty() => (Self::Model(listing, model), "GET"),
+                Some(model) if !model.is_empty() => (Self::Model(dialect_of(request), model), "GET"),
                 _ => return Err(unknown_path(request.path)),
             },
         };
@@ -104,7 +103,7 @@ impl<'a> Endpoint<'a> {
         if request.method != method {
             return Err(Refusal::new(
                 Code::MethodNotAllowed,
-                format!("{} takes {method}, not {}", request.path, request.method),
+                format!("{} takes {method}, not {}", excerpt(request.path), excerpt(request.method)),
             ));
         }
         Ok(endpoint)
@@ -144,7 +143,8 @@ fn unknown_path(path: &str) -> Refusal {
     Refusal::new(
         Code::UnknownPath,
         format!(
-            "no endpoint at {path}; edgeroute serves /v1/chat/completions, /v1/embeddings, /v1/messages and /v1/models"
+            "no endpoint at {}; edgeroute serves /v1/chat/completions, /v1/embeddings, /v1/messages and /v1/models",
+            excerpt(path)
         ),
     )
 }

@@ -25,8 +25,8 @@ pub(crate) struct Strings {
     pub(crate) quotes: u64,
     /// Bytes inside of strings, the opening quote included.
     pub(crate) inside: u64,
-    /// Bytes that begin an escape, and backslashes outside of strings.
-    pub(crate) backslashes: u64,
+    /// Backslashes outside of strings, where JSON has none.
+    pub(crate) stray: u64,
 }
 
 impl Carry {
@@ -42,7 +42,7 @@ impl Carry {
         let quotes = equal::<0>(block, b'"') & !self.escaped(backslashes);
         let inside = parity(quotes) ^ self.inside;
         self.inside = if inside >> 63 == 1 { u64::MAX } else { 0 };
-        Strings { quotes, inside, backslashes }
+        Strings { quotes, inside, stray: backslashes & !inside }
     }
 
     /// Bytes that the odd backslashes of every run escape.

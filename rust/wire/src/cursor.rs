@@ -46,30 +46,25 @@ pub(crate) fn skip_container(bytes: &[u8], mut at: usize) -> Result<usize, Fault
     let mut open = Open::default();
     while let Some(block) = blocks::block(bytes, at) {
         let strings = carry.strings(&block);
+        if strings.stray != 0 {
+            // It would make the quote after it look escaped.
+            return Err(Fault::unexpected(
+                "a JSON value",
+                bytes,
+                at + strings.stray.trailing_zeros() as usize,
+            ));
+        }
         let mut brackets = blocks::brackets(&block) & !strings.inside;
         while brackets != 0 {
-            let bit = brackets.trailing_zeros();
-            let end = open.pass(bytes, at + bit as usize)?;
-            if end {
-                let before = strings.backslashes & !strings.inside & ((1 << bit) - 1);
-                refuse_backslash(bytes, at, before)?;
-                return Ok(at + bit as usize + 1);
+            let hit = at + brackets.trailing_zeros() as usize;
+            if open.pass(bytes, hit)? {
+                return Ok(hit + 1);
             }
             brackets &= brackets - 1;
         }
-        refuse_backslash(bytes, at, strings.backslashes & !strings.inside)?;
         at += BLOCK;
     }
     Err(Fault::new(ScanErrorKind::Truncated, bytes.len()))
-}
-
-/// A backslash outside of strings would make the quote after it look escaped.
-#[inline]
-fn refuse_backslash(bytes: &[u8], at: usize, backslashes: u64) -> Result<(), Fault> {
-    if backslashes == 0 {
-        return Ok(());
-    }
-    Err(Fault::unexpected("a JSON value", bytes, at + backslashes.trailing_zeros() as usize))
 }
 
 /// The containers that are open, inside of a top-level object.

@@ -146,6 +146,7 @@ fn says_whether_a_stream_failed_or_ended() {
     check(OpenAiChat, "data:[DONE]\n\n", false, true, 0);
     check(OpenAiChat, "id: 7\ndata: [DONE]\r\n\r\n", false, true, 0);
     check(OpenAiChat, "data: \"[DONE]\"\n\n", false, false, 1);
+    check(OpenAiChat, "data: [DO\ndata: NE]\n\n", false, false, 1);
     check(OpenAiChat, "data: [DONE] \n\n", false, false, 1);
     check(OpenAiChat, "data:  {}\n\ndata\n\nretry: 5\n\ndatas: 1\n\n", false, false, 1);
     check(AnthropicMessages, "event: error\ndata: {\"type\":\"error\"}\n\n", true, false, 0);

@@ -190,6 +190,11 @@ fn reads_the_usage_of_whole_replies() {
         Some((10, 5, 4)),
     );
     check(OpenAiChat, r#"{"data":[],"usage":{"prompt_tokens":8,"total_tokens":8}}"#, Some((8, 0, 0)));
+    check(
+        OpenAiChat,
+        r#"{"usage":{"prompt_tokens":1,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":4}}}"#,
+        Some((1, 5, 1)),
+    );
     check(OpenAiChat, r#"{"usage":null}"#, None);
     check(OpenAiChat, r#"{"usage":{}}"#, None);
     check(OpenAiChat, r#"{"usage":{"prompt_tokens":"many"}}"#, None);

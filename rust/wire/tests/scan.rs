@@ -118,7 +118,7 @@ fn duplicates_are_found_among_many_fields() {
 #[test]
 fn reads_scalars_and_names_what_is_wrong_with_them() {
     let body = r#"{
-        "model": "gp\u0074-\ud83d\ude00\n\"\\\/", "plain": "é", "lone": "x\ud800y", "backwards": "\ude00\ud83d",
+        "model": "gp\u0074-\ud83d\ude00\n\"\\\/", "plain": "é", "lone": "x\ud800y", "backwards": "\ude00\ud83d", "lows": "\ude00\ude00",
         "stream": true, "off": false, "none": null, "max_tokens": 1024, "zero": 0,
         "negative": -5, "float": 12.0, "huge": 18446744073709551616, "largest": 18446744073709551615,
         "list": [1], "n": "7", "long": 1.00000000000000000000000000000000000000000000000000000000000000001
@@ -144,6 +144,7 @@ fn reads_scalars_and_names_what_is_wrong_with_them() {
         "escaped surrogate without its partner in a string at line 2, column 75",
     );
     assert!(document.string("backwards").unwrap_err().to_string().contains("surrogate"));
+    assert!(document.string("lows").unwrap_err().to_string().contains("surrogate"));
     check(
         document.string("none").unwrap_err(),
         "field `none` must be a string, found null at line 3, column 47",

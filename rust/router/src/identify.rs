@@ -1,0 +1,59 @@
+//! Phase 2: who asks.
+
+use sha2::{Digest, Sha256};
+
+use crate::refusal::{Code, Refusal, excerpt};
+use crate::request::Request;
+use crate::snapshot::Snapshot;
+
+/// The key that a request presents: as bearer token, which OpenAI's clients send, or in Anthropic's header.
+pub(crate) fn identify(snapshot: &Snapshot, request: &Request<'_>) -> Result<u32, Refusal> {
+    let bearer = request.header("authorization").and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    let presented = bearer.filter(|key| !key.is_empty()).or_else(|| request.header("x-api-key"));
+    let Some(presented) = presented.filter(|key| !key.is_empty()) else { return Err(missing_key()) };
+    let hash: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
+    snapshot.key_hashes.get(&hash).copied().ok_or_else(invalid_key)
+}
+
+#[cold]
+fn missing_key() -> Refusal {
+    let message = "no API key; send a virtual key as `authorization: Bearer …` or `x-api-key: …`";
+    Refusal::new(Code::MissingKey, message)
+}
+
+#[cold]
+pub(crate) fn invalid_key() -> Refusal {
+    Refusal::new(Code::InvalidKey, "this API key is not known here; use a virtual key that edgeroute issued")
+}
+
+/// What must hold of a body before it is scanned.
+pub(crate) fn check_body(snapshot: &Snapshot, request: &Request<'_>) -> Result<(), Refusal> {
+    // A body that is declared too large has not been read.
+    let declared = request.header("content-length").and_then(|length| length.parse::<usize>().ok());
+    if request.body.len().max(declared.unwrap_or(0)) > snapshot.max_body {
+        return Err(Refusal::new(
+            Code::BodyTooLarge,
+            format!("the body is larger than {} bytes, the most this router takes", snapshot.max_body),
+        ));
+    }
+    if let Some(media) = request.header("content-type").filter(|declared| !is_json(declared)) {
+        return Err(Refusal::new(
+            Code::UnsupportedMediaType,
+            format!("the body must be JSON; send `content-type: application/json`, not `{}`", excerpt(media)),
+        ));
+    }
+    if request.body.is_empty() {
+        return Err(Refusal::new(Code::InvalidBody, "the body is empty; it must be a JSON object"));
+    }
+    Ok(())
+}
+
+fn is_json(content_type: &str) -> bool {
+    let media = content_type.split(';').next().unwrap_or_default().trim();
+    let suffix = media.len().checked_sub("+json".len()).and_then(|start| media.get(start..));
+    media.eq_ignore_ascii_case("application/json")
+        || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json"))
+}

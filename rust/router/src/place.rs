@@ -1,0 +1,64 @@
+//! Phase 7: the candidates in the order in which they are tried.
+
+use edgeroute_placement::rotated;
+use edgeroute_wire::Dialect;
+
+use crate::facts::Facts;
+use crate::plan::{Candidate, Plan};
+use crate::refusal::{Code, Refusal};
+use crate::snapshot::{Model, Snapshot};
+use crate::trace::{Phase, Trace};
+
+/// The model's own targets by its strategy, then those of its fallbacks; each target's replicas in turn. Only targets
+/// that speak the caller's dialect remain.
+pub(crate) fn place(
+    plan: &mut Plan,
+    snapshot: &Snapshot,
+    facts: &dyn Facts,
+    seed: u64,
+    trace: &mut Trace,
+) -> Result<(), Refusal> {
+    let Some(model) = plan.model.and_then(|id| snapshot.model(id)) else {
+        return Err(Refusal::new(Code::Internal, "the model's entry is missing"));
+    };
+    let fallbacks = model.fallbacks.iter().filter_map(|fallback| snapshot.model(fallback.model));
+    for (fallback, pool) in (0..).zip(std::iter::once(model).chain(fallbacks)) {
+        for position in pool.order(seed) {
+            let Some(&id) = pool.targets.get(usize::from(position)) else { continue };
+            let Some(target) = snapshot.target(id) else { continue };
+            let Some(provider) = snapshot.provider_of(target) else { continue };
+            if provider.dialect != plan.dialect {
+                trace.note(Phase::Place, || {
+                    format!("passed over {}: it speaks {}", target.name, provider.dialect.name())
+                });
+                continue;
+            }
+            let count = provider.replicas.len() as u16;
+            let turn = if count > 1 { facts.turn(provider.turns) } else { 0 };
+            for replica in rotated(count, turn) {
+                trace.note(Phase::Place, || {
+                    let url = provider.replicas.get(usize::from(replica)).map_or("", |replica| &*replica.url);
+                    format!("candidate {} at {url} (model `{}`)", target.name, pool.name)
+                });
+                plan.candidates.push(Candidate { fallback, target: id, replica });
+            }
+        }
+    }
+    if plan.candidates.is_empty() { Err(no_target(plan.dialect, snapshot, model)) } else { Ok(()) }
+}
+
+#[cold]
+fn no_target(dialect: Dialect, snapshot: &Snapshot, model: &Model) -> Refusal {
+    let speaks = |&id| {
+        let target = snapshot.target(id)?;
+        Some(format!("{} speaks {}", target.name, snapshot.provider_of(target)?.dialect.name()))
+    };
+    let targets: Vec<String> = model.targets.iter().filter_map(speaks).collect();
+    let message = format!(
+        "the model `{}` cannot be served in {}: {}; this version does not translate between dialects",
+        model.name,
+        dialect.name(),
+        targets.join(", ")
+    );
+    Refusal::new(Code::NoTarget, message).field("model")
+}

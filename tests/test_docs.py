@@ -1,0 +1,64 @@
+"""The reference documents what exists, and nothing else."""
+
+import json
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from edgeroute import _native
+from edgeroute.cli import main
+from edgeroute.telemetry import FAMILIES
+
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "docs" / "reference"
+
+
+def first_cells(page: str, prefix: str = "") -> list[str]:
+    """What stands in backquotes at the start of a page's table rows."""
+    return [
+        name
+        for name in re.findall(r"^\| `([^`]+)`", (REFERENCE / page).read_text(), re.MULTILINE)
+        if name.startswith(prefix)
+    ]
+
+
+def test_every_rule_variable_is_documented() -> None:
+    documented = first_cells("rules.md")
+    names = [name for name, _ in _native.rule_variables()]
+    assert [name for name in documented if name in names] == names
+    assert {name for name in documented if ":" not in name} == set(names)
+
+
+def test_every_metric_is_documented() -> None:
+    assert first_cells("metrics.md", "edgeroute_") == list(FAMILIES)
+
+
+def test_every_error_code_is_documented() -> None:
+    source = (ROOT / "rust" / "router" / "src" / "refusal.rs").read_text()
+    codes = set(re.findall(r'Self::\w+ => "(\w+)"', source))
+    errors = (REFERENCE / "endpoints.md").read_text().split("## Errors")[1]
+    assert set(re.findall(r"^\| `([^`]+)`", errors, re.MULTILINE)) == codes
+
+
+def test_every_response_header_is_documented() -> None:
+    source = (ROOT / "rust" / "python" / "src" / "ticket.rs").read_text()
+    sent = set(re.findall(r'push\("(x-[a-z-]+)"', source))
+    section = (REFERENCE / "endpoints.md").read_text().split("## Response headers")[1].split("## Errors")[0]
+    assert {name for name in re.findall(r"^\| `([^`]+)`", section, re.MULTILINE) if name.startswith("x-")} == sent
+
+
+@pytest.mark.parametrize("name", sorted(main.list_commands(click.Context(main))))
+def test_every_command_is_documented(name: str) -> None:
+    assert f"edgeroute {name}" in (REFERENCE / "cli.md").read_text()
+
+
+def test_every_setting_is_documented() -> None:
+    """Every property of the schema is shown in one of the shipped files."""
+    shipped = "".join((ROOT / "config" / name).read_text() for name in ("quickstart.yaml", "example.yaml"))
+    schema = json.loads((ROOT / "config" / "edgeroute.schema.json").read_text())
+    definitions = [schema, *schema.get("$defs", {}).values()]
+    names = {name for definition in definitions for name in definition.get("properties", {})}
+    assert len(names) > 30, "the schema's settings were not found"
+    assert not sorted(name for name in names if not re.search(rf"\b{name}\b", shipped))
