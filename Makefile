@@ -27,7 +27,7 @@ lint: $(VENV)/built $(VENV)/dev ## formatters, linters and type checkers, warnin
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	$(BIN)/ruff format --check python tests bench
 	$(BIN)/ruff check python tests bench
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m mypy.stubtest edgeroute._native
 
 format: $(VENV)/dev ## format everything

@@ -32,9 +32,7 @@ REPLY = json.dumps(
         "object": "chat.completion",
         "created": 1750000000,
         "model": "gpt-4o-mini",
-        "choices": [
-            {"index": 0, "message": {"role": "assistant", "content": "Hello!"}, "finish_reason": "stop"}
-        ],
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello!"}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 120, "completion_tokens": 3, "total_tokens": 123},
     }
 )
@@ -124,9 +122,7 @@ def start_edgeroute(
     port = free_port()
     config = directory / f"{interface}.yaml"
     digest = hashlib.sha256(KEY.encode()).hexdigest()
-    fill(
-        "policy.yaml", config, LISTEN=port, ADMIN=free_port(), INTERFACE=interface, PROVIDER=provider, HASH=digest
-    )
+    fill("policy.yaml", config, LISTEN=port, ADMIN=free_port(), INTERFACE=interface, PROVIDER=provider, HASH=digest)
     config.write_text(f"workers: {workers}\n{config.read_text()}")
     command = [sys.executable, "-m", "edgeroute", "run", "--config", str(config)]
     return System(f"edgeroute {interface}", port, launch(stack, command))

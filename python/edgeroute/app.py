@@ -46,7 +46,7 @@ class App:
     async def _asgi(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         worker, create_future = self._running()
         headers = scope["headers"]
-        body = await _asgi_body(headers, receive, worker.max_body)
+        body = await _asgi_body(receive, worker.max_body)
         if body is None:
             return
         query: bytes = scope["query_string"]
@@ -130,17 +130,12 @@ class App:
         return self._started, self._create_future
 
 
-async def _asgi_body(headers: list[tuple[bytes, bytes]], receive: Receive, most: int) -> bytes | None:
+async def _asgi_body(receive: Receive, most: int) -> bytes | None:
     """The whole body; None if the client left. One of more than `most` bytes is not read whole: Rust refuses it."""
-    declared = next((value for name, value in headers if name == b"content-length"), b"")
-    if declared.isdigit() and int(declared) > most:
-        return b""
     message = await receive()
-    if message["type"] == "http.disconnect":
-        return None
     body: bytes = message.get("body", b"")
     if not message.get("more_body"):
-        return body
+        return None if message["type"] == "http.disconnect" else body
     parts = [body]
     size = len(body)
     while message.get("more_body") and size <= most:

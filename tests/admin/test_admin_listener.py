@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from edgeroute.admin import AdminListener
 from edgeroute.telemetry import CONTENT_TYPE, Sample
 

@@ -209,7 +209,11 @@ def test_urls(tmp_path: Path) -> None:
 
 
 def test_rejections(tmp_path: Path) -> None:
-    rules = "rules: [{name: a, when: stream, reject: no}, {name: b, when: '!stream', reject: {status: 422, message: x}}]\n"
+    first, second = (
+        "{name: a, when: stream, reject: no}",
+        "{name: b, when: '!stream', reject: {status: 422, message: x}}",
+    )
+    rules = f"rules: [{first}, {second}]\n"
     rejections = [rule["reject"] for rule in normalised(load_text(tmp_path, MINIMAL + rules))["rules"]]
     assert rejections == [{"status": 403, "message": "no"}, {"status": 422, "message": "x"}]
 

@@ -63,12 +63,10 @@ def full_config(face: str, workers: int) -> Config:
 
 
 @pytest.fixture(
-    scope="session",
-    params=[(face, workers) for face in FACES for workers in (1, 2)],
-    ids=lambda param: f"{param[0]}-{param[1]}",
+    scope="session", params=[(face, 2) for face in FACES], ids=lambda param: f"{param[0]}-{param[1]}"
 )
 def router(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
-    """A router with everything in its configuration, on each face, with one worker and with two."""
+    """A router with everything in its configuration, on each face, with two workers."""
     started = Router(tmp_path_factory.mktemp("router"), full_config(*request.param))
     try:
         yield started.ready()

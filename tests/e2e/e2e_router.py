@@ -149,7 +149,11 @@ class Router(Http):
         self.output = folder / "output.txt"
         self._clients = contextlib.ExitStack()
         self.configure(config)
-        environment = {"ONE_KEY": "sk-secret-of-one", "TWO_KEY": "sk-secret-of-two", "CLAUDE_KEY": "sk-secret-of-claude"}
+        environment = {
+            "ONE_KEY": "sk-secret-of-one",
+            "TWO_KEY": "sk-secret-of-two",
+            "CLAUDE_KEY": "sk-secret-of-claude",
+        }
         with self.output.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "edgeroute", "run", "--config", str(self.file)],
@@ -245,7 +249,9 @@ class Router(Http):
         body = {"model": model, "messages": [{"role": "user", "content": "Hello"}]} | fields
         return self.post("/v1/chat/completions", body, key=key, headers=headers, connection=connection)
 
-    def messages(self, model: str, *, key: str = KEY, headers: Mapping[str, str] | None = None, **fields: Any) -> Answer:
+    def messages(
+        self, model: str, *, key: str = KEY, headers: Mapping[str, str] | None = None, **fields: Any
+    ) -> Answer:
         """A message in Anthropic's dialect."""
         body = {"model": model, "max_tokens": 64, "messages": [{"role": "user", "content": "Hello"}]} | fields
         return self.post("/v1/messages", body, key=key, headers=headers)

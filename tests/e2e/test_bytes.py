@@ -66,9 +66,7 @@ class Writer:
         return self.object([(self._random.choice(['"model"', '"k"', self.string()]), item) for item in items])
 
     def object(self, fields: list[tuple[str, str]]) -> str:
-        written = (
-            f"{self.space()}{name}{self.space()}:{self.space()}{value}{self.space()}" for name, value in fields
-        )
+        written = (f"{self.space()}{name}{self.space()}:{self.space()}{value}{self.space()}" for name, value in fields)
         return "{" + ",".join(written) + self.space() + "}"
 
     def request(self, endpoint: str) -> tuple[bytes, bytes]:
@@ -81,7 +79,9 @@ class Writer:
         upstream = '"claude-opus-4-8"' if endpoint.endswith("messages") else '"quo\\"ted\\\\mödel"'
         asked = self._random.choice(['"smart"', '"sm\\u0061rt"', '"\\u0073\\u006D\\u0061\\u0072\\u0074"'])
         self._random.shuffle(fields)
-        fields.insert(self._random.randrange(len(fields) + 1), (self._random.choice(['"model"', '"mo\\u0064el"']), "MODEL"))
+        fields.insert(
+            self._random.randrange(len(fields) + 1), (self._random.choice(['"model"', '"mo\\u0064el"']), "MODEL")
+        )
         body = self.space() + self.object(fields) + self.space()
         expected = body
         if stream == "true" and endpoint.endswith("completions"):
@@ -116,7 +116,10 @@ def test_a_thousand_bodies_arrive_as_they_were_sent(quick: Router) -> None:
     ("sent", "arrives"),
     [
         (b'{"model":"fast"}', b'{"model":"gpt-5-mini"}'),
-        (b'{"model":"fast","stream":true}', b'{"stream_options":{"include_usage":true},"model":"gpt-5-mini","stream":true}'),
+        (
+            b'{"model":"fast","stream":true}',
+            b'{"stream_options":{"include_usage":true},"model":"gpt-5-mini","stream":true}',
+        ),
         (
             b'{"stream":true,"stream_options":{ },"model":"fast"}',
             b'{"stream":true,"stream_options":{"include_usage":true },"model":"gpt-5-mini"}',
@@ -133,7 +136,10 @@ def test_a_thousand_bodies_arrive_as_they_were_sent(quick: Router) -> None:
             b'{"model":"fast","stream":true,"stream_options":{"include_usage":true}}',
             b'{"model":"gpt-5-mini","stream":true,"stream_options":{"include_usage":true}}',
         ),
-        (b'{"model":"fast","stream_options":{"include_usage":false}}', b'{"model":"gpt-5-mini","stream_options":{"include_usage":false}}'),
+        (
+            b'{"model":"fast","stream_options":{"include_usage":false}}',
+            b'{"model":"gpt-5-mini","stream_options":{"include_usage":false}}',
+        ),
         (b'{"messages":[{"model":"fast"}],"model":"fast"}', b'{"messages":[{"model":"fast"}],"model":"gpt-5-mini"}'),
         (b'{"model":"one/own/name"}', b'{"model":"own/name"}'),
     ],

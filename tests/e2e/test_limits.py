@@ -28,7 +28,11 @@ def limited(start: START, face: str) -> Router:
     config = basic_config(workers=4, interface=face)
     config["mock"] = {"first_token": "0ms", "token_interval": "0ms"}
     config["rules"] = [
-        {"name": f"over-{percent}", "when": f"virtual_key_name.startsWith('sequence') && tokens_used > {percent}", "model": "one/mock-tokens-30"}
+        {
+            "name": f"over-{percent}",
+            "when": f"virtual_key_name.startsWith('sequence') && tokens_used > {percent}",
+            "model": "one/mock-tokens-30",
+        }
         for percent in range(90, 0, -10)
     ]
     limits = {
@@ -162,9 +166,7 @@ def test_concurrency_is_never_exceeded(limited: Router, connections: Connections
 def test_concurrency_under_load(limited: Router) -> None:
     """Many short requests at once: the provider never sees more of them than there are places."""
     with ThreadPoolExecutor(16) as pool:
-        loads = [
-            pool.submit(limited.chat, "one/mock-delay-10", key="places-1", max_tokens=1) for _ in range(200)
-        ]
+        loads = [pool.submit(limited.chat, "one/mock-delay-10", key="places-1", max_tokens=1) for _ in range(200)]
         open_at_once = [limited.mock.stats()["open"]]
         while not all(load.done() for load in loads):
             open_at_once.append(limited.mock.stats()["open"])

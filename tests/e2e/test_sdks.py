@@ -9,8 +9,17 @@ import anthropic
 import openai
 import pytest
 from anthropic.types import MessageParam, ToolParam
+from conftest import FACES
 from e2e_router import KEY, Router
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
+
+pytestmark = pytest.mark.parametrize(
+    "router",
+    [(face, workers) for face in FACES for workers in (1, 2)],
+    ids=lambda param: f"{param[0]}-{param[1]}",
+    indirect=True,
+    scope="session",
+)
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
 HELLO_CLAUDE: list[MessageParam] = [{"role": "user", "content": "Hello"}]
@@ -61,9 +70,7 @@ def test_chat_tools_pass_through(router: Router) -> None:
     assert calls[0].type == "function"
     assert (calls[0].function.name, json.loads(calls[0].function.arguments)) == ("weather", {"city": "Köln"})
 
-    with client.chat.completions.stream(
-        model="fast", messages=HELLO, tools=[TOOL], tool_choice="required"
-    ) as stream:
+    with client.chat.completions.stream(model="fast", messages=HELLO, tools=[TOOL], tool_choice="required") as stream:
         streamed = stream.get_final_completion().choices[0].message.tool_calls
     assert streamed is not None
     assert streamed[0].function.arguments == calls[0].function.arguments
@@ -195,9 +202,7 @@ def test_two_hundred_streams_at_once(router: Router) -> None:
     texts, texts_of_claude = asyncio.run(run())
     client, claude = router.openai(), router.anthropic()
     for number, text in [*enumerate(texts)][::15]:
-        whole = client.chat.completions.create(
-            model="fast", messages=[{"role": "user", "content": f"Hello {number}"}]
-        )
+        whole = client.chat.completions.create(model="fast", messages=[{"role": "user", "content": f"Hello {number}"}])
         assert text == whole.choices[0].message.content
     for number, text in [*enumerate(texts_of_claude, 150)][::10]:
         message = claude.messages.create(
@@ -228,7 +233,9 @@ ERRORS: list[tuple[str, str, str, dict[str, Any], str, int]] = [
 ]
 
 
-@pytest.mark.parametrize(("key", "model", "fields", "raised", "status"), [row[1:] for row in ERRORS], ids=[row[0] for row in ERRORS])
+@pytest.mark.parametrize(
+    ("key", "model", "fields", "raised", "status"), [row[1:] for row in ERRORS], ids=[row[0] for row in ERRORS]
+)
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 def test_openai_errors(
     router: Router, key: str, model: str, fields: dict[str, Any], raised: str, status: int, stream: bool
@@ -240,7 +247,9 @@ def test_openai_errors(
     assert caught.value.request_id
 
 
-@pytest.mark.parametrize(("key", "model", "fields", "raised", "status"), [row[1:] for row in ERRORS], ids=[row[0] for row in ERRORS])
+@pytest.mark.parametrize(
+    ("key", "model", "fields", "raised", "status"), [row[1:] for row in ERRORS], ids=[row[0] for row in ERRORS]
+)
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 def test_anthropic_errors(
     router: Router, key: str, model: str, fields: dict[str, Any], raised: str, status: int, stream: bool
@@ -263,9 +272,7 @@ def test_our_own_limit_is_a_rate_limit_error(router: Router) -> None:
 
     openai_client, anthropic_client = router.openai("sk-slow"), router.anthropic("sk-slow")
     for raised in (
-        refused(
-            lambda: openai_client.chat.completions.create(model="fast", messages=HELLO), openai.RateLimitError
-        ),
+        refused(lambda: openai_client.chat.completions.create(model="fast", messages=HELLO), openai.RateLimitError),
         refused(
             lambda: anthropic_client.messages.create(model="fast", max_tokens=9, messages=HELLO_CLAUDE),
             anthropic.RateLimitError,
@@ -285,9 +292,7 @@ def test_the_providers_retry_after_is_passed_on(router: Router) -> None:
 def test_a_broken_stream_raises_after_what_came_through(router: Router, fault: str) -> None:
     chunks: list[str] = []
     with pytest.raises(openai.APIError) as caught:
-        for chunk in router.openai().chat.completions.create(
-            model=f"one/mock-{fault}", messages=HELLO, stream=True
-        ):
+        for chunk in router.openai().chat.completions.create(model=f"one/mock-{fault}", messages=HELLO, stream=True):
             chunks.append(chunk.choices[0].delta.content or "")
     assert chunks
     assert caught.value.code == ("stream_protocol" if fault == "bad-chunking" else "stream_cut")

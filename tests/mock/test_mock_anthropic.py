@@ -13,9 +13,7 @@ from mock_client import Mock
 
 USER: Any = [{"role": "user", "content": [{"type": "text", "text": "What is the capital of France?"}]}]
 ASK_TOOL: Any = [{"role": "user", "content": "Please use the tool."}]
-TOOLS: Any = [
-    {"name": "get_weather", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}
-]
+TOOLS: Any = [{"name": "get_weather", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}]
 VERSION = {"anthropic-version": "2023-06-01"}
 
 
@@ -140,9 +138,7 @@ def test_error_classes(
         (b'{"model":"m","max_tokens":1,"messages":[]}', {}, "anthropic-version: header is required"),
     ],
 )
-def test_bad_input_is_a_400_that_says_what(
-    mock: Mock, body: bytes, headers: dict[str, str], told: str
-) -> None:
+def test_bad_input_is_a_400_that_says_what(mock: Mock, body: bytes, headers: dict[str, str], told: str) -> None:
     status, _, reply = mock.call("POST", "/v1/messages", body, headers)
     answer = json.loads(reply)
     assert (status, answer["type"], answer["error"]["type"]) == (400, "error", "invalid_request_error")

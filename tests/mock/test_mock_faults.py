@@ -30,9 +30,7 @@ def sent(
     body = json.dumps(fields).encode()
     extra = f"x-mock: {header}\r\n" if header else ""
     extra += "connection: close\r\n" if close else ""
-    head = (
-        f"POST /v1/chat/completions HTTP/{version}\r\nhost: x\r\n{extra}content-length: {len(body)}\r\n\r\n"
-    )
+    head = f"POST /v1/chat/completions HTTP/{version}\r\nhost: x\r\n{extra}content-length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 

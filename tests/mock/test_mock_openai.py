@@ -65,9 +65,7 @@ def test_stream_says_what_the_plain_reply_says(client: openai.OpenAI) -> None:
 def test_stream_usage_comes_in_a_last_chunk_without_choices(client: openai.OpenAI) -> None:
     plain = client.chat.completions.create(model="m", messages=USER)
     options: Any = {"include_usage": True}
-    *chunks, last = client.chat.completions.create(
-        model="m", messages=USER, stream=True, stream_options=options
-    )
+    *chunks, last = client.chat.completions.create(model="m", messages=USER, stream=True, stream_options=options)
     assert all("usage" in chunk.model_fields_set and chunk.usage is None for chunk in chunks)
     assert last.choices == []
     assert last.usage == plain.usage

@@ -50,8 +50,7 @@ def test_the_body_is_kept_byte_for_byte(mock: Mock, body: bytes, chunked: bool) 
 def test_the_request_is_kept_as_sent(mock: Mock) -> None:
     with mock.connect() as connection:
         connection.sendall(
-            b"POST /v1/nowhere?a=1&b HTTP/1.1\r\nHost: x\r\n"
-            b"X-Two: 1\r\nX-Two: 2\r\nContent-Length: 2\r\n\r\nhi"
+            b"POST /v1/nowhere?a=1&b HTTP/1.1\r\nHost: x\r\nX-Two: 1\r\nX-Two: 2\r\nContent-Length: 2\r\n\r\nhi"
         )
         assert connection.recv(65536).startswith(b"HTTP/1.1 404 ")
     (record,) = mock.requests()
@@ -131,9 +130,7 @@ def test_pipelined_requests_are_answered_in_order(mock: Mock) -> None:
 
 def test_expect_continue(mock: Mock) -> None:
     with mock.connect() as connection:
-        connection.sendall(
-            request(chat())[: -len(chat())].replace(b"host: x", b"host: x\r\nexpect: 100-continue")
-        )
+        connection.sendall(request(chat())[: -len(chat())].replace(b"host: x", b"host: x\r\nexpect: 100-continue"))
         assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(chat())
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
@@ -250,9 +247,7 @@ SOUND: dict[str, Any] = {
 }
 
 
-@given(
-    path=st.sampled_from([*ROUTES]), changed=st.dictionaries(st.sampled_from([*SOUND]), values, max_size=2)
-)
+@given(path=st.sampled_from([*ROUTES]), changed=st.dictionaries(st.sampled_from([*SOUND]), values, max_size=2))
 def test_any_json_gets_a_reply(path: str, changed: dict[str, Any]) -> None:
     record = Record(1, 1, "POST", path, [("anthropic-version", "1")], json.dumps(SOUND | changed).encode())
     reply, _ = respond(record, MockSettings())
@@ -286,9 +281,7 @@ def test_settings_that_make_no_sense(fields: dict[str, Any], told: str) -> None:
         MockSettings(**fields)
 
 
-@pytest.mark.parametrize(
-    ("listen", "expected"), [("127.0.0.1:0", ("127.0.0.1", 0)), ("[::1]:4010", ("::1", 4010))]
-)
+@pytest.mark.parametrize(("listen", "expected"), [("127.0.0.1:0", ("127.0.0.1", 0)), ("[::1]:4010", ("::1", 4010))])
 def test_address(listen: str, expected: tuple[str, int]) -> None:
     assert MockSettings(listen=listen).address() == expected
 
@@ -335,9 +328,7 @@ def test_the_command_tells_of_a_port_in_use(mock: Mock) -> None:
     listen = f"127.0.0.1:{mock.port}"
     done = subprocess.run([*command(), "--listen", listen], capture_output=True, text=True, timeout=HANG)
     assert done.returncode == 1
-    assert done.stderr.startswith(
-        f"error: the mock provider cannot listen on {listen}: Address already in use"
-    )
+    assert done.stderr.startswith(f"error: the mock provider cannot listen on {listen}: Address already in use")
 
 
 PARENT = """

@@ -19,7 +19,7 @@ PATIENCE = 60
 """Seconds: a guard against hanging, never a measurement."""
 
 BASE = """
-drain: 20s
+drain: 10m
 providers:
   stub: {{dialect: openai-chat, url: http://127.0.0.1:9/v1}}
 models:

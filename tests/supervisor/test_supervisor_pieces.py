@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+
 from edgeroute.config import Address, Config
 from edgeroute.config.schema import VirtualKey
 from edgeroute.config.values import KeyHash

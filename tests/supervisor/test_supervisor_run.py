@@ -126,10 +126,13 @@ def test_the_port_is_free_again_at_once(make_router: MakeRouter):
     assert second.models() == ["first"]
 
 
-def test_stopping_while_starting_is_prompt(make_router: MakeRouter):
-    router = make_router().start()
+@pytest.mark.parametrize("interface", ["asgi", "rsgi"])
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_a_stop_is_not_lost_on_workers_that_are_just_starting(make_router: MakeRouter, interface: str, workers: int):
+    router = make_router(interface=interface, workers=2).start()
     wait_for(lambda: router.ask("GET", "/healthz")[0] == 200)
-    router.send(signal.SIGTERM)
+    wait_for(lambda: len(router.workers()) >= workers)
+    router.send(signal.SIGTERM)  # a worker that does not hear it would be waited for as long as `drain`
     assert router.wait() == 0
 
 

@@ -17,15 +17,11 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--listen", default=default.listen, help="host:port (default: %(default)s)")
-    parser.add_argument(
-        "--first-token", type=float, default=default.first_token, help="seconds (default: %(default)s)"
-    )
+    parser.add_argument("--first-token", type=float, default=default.first_token, help="seconds (default: %(default)s)")
     parser.add_argument(
         "--token-interval", type=float, default=default.token_interval, help="seconds (default: %(default)s)"
     )
-    parser.add_argument(
-        "--seed", type=int, default=default.seed, help="of the replies (default: %(default)s)"
-    )
+    parser.add_argument("--seed", type=int, default=default.seed, help="of the replies (default: %(default)s)")
     parser.add_argument("--parent", type=int, help="end when this parent process is gone")
     options = parser.parse_args()
     try:

@@ -76,10 +76,7 @@ def messages(body: bytes, *, seed: int, length: int | None) -> Reply:
 
 def models(names: tuple[str, ...]) -> Plain:
     """The list of models, on one page."""
-    data = [
-        {"type": "model", "id": name, "display_name": name, "created_at": "2025-06-15T00:00:00Z"}
-        for name in names
-    ]
+    data = [{"type": "model", "id": name, "display_name": name, "created_at": "2025-06-15T00:00:00Z"} for name in names]
     ends = {"first_id": names[0], "last_id": names[-1]} if names else {"first_id": None, "last_id": None}
     return Plain(200, msgspec.json.encode({"data": data, "has_more": False} | ends))
 

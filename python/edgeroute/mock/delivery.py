@@ -49,9 +49,7 @@ def steps(
             yield End.CLOSE
 
 
-def _plain(
-    reply: Plain, faults: Faults, settings: MockSettings, headers: Iterable[tuple[str, str]]
-) -> Iterator[Step]:
+def _plain(reply: Plain, faults: Faults, settings: MockSettings, headers: Iterable[tuple[str, str]]) -> Iterator[Step]:
     if reply.generated is not None:
         yield settings.first_token + settings.token_interval * reply.generated
     headers = [*headers, ("content-type", reply.content_type), *reply.headers]

@@ -11,7 +11,7 @@ use edgeroute_wire::Dialect;
 use crate::config::{self, Config};
 use crate::meter::{Sums, label};
 use crate::snapshot::{
-    Action, Key, Model, ModelId, Names, Provider, Replica, Resolved, Rule, Secret, Snapshot, Target, Team,
+    Action, Key, Model, ModelId, Names, Provider, Replica, Resolved, Rule, Snapshot, Target, Team,
 };
 use crate::variables;
 
@@ -128,7 +128,7 @@ fn provider(written: &config::Provider, cells: &Cells) -> Result<Provider, Compi
             kind: "dialect",
             name: written.dialect.clone(),
         })?,
-        api_key: written.api_key.as_deref().map(Secret::new),
+        api_key: written.api_key.clone(),
         replicas: written.urls.iter().map(replica).collect::<Result<_, CompileError>>()?,
         turns: cells.exact(&format!("turn/{}", written.name))?,
     })

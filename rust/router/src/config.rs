@@ -1,127 +1,129 @@
 //! The normalised configuration: what the supervisor publishes as a generation, already validated by
-//! `edgeroute.config`, where people get their diagnostics. Names are resolved again in [`crate::Snapshot`].
+//! `edgeroute.config`, where people get their diagnostics. Names are resolved again in `compile`.
 
 use std::collections::BTreeMap;
 
 use edgeroute_limits::Quotas;
 use serde::Deserialize;
 
+use crate::snapshot::Secret;
+
 /// One published configuration.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Config {
+pub(crate) struct Config {
     /// Accounts at somebody who serves models.
-    pub providers: Vec<Provider>,
+    pub(crate) providers: Vec<Provider>,
     /// Public names and what serves them.
-    pub models: Vec<Model>,
+    pub(crate) models: Vec<Model>,
     /// Rules in order; the first match wins.
-    pub rules: Vec<Rule>,
+    pub(crate) rules: Vec<Rule>,
     /// Teams with their models, aliases and limits.
-    pub teams: Vec<Team>,
+    pub(crate) teams: Vec<Team>,
     /// Keys that clients present.
-    pub virtual_keys: Vec<VirtualKey>,
+    pub(crate) virtual_keys: Vec<VirtualKey>,
     /// Attempts, deadlines and reservations of every request.
-    pub defaults: Defaults,
+    pub(crate) defaults: Defaults,
     /// Largest request body in bytes.
-    pub max_body: usize,
+    pub(crate) max_body: usize,
     /// Largest streamed response in bytes on a face without back-pressure.
-    pub max_stream: u64,
+    pub(crate) max_stream: u64,
 }
 
 /// A provider; one base URL per replica, ending where the dialect's paths begin (`https://host/v1`).
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Provider {
+pub(crate) struct Provider {
     /// Name used in targets.
-    pub name: String,
+    pub(crate) name: String,
     /// Wire protocol, by its name in the documentation.
-    pub dialect: String,
+    pub(crate) dialect: String,
     /// Base URLs, one per replica.
-    pub urls: Vec<String>,
+    pub(crate) urls: Vec<String>,
     /// Credential, sent the way the dialect wants it.
-    pub api_key: Option<String>,
+    pub(crate) api_key: Option<Secret>,
 }
 
 /// A public model name: an alias, or a pool of targets. A name may end in `*`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Model {
+pub(crate) struct Model {
     /// Public name.
-    pub name: String,
+    pub(crate) name: String,
     /// The model that answers instead, for an alias.
-    pub alias: Option<String>,
+    pub(crate) alias: Option<String>,
     /// Targets in order; with `weighted` they are drawn by weight.
-    pub targets: Vec<Target>,
+    pub(crate) targets: Vec<Target>,
     /// Whether weights, not the order, choose the target.
-    pub weighted: bool,
+    pub(crate) weighted: bool,
     /// Models whose targets are tried after this one's.
-    pub fallbacks: Vec<String>,
+    pub(crate) fallbacks: Vec<String>,
 }
 
 /// One way to serve a model.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Target {
+pub(crate) struct Target {
     /// Name of the provider.
-    pub provider: String,
+    pub(crate) provider: String,
     /// Model name at the provider; `*` stands for what the public name's `*` matched.
-    pub model: String,
+    pub(crate) model: String,
     /// Share of requests, for weighted pools.
-    pub weight: u32,
+    pub(crate) weight: u32,
 }
 
 /// A condition with an action: exactly one of `model` and `reject`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Rule {
+pub(crate) struct Rule {
     /// Slug; becomes a label and a header value.
-    pub name: String,
+    pub(crate) name: String,
     /// CEL expression of type bool.
-    pub when: String,
+    pub(crate) when: String,
     /// Model to use.
-    pub model: Option<String>,
+    pub(crate) model: Option<String>,
     /// Refusal to answer with.
-    pub reject: Option<Reject>,
+    pub(crate) reject: Option<Reject>,
 }
 
 /// What a rejecting rule answers.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Reject {
+pub(crate) struct Reject {
     /// HTTP status, 400–499.
-    pub status: u16,
+    pub(crate) status: u16,
     /// Sentence for the client.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 /// A team.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Team {
+pub(crate) struct Team {
     /// Name.
-    pub name: String,
+    pub(crate) name: String,
     /// Models that its keys may ask for; all if absent.
-    pub models: Option<Vec<String>>,
+    pub(crate) models: Option<Vec<String>>,
     /// Names of its own for models.
-    pub aliases: BTreeMap<String, String>,
+    pub(crate) aliases: BTreeMap<String, String>,
     /// Limits shared by its keys.
     #[serde(with = "QuotasDef")]
-    pub limits: Quotas,
+    pub(crate) limits: Quotas,
 }
 
 /// A virtual key.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct VirtualKey {
+pub(crate) struct VirtualKey {
     /// Name, for logs and rules.
-    pub name: String,
+    pub(crate) name: String,
     /// Team it belongs to.
-    pub team: Option<String>,
+    pub(crate) team: Option<String>,
     /// SHA-256 of the key in lower-case hex.
-    pub hash: String,
+    pub(crate) hash: String,
     /// Limits of this key alone.
     #[serde(with = "QuotasDef")]
-    pub limits: Quotas,
+    pub(crate) limits: Quotas,
 }
 
 /// How [`Quotas`] are written.

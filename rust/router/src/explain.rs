@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::facts::GivenFacts;
-use crate::plan::{Planned, plan};
+use crate::plan::plan;
 use crate::request::Request;
 use crate::snapshot::Snapshot;
 use crate::trace::{Reason, Trace};
@@ -94,15 +94,14 @@ pub fn explain(snapshot: &Snapshot, written: &WrittenRequest) -> Explanation {
     let request = Request { method: &written.method, path, query, headers: &headers, body };
 
     let mut trace = Trace::on();
-    let plan = plan(snapshot, &written.facts, &request, written.seed, &mut trace);
-    let key = plan.key.and_then(|key| snapshot.keys.get(usize::from(key)));
-    let rule = plan.rule.and_then(|rule| snapshot.rules.get(usize::from(rule)));
-    let model = plan.model.and_then(|model| snapshot.models.get(usize::from(model)));
+    let (plan, planned) = plan(snapshot, &written.facts, &request, written.seed, &mut trace);
+    let key = plan.key.and_then(|key| snapshot.key(key));
+    let rule = plan.rule.and_then(|rule| snapshot.rule(rule));
+    let model = plan.model.and_then(|model| snapshot.model(model));
     let candidates = plan.candidates.iter().filter_map(|candidate| {
-        let target = snapshot.targets.get(usize::from(candidate.target))?;
-        let provider = snapshot.providers.get(usize::from(target.provider))?;
-        let replica = provider.replicas.get(usize::from(candidate.replica))?;
-        Some(format!("{} at {}", target.name, replica.url))
+        let target = snapshot.target(candidate.target)?;
+        let replica = snapshot.provider_of(target)?.replicas.get(usize::from(candidate.replica))?;
+        Some(format!("{} at {}", target.name_with(plan.rest_of(snapshot, *candidate)), replica.url))
     });
     let decision = Decision {
         key: key.map(|key| key.name.to_string()),
@@ -111,12 +110,11 @@ pub fn explain(snapshot: &Snapshot, written: &WrittenRequest) -> Explanation {
         model: model.map(|model| model.name.to_string()),
         candidates: candidates.collect(),
         reserve_tokens: plan.tokens,
-        refusal: match plan.planned {
-            Planned::Refuse(refusal) => {
-                Some(Refused { status: refusal.status, code: refusal.code.name(), message: refusal.message })
-            }
-            _ => None,
-        },
+        refusal: planned.err().map(|refusal| Refused {
+            status: refusal.status,
+            code: refusal.code.name(),
+            message: refusal.message,
+        }),
     };
     Explanation { reasons: trace.into_reasons(), decision }
 }

@@ -3,22 +3,25 @@
 //! the indexes of what they name.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use edgeroute_shared::{Cells, Row, Sum};
-use xxhash_rust::xxh3::Xxh3Builder;
 
 use crate::snapshot::{ModelId, Snapshot};
-use crate::ticket::{Outcome, Ticket};
+use crate::step::Outcome;
+use crate::ticket::Ticket;
 
 /// Upper bounds of the buckets of durations and of times to the first token, seconds.
 const SECONDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0];
 /// Upper bounds of the buckets of overhead, seconds.
 const OVERHEAD: [f64; 10] = [10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 10e-3, 100e-3];
 
+/// The longest label value, its first quote included: two of them fit into a cell's name.
+const LABEL_BYTES: usize = 49;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Name {
-    Requests { model: Option<ModelId>, target: Option<u16>, status: u16, outcome: u8 },
+    Requests { model: Option<ModelId>, target: Option<u16>, status: u16, outcome: Outcome },
     Attempts { target: u16, outcome: &'static str },
     Tokens { model: Option<ModelId>, output: bool },
     RuleMatches(u16),
@@ -42,48 +45,52 @@ enum Entry {
 
 /// The sums that a snapshot's requests have used so far.
 #[derive(Debug, Default)]
-pub(crate) struct Sums(Mutex<HashMap<Name, Entry, Xxh3Builder>>);
+pub(crate) struct Sums(Mutex<HashMap<Name, Entry>>);
 
 /// Adds to the sums of one host.
 pub(crate) struct Meter<'a> {
     snapshot: &'a Snapshot,
     cells: &'a Cells,
+    sums: MutexGuard<'a, HashMap<Name, Entry>>,
+}
+
+/// Something that must not happen did.
+#[cold]
+pub(crate) fn dropped(cells: &Cells, what: &str) {
+    // A full table has no room to say so either.
+    if let Ok(sum) = cells.sum(&format!("edgeroute_dropped_total{{what={what:?}}}")) {
+        cells.add(sum, 1);
+    }
+}
+
+/// A limit refused a request.
+#[cold]
+pub(crate) fn limit_refused(cells: &Cells, scope: &str, name: &str, limit: &str) {
+    let scope = scope.replace(' ', "_");
+    let name =
+        format!("edgeroute_limit_refusals_total{{scope={scope:?},name={},limit={limit:?}}}", label(name));
+    match cells.sum(&name) {
+        Ok(sum) => cells.add(sum, 1),
+        Err(_) => dropped(cells, "metric"),
+    }
 }
 
 impl<'a> Meter<'a> {
-    pub(crate) fn new(snapshot: &'a Snapshot, row: &'a Row) -> Self {
-        Self { snapshot, cells: row.cells() }
+    pub(crate) fn lock(snapshot: &'a Snapshot, row: &'a Row) -> Self {
+        // A panic cannot happen while the lock is held; if one did, the sums are still sound.
+        let sums = snapshot.sums.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Self { snapshot, cells: row.cells(), sums }
     }
 
-    /// Something that must not happen did.
-    #[cold]
-    pub(crate) fn dropped(&self, what: &str) {
-        // A full table has no room to say so either.
-        if let Ok(sum) = self.cells.sum(&format!("edgeroute_dropped_total{{what={what:?}}}")) {
-            self.cells.add(sum, 1);
-        }
-    }
-
-    #[cold]
-    pub(crate) fn limit_refused(&self, scope: &str, name: &str, limit: &str) {
-        let scope = scope.replace(' ', "_");
-        let name =
-            format!("edgeroute_limit_refusals_total{{scope={scope:?},name={},limit={limit:?}}}", label(name));
-        match self.cells.sum(&name) {
-            Ok(sum) => self.cells.add(sum, 1),
-            Err(_) => self.dropped("metric"),
-        }
-    }
-
-    pub(crate) fn attempt(&self, target: u16, outcome: &'static str) {
+    pub(crate) fn attempt(&mut self, target: u16, outcome: &'static str) {
         self.add(Name::Attempts { target, outcome }, 1);
     }
 
     /// One finished request.
-    pub(crate) fn request(&self, ticket: &Ticket, duration_us: u64) {
+    pub(crate) fn request(&mut self, ticket: &Ticket, duration_us: u64) {
         let model = ticket.plan.model;
         let target = (ticket.attempts > 0).then(|| ticket.target_index()).flatten();
-        let outcome = ticket.outcome as u8;
+        let outcome = ticket.outcome;
         self.add(Name::Requests { model, target, status: ticket.status, outcome }, 1);
         if let Some(usage) = ticket.usage {
             self.add(Name::Tokens { model, output: false }, usage.input);
@@ -104,117 +111,105 @@ impl<'a> Meter<'a> {
         }
     }
 
-    fn add(&self, name: Name, amount: u64) {
-        self.with(
-            name,
-            |name| Ok(Entry::Sum(self.cells.sum(&self.text(name))?)),
-            |entry| {
-                if let Entry::Sum(sum) = entry {
-                    self.cells.add(*sum, amount);
-                }
-            },
-        );
+    fn add(&mut self, name: Name, amount: u64) {
+        let cells = self.cells;
+        let make = |text: &str| Ok(Entry::Sum(cells.sum(text)?));
+        if let Entry::Sum(sum) = self.entry(name, make) {
+            cells.add(*sum, amount);
+        }
     }
 
-    fn observe(&self, name: Name, bounds: &[f64], us: u64) {
-        let make = |name| {
-            let text = self.text(name);
-            let (family, labels) = text.split_once('{').unwrap_or((&text, "}"));
-            let labels = labels.trim_end_matches('}');
-            let comma = if labels.is_empty() { "" } else { "," };
-            let bucket =
-                |bound: &str| self.cells.sum(&format!("{family}_bucket{{{labels}{comma}le=\"{bound}\"}}"));
-            let mut buckets = Vec::with_capacity(bounds.len() + 1);
-            for bound in bounds {
-                buckets.push((*bound, bucket(&bound.to_string())?));
-            }
-            buckets.push((f64::INFINITY, bucket("+Inf")?));
-            let suffix = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
-            Ok(Entry::Histogram {
-                buckets,
-                sum: self.cells.sum(&format!("{family}_sum{suffix}"))?,
-                count: self.cells.sum(&format!("{family}_count{suffix}"))?,
-            })
-        };
-        self.with(name, make, |entry| {
-            if let Entry::Histogram { buckets, sum, count } = entry {
-                let seconds = us as f64 / 1e6;
-                for (bound, bucket) in buckets {
-                    if seconds <= *bound {
-                        self.cells.add(*bucket, 1);
-                    }
+    fn observe(&mut self, name: Name, bounds: &[f64], us: u64) {
+        let cells = self.cells;
+        if let Entry::Histogram { buckets, sum, count } =
+            self.entry(name, |text| histogram(cells, text, bounds))
+        {
+            let seconds = us as f64 / 1e6;
+            for (bound, bucket) in buckets {
+                if seconds <= *bound {
+                    cells.add(*bucket, 1);
                 }
-                self.cells.add(*sum, us);
-                self.cells.add(*count, 1);
             }
-        });
+            cells.add(*sum, us);
+            cells.add(*count, 1);
+        }
     }
 
-    fn with(
-        &self,
+    fn entry(
+        &mut self,
         name: Name,
-        make: impl FnOnce(Name) -> Result<Entry, edgeroute_shared::Error>,
-        act: impl FnOnce(&Entry),
-    ) {
-        // A panic cannot happen while the lock is held; if one did, the sums are still sound.
-        let mut sums = self.snapshot.sums.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let entry = sums.entry(name).or_insert_with(|| make(name).unwrap_or(Entry::Missing));
+        make: impl FnOnce(&str) -> Result<Entry, edgeroute_shared::Error>,
+    ) -> &Entry {
+        let (snapshot, cells) = (self.snapshot, self.cells);
+        let entry = self.sums.entry(name);
+        let entry = entry.or_insert_with(|| make(&text(snapshot, name)).unwrap_or(Entry::Missing));
         if matches!(entry, Entry::Missing) {
-            self.dropped("metric");
+            dropped(cells, "metric");
         }
-        act(entry);
-    }
-
-    fn text(&self, name: Name) -> String {
-        let model = |id: Option<ModelId>| {
-            label(id.and_then(|id| self.snapshot.models.get(usize::from(id))).map_or("", |model| &model.name))
-        };
-        let target =
-            |id: u16| label(self.snapshot.targets.get(usize::from(id)).map_or("", |target| &target.name));
-        let rule = |id: u16| label(self.snapshot.rules.get(usize::from(id)).map_or("", |rule| &rule.name));
-        match name {
-            Name::Requests { model: id, target: to, status, outcome } => format!(
-                "edgeroute_requests_total{{model={},target={},status=\"{status}\",outcome=\"{}\"}}",
-                model(id),
-                to.map_or_else(|| label(""), target),
-                OUTCOMES.get(usize::from(outcome)).map_or("", |outcome| outcome.name()),
-            ),
-            Name::Attempts { target: to, outcome } => {
-                format!("edgeroute_attempts_total{{target={},outcome={outcome:?}}}", target(to))
-            }
-            Name::Tokens { model: id, output } => format!(
-                "edgeroute_tokens_total{{model={},direction=\"{}\"}}",
-                model(id),
-                if output { "output" } else { "input" }
-            ),
-            Name::RuleMatches(id) => format!("edgeroute_rule_matches_total{{rule={}}}", rule(id)),
-            Name::RuleErrors(id) => format!("edgeroute_rule_errors_total{{rule={}}}", rule(id)),
-            Name::Duration(id) => format!("edgeroute_request_duration_seconds{{model={}}}", model(id)),
-            Name::FirstToken(id) => format!("edgeroute_time_to_first_token_seconds{{model={}}}", model(id)),
-            Name::Overhead => "edgeroute_overhead_seconds".into(),
-        }
+        entry
     }
 }
 
-const OUTCOMES: [Outcome; 6] = [
-    Outcome::Ok,
-    Outcome::Refused,
-    Outcome::ClientError,
-    Outcome::UpstreamError,
-    Outcome::Cut,
-    Outcome::Disconnected,
-];
+fn histogram(cells: &Cells, text: &str, bounds: &[f64]) -> Result<Entry, edgeroute_shared::Error> {
+    let (family, labels) = text.split_once('{').unwrap_or((text, "}"));
+    let labels = labels.strip_suffix('}').unwrap_or(labels);
+    let comma = if labels.is_empty() { "" } else { "," };
+    let bucket = |bound: &str| cells.sum(&format!("{family}_bucket{{{labels}{comma}le=\"{bound}\"}}"));
+    let finite = bounds.iter().map(|bound| Ok((*bound, bucket(&bound.to_string())?)));
+    let infinite = std::iter::once_with(|| Ok((f64::INFINITY, bucket("+Inf")?)));
+    let suffix = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+    Ok(Entry::Histogram {
+        buckets: finite.chain(infinite).collect::<Result<_, edgeroute_shared::Error>>()?,
+        sum: cells.sum(&format!("{family}_sum{suffix}"))?,
+        count: cells.sum(&format!("{family}_count{suffix}"))?,
+    })
+}
 
-/// A quoted label value; names that are too long for a cell are cut.
+/// The line of a sum in the text format, without its value; of a histogram, without the suffix of its family.
+fn text(snapshot: &Snapshot, name: Name) -> String {
+    let model =
+        |id: Option<ModelId>| label(id.and_then(|id| snapshot.model(id)).map_or("", |model| &model.name));
+    let target = |index: Option<u16>| {
+        label(index.and_then(|index| snapshot.target(index)).map_or("", |target| &target.name))
+    };
+    let rule = |index: u16| label(snapshot.rule(index).map_or("", |rule| &rule.name));
+    match name {
+        Name::Requests { model: id, target: to, status, outcome } => format!(
+            "edgeroute_requests_total{{model={},target={},status=\"{status}\",outcome=\"{}\"}}",
+            model(id),
+            target(to),
+            outcome.name(),
+        ),
+        Name::Attempts { target: to, outcome } => {
+            format!("edgeroute_attempts_total{{target={},outcome={outcome:?}}}", target(Some(to)))
+        }
+        Name::Tokens { model: id, output } => format!(
+            "edgeroute_tokens_total{{model={},direction=\"{}\"}}",
+            model(id),
+            if output { "output" } else { "input" }
+        ),
+        Name::RuleMatches(index) => format!("edgeroute_rule_matches_total{{rule={}}}", rule(index)),
+        Name::RuleErrors(index) => format!("edgeroute_rule_errors_total{{rule={}}}", rule(index)),
+        Name::Duration(id) => format!("edgeroute_request_duration_seconds{{model={}}}", model(id)),
+        Name::FirstToken(id) => format!("edgeroute_time_to_first_token_seconds{{model={}}}", model(id)),
+        Name::Overhead => "edgeroute_overhead_seconds".into(),
+    }
+}
+
+/// A quoted label value. Names that are too long for a cell are cut.
 pub(crate) fn label(value: &str) -> String {
-    let mut quoted = String::with_capacity(value.len() + 2);
-    quoted.push('"');
-    for character in value.chars().take(48) {
+    let mut quoted = String::from("\"");
+    for character in value.chars() {
+        let length = quoted.len();
         match character {
             '"' => quoted.push_str("\\\""),
             '\\' => quoted.push_str("\\\\"),
             '\n' => quoted.push_str("\\n"),
             other => quoted.push(other),
+        }
+        if quoted.len() > LABEL_BYTES {
+            quoted.truncate(length);
+            break;
         }
     }
     quoted.push('"');

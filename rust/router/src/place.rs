@@ -2,11 +2,12 @@
 
 use edgeroute_placement::rotated;
 use edgeroute_wire::Dialect;
+use smallvec::SmallVec;
 
 use crate::facts::Facts;
 use crate::plan::{Candidate, Plan};
 use crate::refusal::{Code, Refusal};
-use crate::snapshot::{Model, Snapshot};
+use crate::snapshot::{Model, Snapshot, Target};
 use crate::trace::{Phase, Trace};
 
 /// The model's own targets by its strategy, then those of its fallbacks; each target's replicas in turn. Only targets
@@ -21,9 +22,20 @@ pub(crate) fn place(
     let Some(model) = plan.model.and_then(|id| snapshot.model(id)) else {
         return Err(Refusal::new(Code::Internal, "the model's entry is missing"));
     };
+    // One turn for each provider, however many of its targets are candidates: two would always meet the same replica.
+    let mut turns = SmallVec::<[(u16, u64); 4]>::new();
+    let mut turn_of = |target: &Target, turns_of_provider| {
+        if let Some((_, turn)) = turns.iter().find(|(provider, _)| *provider == target.provider) {
+            return *turn;
+        }
+        let turn = facts.turn(turns_of_provider);
+        turns.push((target.provider, turn));
+        turn
+    };
     let fallbacks = model.fallbacks.iter().filter_map(|fallback| snapshot.model(fallback.model));
     for (fallback, pool) in (0..).zip(std::iter::once(model).chain(fallbacks)) {
-        for position in pool.order(seed) {
+        // Pools draw apart from each other.
+        for position in pool.order(seed ^ u64::from(fallback)) {
             let Some(&id) = pool.targets.get(usize::from(position)) else { continue };
             let Some(target) = snapshot.target(id) else { continue };
             let Some(provider) = snapshot.provider_of(target) else { continue };
@@ -34,7 +46,7 @@ pub(crate) fn place(
                 continue;
             }
             let count = provider.replicas.len() as u16;
-            let turn = if count > 1 { facts.turn(provider.turns) } else { 0 };
+            let turn = if count > 1 { turn_of(target, provider.turns) } else { 0 };
             for replica in rotated(count, turn) {
                 trace.note(Phase::Place, || {
                     let url = provider.replicas.get(usize::from(replica)).map_or("", |replica| &*replica.url);

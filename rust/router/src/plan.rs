@@ -178,6 +178,15 @@ impl Plan {
         self.tokens = self.prompt_tokens.saturating_add(output);
         Ok(Planned::Attempt)
     }
+
+    /// What the `*` of a target stands for. Where no `*` was matched, it is the name that the client asked for.
+    pub(crate) fn rest_of<'a>(&'a self, snapshot: &'a Snapshot, candidate: Candidate) -> &'a str {
+        let model = self.model.and_then(|id| snapshot.model(id));
+        let fallback = usize::from(candidate.fallback).checked_sub(1);
+        let fallback = fallback.and_then(|index| model?.fallbacks.get(index));
+        let rest = fallback.and_then(|fallback| fallback.rest.as_deref());
+        rest.or(self.rest.as_deref()).unwrap_or(&self.requested)
+    }
 }
 
 #[cold]

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::meter::Meter;
-use crate::plan::excerpt;
+use crate::refusal::excerpt;
 use crate::request::Now;
 use crate::ticket::Ticket;
 
@@ -77,8 +77,8 @@ impl Ticket {
     /// Closes the books: counts the request in the metrics and appends its log line to `log`.
     pub fn record(&self, id: &str, now: Now, format: LogFormat, log: &mut Vec<u8>) {
         let duration_us = now.monotonic_us.saturating_sub(self.times.started);
-        Meter::new(&self.snapshot, self.row()).request(self, duration_us);
-        let rule_name = |&index: &u16| self.snapshot.rules.get(usize::from(index)).map(|rule| &*rule.name);
+        Meter::lock(&self.snapshot, self.row()).request(self, duration_us);
+        let rule_name = |&index: &u16| self.snapshot.rule(index).map(|rule| &*rule.name);
         let record = Record {
             time_ms: now.unix_ms,
             id,

@@ -64,7 +64,8 @@ pub struct Replica {
 }
 
 /// A value that prints redacted.
-#[derive(Clone)]
+#[derive(Clone, serde::Deserialize)]
+#[serde(transparent)]
 pub struct Secret(Box<str>);
 
 /// One way to serve a model.
@@ -266,10 +267,6 @@ impl Team {
 }
 
 impl Secret {
-    pub(crate) fn new(value: &str) -> Self {
-        Self(value.into())
-    }
-
     /// The value itself, for the wire.
     pub fn reveal(&self) -> &str {
         &self.0

@@ -2,6 +2,7 @@
 //! settles it; between the two, [`Step`] says what the gateway has to do. Every reservation is settled exactly
 //! once: a ticket that is dropped unsettled gives back what it holds and counts as a bug.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,124 +11,13 @@ use edgeroute_wire::{Dialect, Edit, Operation, Usage, quote, splice};
 
 use crate::facts::{Facts, LiveFacts};
 use crate::failure::{Failure, FailureKind};
-use crate::meter::Meter;
+use crate::meter::{self, Meter};
 use crate::plan::{Candidate, Plan, Planned, plan};
 use crate::refusal::{Code, Refusal};
 use crate::request::{Now, Request};
-use crate::snapshot::{Key, Provider, Replica, Snapshot, Target};
+use crate::snapshot::{Key, Replica, Snapshot, Target};
+use crate::step::{Attempt, Content, End, Event, Outcome, Step};
 use crate::trace::Trace;
-
-/// What the gateway has to do next.
-#[derive(Debug)]
-pub enum Step {
-    /// Start the exchange that [`Ticket::attempt`] describes, then report what happened.
-    Attempt,
-    /// Hand the response of the current attempt to the client, then report how it ended.
-    Relay,
-    /// Answer with these model names.
-    List(Vec<String>),
-    /// Answer with the description of this model.
-    Describe(String),
-    /// Answer with an error.
-    Refuse(Refusal),
-}
-
-/// What happened to the current attempt.
-#[derive(Debug)]
-pub enum Event {
-    /// It ended before a response could be relayed.
-    Failed(Failure),
-    /// A response arrived: its head, and its usage if it is whole.
-    Responded {
-        /// HTTP status.
-        status: u16,
-        /// What its content type declares.
-        content: Content,
-        /// Usage found in a whole response.
-        usage: Option<Usage>,
-    },
-    /// The relayed response ended.
-    Ended {
-        /// How.
-        end: End,
-        /// Usage found in passing.
-        usage: Option<Usage>,
-        /// Content events relayed.
-        events: u64,
-    },
-}
-
-/// What a response's content type declares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
-    /// `application/json` or `…+json`.
-    Json,
-    /// `text/event-stream`.
-    Events,
-    /// Anything else, HTML for example.
-    Other,
-}
-
-/// How a relayed response ended.
-#[derive(Debug)]
-pub enum End {
-    /// As it should.
-    Complete,
-    /// The provider sent an error event.
-    ProviderError,
-    /// The provider's stream broke.
-    Failed(Failure),
-    /// The client left, before or while the response was relayed.
-    ClientGone,
-}
-
-/// How a request ended, for the record and metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Answered.
-    Ok,
-    /// Refused by edgeroute: key, body, rule, limit.
-    Refused,
-    /// A provider's 4xx, relayed.
-    ClientError,
-    /// Providers failed.
-    UpstreamError,
-    /// A stream broke after it had begun.
-    Cut,
-    /// The client left early.
-    Disconnected,
-}
-
-impl Outcome {
-    /// Label value.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Refused => "refused",
-            Self::ClientError => "client_error",
-            Self::UpstreamError => "upstream_error",
-            Self::Cut => "cut",
-            Self::Disconnected => "disconnected",
-        }
-    }
-}
-
-/// Where an attempt goes.
-#[derive(Clone, Copy, Debug)]
-pub struct Attempt<'a> {
-    /// The provider.
-    pub provider: &'a Provider,
-    /// Index of the provider in the snapshot.
-    pub provider_index: usize,
-    /// Its replica.
-    pub replica: &'a Replica,
-    /// Index of the replica in the provider.
-    pub replica_index: usize,
-    /// Path below the replica's URL.
-    pub path: &'static str,
-    /// Milliseconds left of the request's total deadline.
-    pub total_ms: u64,
-}
 
 /// The open bookkeeping of one request.
 #[derive(Debug)]
@@ -169,8 +59,7 @@ pub fn decide(
     now: Now,
     seed: u64,
 ) -> Ticket {
-    let mut plan = plan(snapshot, facts, request, seed, &mut Trace::default());
-    let planned = std::mem::replace(&mut plan.planned, Planned::Attempt);
+    let (plan, planned) = plan(snapshot, facts, request, seed, &mut Trace::default());
     let mut ticket = Ticket {
         snapshot: Arc::clone(snapshot),
         row: Arc::clone(row),
@@ -188,10 +77,10 @@ pub fn decide(
         plan,
     };
     match planned {
-        Planned::Attempt => ticket.admit(facts, now),
-        Planned::List(names) => ticket.step = Step::List(names),
-        Planned::Describe(name) => ticket.step = Step::Describe(name),
-        Planned::Refuse(refusal) => ticket.refuse(refusal, Outcome::Refused),
+        Ok(Planned::Attempt) => ticket.admit(facts, now),
+        Ok(Planned::List(names)) => ticket.step = Step::List(names),
+        Ok(Planned::Describe(name)) => ticket.step = Step::Describe(name),
+        Err(refusal) => ticket.refuse(refusal, Outcome::Refused),
     }
     ticket
 }
@@ -224,14 +113,12 @@ impl Ticket {
 
     /// The exchange to start.
     pub fn attempt(&self, now: Now) -> Option<Attempt<'_>> {
-        let candidate = self.current?;
-        let target = self.snapshot.targets.get(usize::from(candidate.target))?;
-        let provider_index = usize::from(target.provider);
-        let provider = self.snapshot.providers.get(provider_index)?;
-        let replica_index = usize::from(candidate.replica);
+        let target = self.target_entry()?;
+        let provider = self.snapshot.provider_of(target)?;
+        let replica_index = usize::from(self.current?.replica);
         Some(Attempt {
             provider,
-            provider_index,
+            provider_index: usize::from(target.provider),
             replica: provider.replicas.get(replica_index)?,
             replica_index,
             path: match (self.plan.dialect, self.plan.operation) {
@@ -248,7 +135,7 @@ impl Ticket {
     pub fn write_body(&self, body: &[u8], out: &mut Vec<u8>) {
         let Some(span) = self.plan.splice.model else { return };
         let mut quoted = Vec::new();
-        quote(self.upstream_model(), &mut quoted);
+        quote(&self.upstream_model(), &mut quoted);
         let model = Edit { span, with: &quoted };
         let mut edits = [model; 2];
         let edits: &[Edit<'_>] = match &self.plan.splice.usage {
@@ -270,12 +157,20 @@ impl Ticket {
         self.times.attempt_started = now.monotonic_us;
     }
 
-    /// Takes what happened to the current attempt and finds the next step.
+    /// Takes what happened to the current attempt and finds the next step. What is told of an attempt that has ended
+    /// changes nothing, except that a client may leave before it has the answer.
     pub fn advance(&mut self, event: Event, now: Now) {
-        match event {
-            Event::Failed(failure) => self.attempt_failed(failure, now),
-            Event::Responded { status, content, usage } => self.responded(status, content, usage, now),
-            Event::Ended { end, usage, events } => self.ended(end, usage, events),
+        match (event, &self.step) {
+            (Event::Ended { end, usage, events }, _) if self.open => self.ended(end, usage, events),
+            (Event::Ended { end: End::ClientGone, .. }, _) => self.outcome = Outcome::Disconnected,
+            (Event::Failed(failure), Step::Attempt) if self.open => self.attempt_failed(failure, now),
+            (Event::Failed(failure), Step::Relay) if self.open => {
+                self.ended(End::Failed(failure), None, 0);
+            }
+            (Event::Responded { status, content, usage }, Step::Attempt) if self.open => {
+                self.responded(status, content, usage, now);
+            }
+            _ => {}
         }
     }
 
@@ -294,23 +189,17 @@ impl Ticket {
 
     /// Public name of the model that answers.
     pub fn model(&self) -> Option<&str> {
-        let model = self.snapshot.models.get(usize::from(self.plan.model?))?;
-        Some(&model.name)
+        self.snapshot.model(self.plan.model?).map(|model| &*model.name)
     }
 
     /// The target that answers or was tried last, as `provider/model`.
     pub fn target(&self) -> Option<String> {
-        let target = self.target_entry()?;
-        Some(match &target.model {
-            Some(_) => target.name.to_string(),
-            None => format!("{}{}", target.name.trim_end_matches('*'), self.upstream_model()),
-        })
+        Some(self.target_entry()?.name_with(self.rest()).into_owned())
     }
 
     /// Name of the rule that matched.
     pub fn rule(&self) -> Option<&str> {
-        let rule = self.snapshot.rules.get(usize::from(self.plan.rule?))?;
-        Some(&rule.name)
+        self.snapshot.rule(self.plan.rule?).map(|rule| &*rule.name)
     }
 
     /// Attempts so far.
@@ -335,17 +224,21 @@ impl Ticket {
     }
 
     pub(crate) fn key(&self) -> Option<&Key> {
-        self.snapshot.keys.get(usize::from(self.plan.key?))
+        self.snapshot.key(self.plan.key?)
     }
 
     pub(crate) fn target_entry(&self) -> Option<&Target> {
-        self.snapshot.targets.get(usize::from(self.current?.target))
+        self.snapshot.target(self.current?.target)
     }
 
     /// The model's name at the provider.
-    fn upstream_model(&self) -> &str {
-        let named = self.target_entry().and_then(|target| target.model.as_deref());
-        named.or(self.plan.rest.as_deref()).unwrap_or(&self.plan.requested)
+    fn upstream_model(&self) -> Cow<'_, str> {
+        self.target_entry().map_or_else(Cow::default, |target| target.upstream_model(self.rest()))
+    }
+
+    /// What the `*` of the current target stands for.
+    fn rest(&self) -> &str {
+        self.current.map_or("", |candidate| self.plan.rest_of(&self.snapshot, candidate))
     }
 
     fn remaining_ms(&self, now: Now) -> u64 {
@@ -380,7 +273,7 @@ impl Ticket {
                 ("team", key.and_then(|key| self.snapshot.team_of(key)).map_or("", |team| &team.name))
             }
         };
-        Meter::new(&self.snapshot, &self.row).limit_refused(kind, name, limit);
+        meter::limit_refused(self.row.cells(), kind, name, limit);
         let retry_after = match &refused {
             Refused::Concurrency { .. } => Some(1),
             other => other.retry_after_ms().map(|ms| ms.div_ceil(1_000)),
@@ -433,18 +326,20 @@ impl Ticket {
         }
         if let (Some(target), Some(candidate)) = (self.target_entry(), self.current) {
             self.row.gauge(target.in_flight).fetch_sub(1, Ordering::Relaxed);
-            Meter::new(&self.snapshot, &self.row).attempt(candidate.target, outcome);
+            Meter::lock(&self.snapshot, &self.row).attempt(candidate.target, outcome);
         }
     }
 
     fn attempt_failed(&mut self, failure: Failure, now: Now) {
         self.waited(now);
         self.close_attempt(failure.kind.name());
-        if let Some(replica) = self.current.and_then(|candidate| replica_of(&self.snapshot, candidate)) {
+        if let Some(replica) = self.replica() {
             match failure.kind {
                 FailureKind::Connect | FailureKind::ConnectTimeout => {
                     replica.breaker.record_failure(self.row.cells(), now.unix_ms);
                 }
+                // Nothing is known of the connection.
+                FailureKind::TotalTimeout | FailureKind::Unsendable => {}
                 _ => replica.breaker.record_success(self.row.cells()),
             }
         }
@@ -473,7 +368,7 @@ impl Ticket {
             _ => {}
         }
         self.waited(now);
-        if let Some(replica) = self.current.and_then(|candidate| replica_of(&self.snapshot, candidate)) {
+        if let Some(replica) = self.replica() {
             replica.breaker.record_success(self.row.cells());
         }
         self.status = status;
@@ -492,12 +387,12 @@ impl Ticket {
             500.. => "status_5xx",
             _ => "status_4xx",
         });
-        if matches!(status, 408 | 429 | 500..) && self.try_another(now) {
+        let again = matches!(status, 408 | 429 | 500..);
+        if again && self.try_another(now) {
             return;
         }
         self.settle(0);
-        self.outcome =
-            if matches!(status, 408 | 429 | 500..) { Outcome::UpstreamError } else { Outcome::ClientError };
+        self.outcome = if again { Outcome::UpstreamError } else { Outcome::ClientError };
         match (status, content) {
             (401 | 403, _) => {
                 let message = format!(
@@ -563,9 +458,13 @@ impl Ticket {
         self.times.waited += now.monotonic_us.saturating_sub(self.times.attempt_started);
     }
 
+    fn replica(&self) -> Option<&Replica> {
+        replica_of(&self.snapshot, self.current?)
+    }
+
     fn provider_name(&self) -> &str {
         self.target_entry()
-            .and_then(|target| self.snapshot.providers.get(usize::from(target.provider)))
+            .and_then(|target| self.snapshot.provider_of(target))
             .map_or("", |provider| &provider.name)
     }
 }
@@ -577,13 +476,12 @@ impl Drop for Ticket {
             if let Some(held) = self.held.take() {
                 held.refund(&self.row);
             }
-            Meter::new(&self.snapshot, &self.row).dropped("ticket");
+            meter::dropped(self.row.cells(), "ticket");
         }
     }
 }
 
 fn replica_of(snapshot: &Snapshot, candidate: Candidate) -> Option<&Replica> {
-    let target = snapshot.targets.get(usize::from(candidate.target))?;
-    let provider = snapshot.providers.get(usize::from(target.provider))?;
+    let provider = snapshot.provider_of(snapshot.target(candidate.target)?)?;
     provider.replicas.get(usize::from(candidate.replica))
 }

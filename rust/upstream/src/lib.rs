@@ -11,7 +11,7 @@
 //! let request = Request {
 //!     origin: Arc::new(Origin::parse("https://api.example.com/v1")?),
 //!     path: "/v1/chat/completions",
-//!     headers: &[("authorization", b"Bearer …")],
+//!     headers: &[("authorization", b"Bearer key")],
 //!     body: "{}".into(),
 //!     deadlines: Deadlines {
 //!         connect: Duration::from_secs(2),

@@ -69,8 +69,12 @@ fn names_are_looked_up_and_all_addresses_tried() {
     for id in ids {
         assert_eq!(driver.finish(id).text(), "found");
     }
+    // A lookup that fails, or that nobody waits for any more, gives its place back.
     let unknown = Arc::new(Origin::parse("http://no-such-host.invalid").unwrap());
+    let mut driver = Driver::new(Settings { connections: 1, ..Settings::default() });
     for _ in 0..2 {
+        let cancelled = driver.start(&unknown, "");
+        driver.client.cancel(cancelled);
         let id = driver.start(&unknown, "");
         let error = driver.fail(id);
         assert_eq!((error.kind, error.retry, error.first_byte), (Kind::Resolve, Retry::Yes, false));

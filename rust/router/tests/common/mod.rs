@@ -1,12 +1,23 @@
 //! A configuration like the one a platform team writes, and requests to it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use edgeroute_router::{Now, Request, Snapshot};
+use edgeroute_router::{
+    End, Event, Failure, FailureKind, LiveFacts, Now, Refusal, Request, Snapshot, Step, Ticket, decide,
+};
 use edgeroute_shared::{Cells, Layout, Owner, Row};
 use serde_json::{Value, json};
 
+/// The key of [`config`], of the team `search`.
 pub const KEY: &str = "sk-test";
+/// The headers of a request with that key.
+pub const HEADERS: &[Field<'static>] = &[(b"authorization", b"Bearer sk-test")];
+pub const AT: Now = Now { unix_ms: 1_795_000_000_000, monotonic_us: 1_000_000 };
+
+pub type Field<'a> = (&'a [u8], &'a [u8]);
+
+/// A host with one worker.
 pub struct Host {
     pub cells: Cells,
     pub row: Arc<Row>,
@@ -20,6 +31,32 @@ impl Host {
         let snapshot = Arc::new(Snapshot::compile(config.to_string().as_bytes(), &cells, 1).unwrap());
         Self { cells, row, snapshot }
     }
+
+    pub fn decide(&self, request: &Request<'_>, now: Now, seed: u64) -> Ticket {
+        let facts = LiveFacts { cells: &self.cells, unix_ms: now.unix_ms };
+        decide(&self.snapshot, &self.row, &facts, request, now, seed)
+    }
+
+    /// Decides a chat request for this model.
+    pub fn chat(&self, model: &str) -> Ticket {
+        self.decide(&chat(HEADERS, body(model).as_bytes()), AT, 0)
+    }
+
+    /// Metrics that are not zero.
+    pub fn sums(&self) -> BTreeMap<String, u64> {
+        self.cells.sums().filter(|(_, value)| *value > 0).collect()
+    }
+
+    /// Gauges of what is in flight and not zero.
+    pub fn gauges(&self) -> BTreeMap<String, u64> {
+        self.cells.gauges().filter(|(_, value)| *value > 0).collect()
+    }
+
+    /// What is used of this limit in the window that began last: the cell keeps it in its low 40 bits.
+    pub fn window(&self, name: &str) -> u64 {
+        let found = self.cells.exacts().find(|(cell, _)| cell == name);
+        found.map_or(0, |(_, value)| value & ((1 << 40) - 1))
+    }
 }
 
 pub fn hash(key: &str) -> String {
@@ -31,6 +68,11 @@ pub fn provider(name: &str, dialect: &str, urls: &[&str]) -> Value {
     json!({"name": name, "dialect": dialect, "urls": urls, "api_key": "sk-upstream"})
 }
 
+/// An OpenAI provider at one URL that bears its name.
+pub fn openai(name: &str) -> Value {
+    provider(name, "openai-chat", &[&format!("http://{name}/v1")])
+}
+
 pub fn pool(name: &str, targets: &[(&str, &str, u32)], weighted: bool, fallbacks: &[&str]) -> Value {
     let targets: Vec<Value> = targets
         .iter()
@@ -39,12 +81,26 @@ pub fn pool(name: &str, targets: &[(&str, &str, u32)], weighted: bool, fallbacks
     json!({"name": name, "alias": null, "targets": targets, "weighted": weighted, "fallbacks": fallbacks})
 }
 
+/// A model of targets in order, each `provider/model`.
+pub fn model(name: &str, targets: &[&str], fallbacks: &[&str]) -> Value {
+    let targets: Vec<(&str, &str, u32)> = targets
+        .iter()
+        .map(|target| target.split_once('/').unwrap())
+        .map(|(provider, model)| (provider, model, 1))
+        .collect();
+    pool(name, &targets, false, fallbacks)
+}
+
 pub fn alias(name: &str, of: &str) -> Value {
     json!({"name": name, "alias": of, "targets": [], "weighted": false, "fallbacks": []})
 }
 
 pub fn rule(name: &str, when: &str, model: &str) -> Value {
     json!({"name": name, "when": when, "model": model, "reject": null})
+}
+
+pub fn reject(name: &str, when: &str, status: u16, message: &str) -> Value {
+    json!({"name": name, "when": when, "model": null, "reject": {"status": status, "message": message}})
 }
 
 pub fn limits(requests: Option<u64>, tokens: Option<u64>, concurrency: Option<u64>) -> Value {
@@ -66,13 +122,56 @@ pub fn config(providers: Vec<Value>, models: Vec<Value>, rules: Vec<Value>, limi
     })
 }
 
-pub const AT: Now = Now { unix_ms: 1_795_000_000_000, monotonic_us: 1_000_000 };
+/// One OpenAI provider, one model, no limits.
+pub fn simple() -> Value {
+    config(
+        vec![openai("one")],
+        vec![model("smart", &["one/gpt-5"], &[])],
+        vec![],
+        limits(None, None, None),
+    )
+}
 
 /// `AT` and some milliseconds.
 pub fn after(ms: u64) -> Now {
     Now { unix_ms: AT.unix_ms + ms, monotonic_us: AT.monotonic_us + ms * 1_000 }
 }
 
-pub fn chat<'a>(headers: &'a [(&'a [u8], &'a [u8])], body: &'a [u8]) -> Request<'a> {
+pub fn body(model: &str) -> String {
+    json!({"model": model, "messages": [{"role": "user", "content": "hello"}]}).to_string()
+}
+
+pub fn chat<'a>(headers: &'a [Field<'a>], body: &'a [u8]) -> Request<'a> {
     Request { method: "POST", path: "/v1/chat/completions", query: "", headers, body }
+}
+
+pub fn refusal(ticket: &Ticket) -> &Refusal {
+    match ticket.step() {
+        Step::Refuse(refusal) => refusal,
+        step => panic!("not refused but {step:?}"),
+    }
+}
+
+pub fn failed(kind: FailureKind) -> Event {
+    Event::Failed(Failure { kind, detail: "detail for the operator".into() })
+}
+
+pub fn complete() -> Event {
+    Event::Ended { end: End::Complete, usage: None, events: 0 }
+}
+
+/// Where the current attempt goes.
+pub fn attempt(ticket: &Ticket) -> String {
+    let replica = ticket.attempt(AT).unwrap().replica;
+    format!("{} at {}", ticket.target().unwrap(), replica.url)
+}
+
+/// The targets that are tried if every one of them fails, and the ticket in the end.
+pub fn targets(mut ticket: Ticket) -> Vec<String> {
+    let mut tried = Vec::new();
+    while let Step::Attempt = ticket.step() {
+        tried.push(ticket.target().unwrap());
+        ticket.advance(failed(FailureKind::Protocol), AT);
+    }
+    tried
 }

@@ -1,0 +1,119 @@
+//! What the gateway is told to do, and what it tells the ticket.
+
+use edgeroute_wire::Usage;
+
+use crate::failure::Failure;
+use crate::refusal::Refusal;
+use crate::snapshot::{Provider, Replica};
+
+/// What the gateway has to do next.
+#[derive(Debug)]
+pub enum Step {
+    /// Start the exchange that [`Ticket::attempt`] describes, then report what happened.
+    Attempt,
+    /// Hand the response of the current attempt to the client, then report how it ended.
+    Relay,
+    /// Answer with these model names.
+    List(Vec<String>),
+    /// Answer with the description of this model.
+    Describe(String),
+    /// Answer with an error.
+    Refuse(Refusal),
+}
+
+/// What happened to the current attempt.
+#[derive(Debug)]
+pub enum Event {
+    /// It ended before a response could be relayed.
+    Failed(Failure),
+    /// A response arrived: its head, and its usage if it is whole.
+    Responded {
+        /// HTTP status.
+        status: u16,
+        /// What its content type declares.
+        content: Content,
+        /// Usage found in a whole response.
+        usage: Option<Usage>,
+    },
+    /// The relayed response ended.
+    Ended {
+        /// How.
+        end: End,
+        /// Usage found in passing.
+        usage: Option<Usage>,
+        /// Content events relayed.
+        events: u64,
+    },
+}
+
+/// What a response's content type declares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// `application/json` or `…+json`.
+    Json,
+    /// `text/event-stream`.
+    Events,
+    /// Anything else, HTML for example.
+    Other,
+}
+
+/// How a relayed response ended.
+#[derive(Debug)]
+pub enum End {
+    /// As it should.
+    Complete,
+    /// The provider sent an error event.
+    ProviderError,
+    /// The provider's stream broke.
+    Failed(Failure),
+    /// The client left, before or while the response was relayed.
+    ClientGone,
+}
+
+/// How a request ended, for the record and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Answered.
+    Ok,
+    /// Refused by edgeroute: key, body, rule, limit.
+    Refused,
+    /// A provider's 4xx, relayed.
+    ClientError,
+    /// Providers failed.
+    UpstreamError,
+    /// A stream broke after it had begun.
+    Cut,
+    /// The client left early.
+    Disconnected,
+}
+
+impl Outcome {
+    /// Label value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+            Self::ClientError => "client_error",
+            Self::UpstreamError => "upstream_error",
+            Self::Cut => "cut",
+            Self::Disconnected => "disconnected",
+        }
+    }
+}
+
+/// Where an attempt goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// The provider.
+    pub provider: &'a Provider,
+    /// Index of the provider in the snapshot.
+    pub provider_index: usize,
+    /// Its replica.
+    pub replica: &'a Replica,
+    /// Index of the replica in the provider.
+    pub replica_index: usize,
+    /// Path below the replica's URL.
+    pub path: &'static str,
+    /// Milliseconds left of the request's total deadline.
+    pub total_ms: u64,
+}
