@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from granian.rsgi import ProtocolClosed
+
 from edgeroute._native import Ticket
 from edgeroute.gateway import CreateFuture, last_event, own_answer, perform
 from edgeroute.server import LOG, RUN_DIR
@@ -95,7 +97,10 @@ class App:
         """The RSGI face."""
         worker, create_future = self._running()
         headers = scope.headers
-        body = await _rsgi_body(headers.get("content-length"), protocol, worker.max_body)
+        try:
+            body = await _rsgi_body(headers.get("content-length"), protocol, worker.max_body)
+        except ProtocolClosed:  # the client left
+            return
         ticket = worker.native.decide(scope.method, scope.path, scope.query_string, headers.items(), body)
         watcher = None
         try:
@@ -111,6 +116,8 @@ class App:
             elif step != Ticket.CLOSED:
                 status, answer = own_answer(ticket, step)
                 protocol.response_bytes(status, ticket.own_headers(False), answer)
+        except ProtocolClosed:  # the client left while events were on their way to it
+            pass
         finally:
             if watcher is not None:
                 watcher.cancel()

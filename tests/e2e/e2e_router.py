@@ -201,6 +201,7 @@ class Router(Http):
             self._process.kill()
             self._process.wait(PATIENCE)
             raise
+        assert "Traceback" not in self.said()
 
     def said(self) -> str:
         return self.output.read_text()

@@ -4,9 +4,11 @@ import json
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 from conftest import basic_config
+from e2e_provider import JSON, Provider
 from e2e_router import KEY, Config, Router
 
 START = Callable[[Config], Router]
@@ -220,6 +222,45 @@ def test_what_reaches_the_client(router: Router, stream: bool) -> None:
     made = [router.chat("fast", stream=stream).headers["x-request-id"] for _ in range(2)]
     assert all(each.startswith("req_") for each in made)
     assert made[0] != made[1]
+
+
+def test_what_stays_between_provider_and_router(start: START, face: str) -> None:
+    fields = {
+        "content-type": "application/json",
+        "date": "Thu, 01 Jan 1970 00:00:00 GMT",
+        "server": "theirs",
+        "set-cookie": "__cf=theirs",
+        "strict-transport-security": "max-age=1",
+        "alt-svc": "h3",
+        "via": "theirs",
+        "connection": "keep-alive, x-theirs-hop",
+        "keep-alive": "timeout=5",
+        "x-theirs-hop": "1",
+        "x-request-id": "theirs",
+        "x-edgeroute-model": "theirs",
+        "x-edgeroute-unknown": "theirs",
+        "content-length": str(len(JSON)),
+    }
+    passes = {"openai-processing-ms": "12", "x-ratelimit-remaining-tokens": "7", "cf-ray": "89-FRA"}
+    head = "".join(f"{name}: {value}\r\n" for name, value in (fields | passes).items())
+    provider = Provider(f"HTTP/1.1 200 OK\r\n{head}\r\n".encode() + JSON).listen()
+    with closing(provider):
+        config = basic_config(interface=face)
+        config["providers"]["theirs"] = {"dialect": "openai-chat", "url": provider.url}
+        config["models"]["theirs"] = "theirs/llama"
+        answer = start(config).chat("theirs")
+    assert (answer.status, answer.body) == (200, JSON)
+    assert answer.headers.pop("date") != fields["date"]
+    assert answer.headers.pop("server") == "granian"
+    assert answer.headers.pop("x-request-id").startswith("req_")
+    assert int(answer.headers.pop("x-edgeroute-overhead-us")) > 0
+    assert answer.headers == passes | {
+        "content-type": "application/json",
+        "content-length": str(len(JSON)),
+        "x-edgeroute-model": "theirs",
+        "x-edgeroute-target": "theirs/llama",
+        "x-edgeroute-attempts": "1",
+    }
 
 
 @pytest.mark.parametrize("unfit", ["", "two words", "x" * 129, "käse"])

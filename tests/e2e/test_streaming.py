@@ -68,6 +68,16 @@ def test_a_disconnect_before_the_first_byte_cancels_too(router: Router) -> None:
     wait_for(lambda: router.in_flight() == 0)
 
 
+def test_a_client_that_leaves_a_fast_stream(router: Router) -> None:
+    """It leaves while events are on their way to it; nothing of that is an error of the server."""
+    before = router.mock.stats()["disconnects"]
+    for _ in range(5):
+        with router.stream("/v1/chat/completions", body("one/mock-tokens-100000")) as response:
+            assert response.read(10_000)
+    wait_for(lambda: router.mock.stats()["disconnects"] == before + 5)
+    wait_for(lambda: router.in_flight() == 0)
+
+
 # How a broken stream ends
 
 

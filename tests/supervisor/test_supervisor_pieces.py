@@ -6,11 +6,14 @@ import socket
 import stat
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
 
+from edgeroute._native import WorkerStatus
 from edgeroute.config import Address, Config
 from edgeroute.config.schema import VirtualKey
 from edgeroute.config.values import KeyHash
@@ -18,6 +21,7 @@ from edgeroute.supervisor import StartError
 from edgeroute.supervisor.addresses import accepts, reserve
 from edgeroute.supervisor.banner import DEMO_KEY, banner
 from edgeroute.supervisor.child import RESTARTS, restart_delay
+from edgeroute.supervisor.main import unserved
 from edgeroute.supervisor.run_directory import RunDirectory
 from edgeroute.supervisor.watch import Watch
 
@@ -216,3 +220,30 @@ def test_the_banner_shows_a_line_to_paste_only_for_the_demo_key():
     assert '"model": "fast"' in demo
     assert "limits are per host" in demo
     assert "curl" not in banner(msgspec.structs.replace(config, virtual_keys={"prod": other}))
+
+
+# Readiness.
+
+
+@dataclass(frozen=True)
+class Worker:
+    generation: int
+    heartbeat_ms: int = 100_000
+    alive: bool = True
+
+
+@pytest.mark.parametrize(
+    ("workers", "expected"),
+    [
+        ([], "no worker lives"),
+        ([Worker(2, alive=False)], "no worker lives"),
+        ([Worker(2, heartbeat_ms=90_000)], "no worker has given a sign of life for 10 s"),
+        ([Worker(1)], "no worker serves generation 2 of the configuration"),
+        ([Worker(1), Worker(2, heartbeat_ms=0)], "no worker serves generation 2 of the configuration"),
+        ([Worker(2)], None),
+        ([Worker(3)], None),
+        ([Worker(1), Worker(2, alive=False), Worker(2, heartbeat_ms=90_001)], None),
+    ],
+)
+def test_one_fresh_worker_with_the_configuration_is_enough(workers: list[Worker], expected: str | None):
+    assert unserved(cast(list[WorkerStatus], workers), generation=2, now_ms=100_000) == expected

@@ -7,7 +7,7 @@ import queue
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
@@ -138,13 +138,7 @@ class Supervisor:
             return "stopping: open responses may finish"
         if not self._accepting:
             return "starting: the server does not accept connections yet"
-        now_ms = _unix_ms()
-        serving = [
-            each
-            for each in self._live()
-            if each.generation >= self.generations.confirmed and now_ms - each.heartbeat_ms < STALE_HEARTBEAT_MS
-        ]
-        return None if serving else f"no live worker serves generation {self.generations.confirmed}"
+        return unserved(self._cells.workers(), self.generations.confirmed, _unix_ms())
 
     def request_reload(self) -> Reloaded:
         """Reload in the main thread, and wait for what becomes of it; TimeoutError when nothing does."""
@@ -264,6 +258,19 @@ class Supervisor:
         deadline = time.monotonic() + seconds
         while not child.has_ended() and not self._forced and time.monotonic() < deadline:
             self.pause(0.1)
+
+
+def unserved(workers: Iterable[WorkerStatus], generation: int, now_ms: int) -> str | None:
+    """Why no worker can be trusted with requests under this generation, or None when one can."""
+    live = [each for each in workers if each.alive]
+    if not live:
+        return "no worker lives"
+    beating = [each for each in live if now_ms - each.heartbeat_ms < STALE_HEARTBEAT_MS]
+    if not beating:
+        return f"no worker has given a sign of life for {STALE_HEARTBEAT_MS // 1000} s"
+    if all(each.generation < generation for each in beating):
+        return f"no worker serves generation {generation} of the configuration"
+    return None
 
 
 def _server(config: Config, directory: RunDirectory, environ: Mapping[str, str]) -> Child:
