@@ -1,0 +1,135 @@
+//! Rules: the first that matches acts; one that cannot be evaluated does not match, and is told of.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+#[allow(dead_code, unreachable_pub)]
+mod common;
+
+use common::{AT, Field, HEADERS, Host, chat, config, limits, model, openai, refusal, reject, rule};
+use edgeroute_router::{End, Event, LogFormat, Request, Ticket};
+use serde_json::{Value, json};
+
+fn host(rules: Vec<Value>) -> Host {
+    let models = ["asked", "chosen", "other"];
+    let models = models.iter().map(|name| model(name, &[&format!("one/{name}")], &[])).collect();
+    Host::new(&config(vec![openai("one")], models, rules, limits(Some(10), Some(100_000), None)))
+}
+
+fn finish(mut ticket: Ticket) {
+    ticket.advance(Event::Ended { end: End::ClientGone, usage: None, events: 0 }, AT);
+}
+
+#[test]
+fn every_variable() {
+    let body = json!({
+        "model": "asked", "stream": true, "max_tokens": 50,
+        "messages": [{"role": "user", "content": "12345678"}, {"role": "user", "content": ""}],
+    })
+    .to_string();
+    let check = |when: &str, expected: bool| {
+        let host = host(vec![rule("it", when, "chosen")]);
+        let headers: &[Field<'_>] = &[HEADERS[0], (b"x-tier", b"premium"), (b"x-tier", b"second")];
+        let query = "variant=b&Empty=&space=a+b%21&bad=%zz&sign=%+5&variant=c";
+        let request =
+            Request { method: "POST", path: "/v1/chat/completions", query, headers, body: body.as_bytes() };
+        let ticket = host.decide(&request, AT, 0);
+        assert_eq!(ticket.rule().is_some(), expected, "{when}");
+        assert_eq!(ticket.model(), Some(if expected { "chosen" } else { "asked" }), "{when}");
+        finish(ticket);
+    };
+    check(r#"headers["x-tier"] == "premium""#, true);
+    check(r#"headers["X-Tier"] == "premium""#, true);
+    check(r#"headers["x-none"] == "premium""#, false);
+    check(r#"has(headers.authorization) && !("x-none" in headers)"#, true);
+    check("size(headers) == 2", true);
+    check(r#"params.variant == "b""#, true);
+    check(r#"params.empty == "" && params["space"] == "a b!""#, true);
+    check("has(params.bad) || has(params.sign)", false);
+    check("size(params) == 3", true);
+    check(r#"model == "asked""#, true);
+    check(r#"request_type == "chat_completion""#, true);
+    check(r#"path.endsWith("/chat/completions")"#, true);
+    check(r#"virtual_key_name == "test" && team_name == "search""#, true);
+    check("tokens_used == 0.0 && requests_used == 0.0 && request == 0.0", true);
+    // 3 for the prompt, 4 for each message, 8 bytes of text.
+    check("prompt_tokens == 13 && message_count == 2", true);
+    check("max_tokens == 50", true);
+    check("stream", true);
+    check("!stream", false);
+}
+
+#[test]
+fn the_first_match_acts() {
+    let check = |rules: Vec<Value>, expected: (Option<&str>, &str)| {
+        let host = host(rules);
+        let ticket = host.chat("asked");
+        assert_eq!((ticket.rule(), ticket.model().unwrap()), expected);
+        finish(ticket);
+    };
+    check(vec![], (None, "asked"));
+    check(vec![rule("a", "false", "other")], (None, "asked"));
+    check(vec![rule("a", "true", "chosen"), rule("b", "true", "other")], (Some("a"), "chosen"));
+    check(vec![rule("a", "false", "other"), rule("b", "true", "chosen")], (Some("b"), "chosen"));
+    check(vec![reject("a", "stream", 403, "no"), rule("b", "true", "chosen")], (Some("b"), "chosen"));
+}
+
+#[test]
+fn a_rule_that_cannot_be_evaluated_does_not_match_and_is_told_of() {
+    let host = host(vec![
+        rule("absent", r#"headers["x-none"] == "a""#, "other"),
+        rule("zero", "1 / message_count > 0 && 1 / max_tokens > 0", "other"),
+        rule("last", "true", "chosen"),
+    ]);
+    let ticket = host.chat("asked");
+    assert_eq!(ticket.rule(), Some("last"));
+    finish_and_record(&host, ticket, "rule_errors=absent,zero");
+    let sums = host.sums();
+    for rule in ["absent", "zero"] {
+        assert_eq!(sums[&format!("edgeroute_rule_errors_total{{rule=\"{rule}\"}}")], 1);
+    }
+    assert_eq!(sums["edgeroute_rule_matches_total{rule=\"last\"}"], 1);
+}
+
+#[test]
+fn a_rule_refuses_with_its_own_words() {
+    let host = host(vec![reject("blocked", r#"model.startsWith("ask")"#, 451, "not in this country")]);
+    let ticket = host.chat("asked");
+    let refusal = refusal(&ticket);
+    assert_eq!(
+        (refusal.status, refusal.code.name(), refusal.message.as_str()),
+        (451, "rejected_by_rule", "not in this country")
+    );
+    assert_eq!((ticket.rule(), ticket.attempts()), (Some("blocked"), 0));
+    finish_and_record(&host, ticket, "451 refused id=id key=test requested=asked rule=blocked");
+    assert_eq!(host.window("limits/team/search/requests_per_minute"), 0, "nothing was reserved");
+}
+
+#[test]
+fn what_is_used_counts_what_is_reserved() {
+    let host = host(vec![
+        rule("tokens", "tokens_used > 75", "other"),
+        rule("requests", "requests_used >= 20", "chosen"),
+    ]);
+    let body = json!({"model": "asked", "max_tokens": 40_000, "messages": []}).to_string();
+    let mut open = Vec::new();
+    for expected in ["asked", "asked", "other"] {
+        let ticket = match expected {
+            "other" => host.chat("asked"),
+            _ => host.decide(&chat(HEADERS, body.as_bytes()), AT, 0),
+        };
+        assert_eq!(ticket.model(), Some(expected));
+        open.push(ticket);
+    }
+    open.into_iter().for_each(finish);
+    let ticket = host.chat("asked");
+    assert_eq!(ticket.model(), Some("chosen"), "tokens were given back, requests count");
+    finish(ticket);
+}
+
+fn finish_and_record(host: &Host, mut ticket: Ticket, expected: &str) {
+    let mut log = Vec::new();
+    ticket.advance(common::complete(), AT);
+    ticket.record("id", AT, LogFormat::Text, &mut log);
+    let line = String::from_utf8(log).unwrap();
+    assert!(line.contains(expected), "{line}");
+    assert!(host.gauges().is_empty());
+}
