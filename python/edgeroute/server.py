@@ -24,58 +24,61 @@ from edgeroute.telemetry import log_config
 __all__ = ["LOG", "RUN_DIR", "main"]
 
 _PR_SET_PDEATHSIG = 1
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 _SETTLED_SECONDS = 0.5
 """From the first turn of a worker's loop until it surely serves."""
+_HEAR_SECONDS = 0.1
 
 
-def end_with_parent(parent: int, number: signal.Signals) -> None:
-    """Get the signal when the parent process dies (on Linux); exit now if it is dead already.
+def end_with_parent(parent: int) -> None:
+    """Get SIGTERM when the parent process dies (on Linux); exit now if it is dead already.
 
     The kernel ties this to the parent's *threads*: start children from the main thread, and expect the signal
     more than once when a parent with several threads is killed.
     """
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:
         os._exit(1)
 
 
 def load_app(server: int) -> Any:
     """What granian calls first in a new worker, a child of the process `server`; gives the application."""
-    end_with_parent(server, signal.SIGHUP)
+    end_with_parent(server)
     from edgeroute.app import app  # noqa: PLC0415 (granian's own process never loads it)
 
     loop = asyncio.get_event_loop()
-    loop.call_soon(lambda: loop.call_later(_SETTLED_SECONDS, _release_signals))
+    loop.call_soon(loop.call_later, _SETTLED_SECONDS, _hear_stop, loop)
     return app
 
 
-def hold_signals_of_new_workers() -> None:
-    """Let the kernel keep what stops a worker until the worker's loop can hear it.
+def hold_stop_signals_of_workers() -> None:
+    """Have workers start with the signals that stop them blocked: `_hear_stop` hands them on, once.
 
-    A forked worker has granian's own handlers at first, which swallow signals; later uvloop, when it does not run
-    (between the lifespan and serving), hears them only with the next one. Either way a stop would be lost.
+    Unblocked they are lost while a forked worker still has granian's own handlers, and while uvloop does not run
+    (between lifespan and serving); and a second one, as from systemd that signals every process, deadlocks granian.
     """
-    os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_reset_signals)
+    os.register_at_fork(before=_block_stop_signals, after_in_parent=_unblock_stop_signals)
 
 
-def _hold_signals() -> None:
+def _block_stop_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
 
 
-def _release_signals() -> None:
+def _unblock_stop_signals() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
 
 
-def _reset_signals() -> None:
-    signal.signal(signal.SIGHUP, _stop_once)
-
-
-def _stop_once(number: int, _frame: object) -> None:
-    """Turn any number of SIGHUP into one SIGTERM: a third SIGTERM cuts streams and wedges granian's worker."""
-    signal.signal(number, signal.SIG_IGN)
-    os.kill(os.getpid(), signal.SIGTERM)
+def _hear_stop(loop: asyncio.AbstractEventLoop) -> None:
+    """Look for a signal to stop, from time to time; give the first one to granian, and leave any other blocked."""
+    pending = signal.sigpending()
+    if not pending & _STOP_SIGNALS:
+        loop.call_later(_HEAR_SECONDS, _hear_stop, loop)
+        return
+    if signal.SIGTERM not in pending:
+        signal.raise_signal(signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
 def serve(settings: ServerSettings, log: Literal["text", "json"]) -> None:
@@ -104,8 +107,8 @@ def serve(settings: ServerSettings, log: Literal["text", "json"]) -> None:
 def main() -> None:
     """Read the settings that the supervisor left in the environment, and serve."""
     settings = msgspec.json.decode(os.environ[SERVER], type=ServerSettings)
-    end_with_parent(settings.supervisor, signal.SIGTERM)
-    hold_signals_of_new_workers()
+    end_with_parent(settings.supervisor)
+    hold_stop_signals_of_workers()
     serve(settings, "json" if os.environ[LOG] == "json" else "text")
 
 

@@ -39,7 +39,7 @@ FAMILIES = {
     "edgeroute_time_to_first_token_seconds": Family("histogram", "Time from a request's arrival to its first output."),
     "edgeroute_overhead_seconds": Family("histogram", "Time spent in edgeroute, waiting for providers apart."),
     "edgeroute_dropped_total": Family("counter", "What was lost or left unsettled; more than 0 is a defect."),
-    "edgeroute_in_flight": Family("gauge", "Requests in flight, over all workers."),
+    "edgeroute_in_flight": Family("gauge", "Exchanges with providers open now, over all workers."),
     "edgeroute_workers": Family("gauge", "Live worker processes."),
     "edgeroute_generation": Family("gauge", "Published generation of the configuration."),
     "edgeroute_reloads_total": Family("counter", "Reloads of the configuration by result."),

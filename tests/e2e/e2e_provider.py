@@ -8,7 +8,10 @@ OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r
 
 
 class Provider:
-    """Refuses connections until it listens; keeps its port. Every request gets `reply`, byte for byte."""
+    """Refuses connections until it listens; keeps its port. Every request gets `reply`, byte for byte.
+
+    The connection stays open after it, unless it says `connection: close`.
+    """
 
     def __init__(self, reply: bytes = OK) -> None:
         self.reply = reply
@@ -20,6 +23,8 @@ class Provider:
                 while self._read():
                     provider.served += 1
                     self.wfile.write(provider.reply)
+                    if b"connection: close" in provider.reply:
+                        return
 
             def _read(self) -> bool:
                 """Take one whole request; false when there is none."""

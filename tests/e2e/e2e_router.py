@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -277,12 +277,12 @@ class Router(Http):
         *,
         key: str = KEY,
         connection: http.client.HTTPConnection | None = None,
-    ) -> Iterator[http.client.HTTPResponse]:
+    ) -> Generator[http.client.HTTPResponse]:
         """A response that is read piece by piece; leaving the block disconnects."""
         used = connection or self.connect()
         with contextlib.closing(used):
             headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
-            used.request("POST", path, json.dumps(fields | {"stream": True}), headers)
+            used.request("POST", path, json.dumps({**fields, "stream": True}), headers)
             yield used.getresponse()
 
     def held(self, key: str = KEY, **fields: Any) -> contextlib.AbstractContextManager[http.client.HTTPResponse]:
@@ -291,7 +291,7 @@ class Router(Http):
         return self.stream("/v1/chat/completions", body, key=key)
 
     @contextlib.contextmanager
-    def connection_to_each_worker(self) -> Iterator[dict[int, http.client.HTTPConnection]]:
+    def connection_to_each_worker(self) -> Generator[dict[int, http.client.HTTPConnection]]:
         """An open connection to every worker, by process id."""
         with contextlib.ExitStack() as stack:
             found: dict[int, http.client.HTTPConnection] = {}
@@ -307,7 +307,7 @@ class Router(Http):
 
     def _served_by(self, connection: http.client.HTTPConnection) -> int:
         """The worker that has accepted a connection; 0 while none has. Linux tells: /proc/net/tcp names the inode."""
-        ours = "".join(f"{connection.sock.getsockname()[1]:04X}")
+        ours = f"{connection.sock.getsockname()[1]:04X}"
         inode = next(
             line.split()[9]
             for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
@@ -316,6 +316,6 @@ class Router(Http):
         for pid in self.workers():
             for descriptor in Path(f"/proc/{pid}/fd").iterdir():
                 with contextlib.suppress(OSError):
-                    if os.readlink(descriptor) == f"socket:[{inode}]":
+                    if str(descriptor.readlink()) == f"socket:[{inode}]":
                         return pid
         return 0

@@ -1,4 +1,4 @@
-"""Whatever is sent, by clients or by providers: the right status, the caller's error shape, a stable code, no leak, no crash."""
+"""Whatever clients or providers send: status, error shape of the caller, stable code, no leak, no crash."""
 
 import json
 import socket
@@ -295,8 +295,10 @@ def test_bytes_that_are_not_http(router: Router, sent: bytes) -> None:
             connection.shutdown(socket.SHUT_WR)
             while piece := connection.recv(65536):
                 received += piece
-        except OSError as hung_up:
-            assert not isinstance(hung_up, TimeoutError)
+        except TimeoutError:
+            raise
+        except OSError:
+            pass  # it hung up
     for secret in SECRETS:
         assert secret not in received
     assert router.chat("fast").status == 200

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
-from conftest import basic_config
+from e2e_config import basic_config
 from e2e_provider import JSON, Provider
 from e2e_router import KEY, Config, Router
 

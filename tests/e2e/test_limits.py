@@ -8,9 +8,10 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
-from conftest import basic_config
+from e2e_config import basic_config
 from e2e_router import Answer, Config, Router, hashed, in_one_minute, wait_for
 
 START = Callable[[Config], Router]
@@ -79,8 +80,10 @@ def test_what_all_workers_count_is_what_clients_were_told(limited: Router, conne
         if kind == "failing":
             assert limited.chat("one/mock-status-404", key=key, max_tokens=most).status == 404
             return 0
-        streamed = {"stream": True, "stream_options": {"include_usage": True}} if kind == "streamed" else {}
-        return usage(limited.chat("one/gpt-5-mini", key=key, max_tokens=most, **streamed))
+        streamed: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+        return usage(
+            limited.chat("one/gpt-5-mini", key=key, max_tokens=most, **(streamed if kind == "streamed" else {}))
+        )
 
     def run(turn: int) -> list[tuple[bool, bool]]:
         key, naive = f"tokens-{turn}", 0
@@ -100,9 +103,9 @@ def test_tokens_used_is_exact_on_every_worker(limited: Router, connections: Conn
     """Which rule matches, and whether there is room, is what a naive count says; request by request, on any worker."""
     draws = random.Random(4)
 
-    def run(turn: int) -> list[tuple[object, object]]:
+    def run(turn: int) -> list[tuple[tuple[int, str], tuple[int, str]]]:
         naive = 0
-        compared: list[tuple[object, object]] = []
+        compared: list[tuple[tuple[int, str], tuple[int, str]]] = []
         while naive < 0.97 * TOKENS:
             most = draws.randint(1, 400)
             answer = limited.chat(
@@ -126,10 +129,10 @@ def test_tokens_used_is_exact_on_every_worker(limited: Router, connections: Conn
 def test_requests_per_minute_is_exact_over_all_workers(limited: Router) -> None:
     def run(turn: int) -> list[int]:
         with ThreadPoolExecutor(8) as pool:
-            statuses = pool.map(
-                lambda _: limited.chat("fast", key=f"requests-{turn}", max_tokens=1).status, range(2 * REQUESTS)
-            )
-            return sorted(statuses)
+            asked = [
+                pool.submit(limited.chat, "fast", key=f"requests-{turn}", max_tokens=1) for _ in range(2 * REQUESTS)
+            ]
+            return sorted(each.result().status for each in asked)
 
     assert in_one_minute(run) == [200] * REQUESTS + [429] * REQUESTS
 
@@ -148,7 +151,7 @@ def test_concurrency_is_never_exceeded(limited: Router, connections: Connections
             return response.status
 
         with ThreadPoolExecutor(8) as pool:
-            statuses = list(pool.map(lambda _: try_one(), range(40)))
+            statuses = [each.result() for each in [pool.submit(try_one) for _ in range(40)]]
         # Those who compete for the last place may all step back; then it is free for the next.
         while statuses.count(200) < PLACES:
             statuses.append(try_one())

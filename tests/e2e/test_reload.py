@@ -5,7 +5,7 @@ import json
 import threading
 from collections.abc import Callable
 
-from conftest import basic_config
+from e2e_config import basic_config
 from e2e_router import Config, Router, wait_for
 
 START = Callable[[Config], Router]
@@ -63,7 +63,7 @@ def test_a_reload_under_load(start: START, face: str) -> None:
         for number in range(1, RELOADS + 1):
             router.configure(numbered(face, number))
             reloaded = router.admin.ask("POST", "/reload")
-            assert (reloaded.status, reloaded.json["number"]) == (200, number + 1), reloaded
+            assert (reloaded.status, reloaded.json["generation"]) == (200, number + 1), reloaded
             # All workers serve it now: what begins from here on sees nothing older.
             assert router.chat("asked").chosen()[0] == f"pool-{number}"
             wait_for(lambda number=number: {str(number)} in seen)

@@ -3,11 +3,13 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import basic_config
+from e2e_config import basic_config
+from e2e_provider import Provider
 from e2e_router import KEY, Answer, Config, Router, wait_for
 
 START = Callable[[Config], Router]
@@ -120,6 +122,30 @@ def test_a_broken_stream_ends_with_an_error_event(
     samples = streaming.metrics()
     label = f'edgeroute_requests_total{{model="{provider}/*",target="{provider}/*",status="200",outcome="cut"}}'
     assert samples[label] >= 1
+
+
+@pytest.mark.parametrize(
+    ("events", "passes", "code"),
+    [
+        (b'data: {"a":1}\n\ndata: {"b":', b'data: {"a":1}\n\n', "stream_cut"),
+        (b'data: {"a":1}\r\n\r\ndata: {"b":2}\n', b'data: {"a":1}\r\n\r\n', "stream_cut"),
+        (b'data: {"a":1}\n\ndata: [DON', b'data: {"a":1}\n\n', "stream_cut"),
+        (b'data: {"a":1}\n\ndata: ' + b"x" * (1 << 20), b'data: {"a":1}\n\n', "stream_protocol"),
+        (b"", b"", "stream_cut"),
+    ],
+    ids=["inside a line", "between lines", "inside the end marker", "too large", "nothing"],
+)
+def test_part_of_an_event_never_reaches_the_client(
+    start: START, face: str, events: bytes, passes: bytes, code: str
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+    with closing(Provider(head + events).listen()) as provider:
+        config = basic_config(interface=face)
+        config["providers"]["theirs"] = {"dialect": "openai-chat", "url": provider.url}
+        config["models"]["theirs"] = "theirs/llama"
+        answer = start(config).chat("theirs", stream=True)
+    assert answer.body.startswith(passes)
+    assert json.loads(answer.body.removeprefix(passes).removeprefix(b"data: "))["error"]["code"] == code
 
 
 def test_a_whole_stream_has_no_error_event(streaming: Router) -> None:

@@ -147,6 +147,13 @@ class Router:
                     found.update(children)
         return found
 
+    def mock_pid(self) -> int:
+        """The mock provider, which is a process of the router's."""
+        (found,) = (
+            pid for pid in self.family() if b"edgeroute.mock" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        )
+        return found
+
     def send(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 

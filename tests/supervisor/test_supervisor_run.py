@@ -171,10 +171,7 @@ def test_a_killed_server_is_started_again(router: Router):
 def test_a_killed_mock_provider_is_started_again(make_router: MakeRouter):
     port = free_port()
     router = make_router(mock=f"{{listen: 127.0.0.1:{port}}}").start().ready()
-    with contextlib.closing(socket.create_connection(("127.0.0.1", port))):
-        command = ["pgrep", "-f", f"edgeroute.mock --listen=127.0.0.1:{port}"]
-        (pid,) = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE).stdout.split()
-    os.kill(int(pid), signal.SIGKILL)
+    os.kill(router.mock_pid(), signal.SIGKILL)
     wait_for(lambda: "the mock provider ended (signal 9)" in router.said())
 
     def answers() -> bool:

@@ -4,9 +4,10 @@ import contextlib
 import hashlib
 import http.client
 import json
+import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 import pytest
 from router_process import PATIENCE, Router, alive, free_port, wait_for
@@ -44,7 +45,7 @@ def router(make_router: Callable[..., Router]) -> Router:
 
 
 @contextlib.contextmanager
-def post(router: Router, body: dict[str, object], **headers: str) -> Iterator[http.client.HTTPResponse]:
+def post(router: Router, body: dict[str, object], **headers: str) -> Generator[http.client.HTTPResponse, None, None]:
     connection = http.client.HTTPConnection("127.0.0.1", router.listen, timeout=PATIENCE)
     fields = {"authorization": "Bearer sk-edgeroute-demo", "content-type": "application/json", **headers}
     with contextlib.closing(connection):
@@ -88,9 +89,14 @@ def test_the_metrics_page_knows_every_family(router: Router):
     )
 
 
-def test_stopping_lets_a_stream_finish(router: Router):
+@pytest.mark.parametrize("everybody", [False, True])
+def test_stopping_lets_a_stream_finish(router: Router, everybody: bool):
+    mock = router.mock_pid()
     with post(router, chat("mock/mock-tokens-60", stream=True)) as answer:
         first = answer.read(1)
+        # systemd signals every process of a unit, so workers hear it from there and from the server.
+        for pid in router.family() - {mock} if everybody else ():
+            os.kill(pid, signal.SIGTERM)
         router.send(signal.SIGTERM)
         wait_for(lambda: router.ask("GET", "/readyz") == (503, "stopping: open responses may finish\n"))
         assert (first + answer.read()).endswith(b"data: [DONE]\n\n")

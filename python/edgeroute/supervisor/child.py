@@ -79,7 +79,7 @@ class Child:
 
     def _ended(self, process: subprocess.Popen[bytes], now: float) -> bool:
         self._process = None
-        if _signal_group(process.pid, signal.SIGHUP):
+        if _signal_group(process.pid, signal.SIGTERM):
             self._orphans.append((process.pid, now + self._grace))
         self._failures = 1 if now - self._started >= _HEALTHY_AFTER else self._failures + 1
         code = process.returncode

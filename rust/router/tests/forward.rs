@@ -1,0 +1,166 @@
+//! What leaves for a provider and what comes back: bytes and headers.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+#[allow(dead_code, unreachable_pub)]
+mod common;
+
+use common::{AT, Field, HEADERS, Host, chat, model, openai, provider, simple};
+use edgeroute_router::{Request, Step, forward};
+use edgeroute_wire::Dialect;
+use proptest::prelude::*;
+use serde_json::json;
+
+fn host() -> Host {
+    let mut config = simple();
+    config["providers"] = json!([openai("one"), provider("claude", "anthropic-messages", &["http://c/v1"])]);
+    config["models"] = json!([model("smart", &["one/gpt-5", "claude/opus"], &[])]);
+    Host::new(&config)
+}
+
+/// The body upstream, and whether usage is hidden from the client.
+fn sent(host: &Host, path: &str, body: &[u8]) -> (String, bool) {
+    let mut ticket = host.decide(&Request { path, ..chat(HEADERS, body) }, AT, 0);
+    assert!(matches!(ticket.step(), Step::Attempt), "{:?}", ticket.step());
+    let mut out = Vec::new();
+    ticket.write_body(body, &mut out);
+    ticket.advance(common::complete(), AT);
+    (String::from_utf8(out).unwrap(), ticket.hides_usage())
+}
+
+#[test]
+fn the_body_but_for_what_must_differ() {
+    let host = host();
+    let check = |path: &str, body: &str, expected: &str, hides: bool| {
+        assert_eq!(sent(&host, path, body.as_bytes()), (expected.to_owned(), hides), "{path} {body}");
+    };
+    let chat = "/v1/chat/completions";
+    check(chat, r#"{"model":"smart"}"#, r#"{"model":"gpt-5"}"#, false);
+    check(
+        chat,
+        " {\n\t\"x\" : 1e5 , \"model\" : \"sm\\u0061rt\",\"\\u00e4\":[ ] } \n",
+        " {\n\t\"x\" : 1e5 , \"model\" : \"gpt-5\",\"\\u00e4\":[ ] } \n",
+        false,
+    );
+    check(
+        chat,
+        r#"{"model":"smart","stream":true}"#,
+        r#"{"stream_options":{"include_usage":true},"model":"gpt-5","stream":true}"#,
+        true,
+    );
+    check(
+        chat,
+        r#"{"stream":true,"stream_options":{"x":1},"model":"smart"}"#,
+        r#"{"stream":true,"stream_options":{"include_usage":true,"x":1},"model":"gpt-5"}"#,
+        true,
+    );
+    check(
+        chat,
+        r#"{"model":"smart","stream":true,"stream_options":{"include_usage":false}}"#,
+        r#"{"model":"gpt-5","stream":true,"stream_options":{"include_usage":true}}"#,
+        true,
+    );
+    check(
+        chat,
+        r#"{"model":"smart","stream":true,"stream_options":{"include_usage":true}}"#,
+        r#"{"model":"gpt-5","stream":true,"stream_options":{"include_usage":true}}"#,
+        false,
+    );
+    check(chat, r#"{"model":"smart","stream":false}"#, r#"{"model":"gpt-5","stream":false}"#, false);
+    check("/v1/embeddings", r#"{"model":"smart","stream":true}"#, r#"{"model":"gpt-5","stream":true}"#, false);
+    check("/v1/messages", r#"{"model":"smart","stream":true}"#, r#"{"model":"opus","stream":true}"#, false);
+}
+
+/// JSON text of any shape, as some client might write it.
+fn value() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        any::<bool>().prop_map(|truth| truth.to_string()),
+        any::<i64>().prop_map(|number| number.to_string()),
+        any::<String>().prop_map(|text| json!(text).to_string()),
+        Just(r#""\ud83d\ude00\/ \u0000""#.to_owned()),
+    ];
+    leaf.prop_recursive(3, 20, 4, |inner| {
+        let space = prop::sample::select(vec!["", " ", "\n\t"]);
+        (prop::collection::vec(inner, 0..4), space, any::<bool>()).prop_map(|(items, space, object)| {
+            if object {
+                let fields: Vec<String> =
+                    items.iter().enumerate().map(|(index, item)| format!("\"k{index}\"{space}:{item}")).collect();
+                format!("{{{space}{}}}", fields.join(&format!("{space},")))
+            } else {
+                format!("[{}{space}]", items.join(&format!(",{space}")))
+            }
+        })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    #[test]
+    fn all_other_bytes_are_the_clients(before in value(), after in value(), stream: bool, space in "[ \n\t]{0,3}") {
+        let host = HOST.with(|host| host.clone());
+        let tail = format!(",{space}\"stream\":{stream},\"after\":{after}}}{space}");
+        let body = format!("{{{space}\"before\":{before},{space}\"model\"{space}:\"smart\"{tail}");
+        let option = if stream { r#""stream_options":{"include_usage":true},"# } else { "" };
+        let expected = format!("{{{option}{space}\"before\":{before},{space}\"model\"{space}:\"gpt-5\"{tail}");
+        let (sent, hides) = sent(&host, "/v1/chat/completions", body.as_bytes());
+        prop_assert_eq!(sent, expected);
+        prop_assert_eq!(hides, stream);
+    }
+}
+
+thread_local! {
+    static HOST: std::rc::Rc<Host> = std::rc::Rc::new(host());
+}
+
+#[test]
+fn only_allowed_headers_leave() {
+    let headers: &[Field<'_>] = &[
+        (b"authorization", b"Bearer sk-test"),
+        (b"x-api-key", b"sk-test"),
+        (b"cookie", b"session=1"),
+        (b"x-edgeroute-trace", b"1"),
+        (b"x-forwarded-for", b"10.0.0.1"),
+        (b"openai-organization", b"org"),
+        (b"openai-beta", b"assistants=v2"),
+        (b"idempotency-key", b"again"),
+        (b"anthropic-beta", b"tools"),
+        (b"anthropic-version", b"2024-01-01"),
+    ];
+    let check = |dialect: Dialect, headers: &[Field<'_>], expected: &[(&str, &str)]| {
+        let found = forward::client_headers(dialect, &chat(headers, b""));
+        let found: Vec<(&str, &str)> =
+            found.iter().map(|(name, value)| (*name, std::str::from_utf8(value).unwrap())).collect();
+        assert_eq!(found, expected);
+    };
+    check(Dialect::OpenAiChat, headers, &[("idempotency-key", "again"), ("openai-beta", "assistants=v2")]);
+    check(
+        Dialect::AnthropicMessages,
+        headers,
+        &[("anthropic-beta", "tools"), ("anthropic-version", "2024-01-01"), ("idempotency-key", "again")],
+    );
+    check(Dialect::OpenAiChat, &[], &[]);
+    check(Dialect::AnthropicMessages, &[], &[("anthropic-version", "2023-06-01")]);
+}
+
+#[test]
+fn credentials_as_each_dialect_sends_them() {
+    let host = host();
+    let found: Vec<_> = host.snapshot.providers.iter().map(|provider| forward::credential(provider).unwrap()).collect();
+    let expected = [("authorization", b"Bearer sk-upstream".to_vec()), ("x-api-key", b"sk-upstream".to_vec())];
+    assert_eq!(found, expected);
+
+    let mut config = simple();
+    config["providers"][0]["api_key"] = json!(null);
+    assert_eq!(forward::credential(&Host::new(&config).snapshot.providers[0]), None);
+}
+
+#[test]
+fn what_stays_behind_on_the_way_back() {
+    for name in ["content-type", "retry-after", "x-ratelimit-remaining-tokens", "openai-processing-ms"] {
+        assert!(forward::passes_back(name), "{name}");
+    }
+    for name in ["set-cookie", "server", "date", "x-request-id", "x-edgeroute-model", "alt-svc"] {
+        assert!(!forward::passes_back(name), "{name}");
+    }
+}
