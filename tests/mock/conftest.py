@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 import uvloop
-from edgeroute.mock import MockSettings, start
 from mock_client import HANG, Mock
+
+from edgeroute.mock import MockSettings, start
 
 
 @pytest.fixture(scope="session")

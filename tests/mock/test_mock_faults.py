@@ -5,11 +5,12 @@ import re
 from typing import Any
 
 import pytest
+from mock_client import Mock
+
 from edgeroute.mock import MockSettings
 from edgeroute.mock.delivery import End, steps
 from edgeroute.mock.faults import FAULTS, FaultError, Faults, describe, of_request
 from edgeroute.mock.reply import Plain, Reply, Stream
-from mock_client import Mock
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 

@@ -14,13 +14,15 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-from edgeroute.mock import MockSettings, MockStartError, start
-from edgeroute.mock.journal import Journal, Record
-from edgeroute.mock.reply import Plain, compose, vector
-from edgeroute.mock.routes import ROUTES, respond
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mock_client import HANG, Mock
+
+from edgeroute.errors import StartError
+from edgeroute.mock import MockSettings, start
+from edgeroute.mock.journal import Journal, Record
+from edgeroute.mock.reply import Plain, compose, vector
+from edgeroute.mock.routes import ROUTES, respond
 
 CHAT = "/v1/chat/completions"
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -288,7 +290,7 @@ def test_address(listen: str, expected: tuple[str, int]) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "nowhere.invalid"])
 def test_an_address_that_cannot_be_had(mock: Mock, host: str) -> None:
-    with pytest.raises(MockStartError, match=f"cannot listen on {host}:{mock.port}: .+; stop what listens"):
+    with pytest.raises(StartError, match=f"cannot listen on {host}:{mock.port}: .+; stop what listens"):
         asyncio.run(start(MockSettings(listen=f"{host}:{mock.port}")))
 
 

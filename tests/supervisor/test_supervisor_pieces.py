@@ -17,7 +17,7 @@ from edgeroute._native import WorkerStatus
 from edgeroute.config import Address, Config
 from edgeroute.config.schema import VirtualKey
 from edgeroute.config.values import KeyHash
-from edgeroute.supervisor import StartError
+from edgeroute.errors import StartError
 from edgeroute.supervisor.addresses import accepts, reserve
 from edgeroute.supervisor.banner import DEMO_KEY, banner
 from edgeroute.supervisor.child import RESTARTS, restart_delay

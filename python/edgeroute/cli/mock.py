@@ -3,7 +3,8 @@
 import click
 
 from edgeroute.cli.options import Milliseconds, refuse
-from edgeroute.mock import MockSettings, MockStartError, serve
+from edgeroute.errors import StartError
+from edgeroute.mock import MockSettings, serve
 
 
 @click.command("mock")
@@ -19,5 +20,5 @@ def command(listen: str, first_token: int, token_interval: int, seed: int) -> No
         )
         click.echo(f"mock provider on http://{listen}/v1 (Ctrl-C stops it)", err=True)
         serve(settings)
-    except (ValueError, MockStartError) as error:
+    except (ValueError, StartError) as error:
         refuse(f"error: {error}", 1)

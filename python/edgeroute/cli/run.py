@@ -8,7 +8,7 @@ import click
 
 from edgeroute.cli.options import INVALID_CONFIG, config_option, refuse, require_config
 from edgeroute.config import ConfigError
-from edgeroute.supervisor import StartError
+from edgeroute.errors import StartError
 from edgeroute.supervisor.main import run
 
 

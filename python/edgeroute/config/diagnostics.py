@@ -9,6 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from edgeroute.errors import EdgerouteError
+
 Severity = Literal["error", "warning"]
 
 _SNIPPET_WIDTH = 120
@@ -62,7 +64,7 @@ class Diagnostic:
         return "\n".join(line.rstrip() for line in lines)
 
 
-class ConfigError(Exception):
+class ConfigError(EdgerouteError):
     """A configuration that cannot be used. `str()` is the full text for people: every error, then warnings.
 
     `watched` names the files that were read before giving up, so that a mended one can be noticed.

@@ -2,8 +2,9 @@
 
 import argparse
 
+from edgeroute.errors import StartError
 from edgeroute.mock import faults
-from edgeroute.mock.server import MockStartError, serve
+from edgeroute.mock.server import serve
 from edgeroute.mock.settings import MockSettings
 
 
@@ -33,7 +34,7 @@ def main() -> None:
             parent=options.parent,
         )
         serve(settings)
-    except (ValueError, MockStartError) as error:
+    except (ValueError, StartError) as error:
         parser.exit(1, f"error: {error}\n")
 
 

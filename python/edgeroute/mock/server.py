@@ -18,6 +18,7 @@ import h11
 import msgspec
 import uvloop
 
+from edgeroute.errors import StartError
 from edgeroute.mock import openai
 from edgeroute.mock.delivery import End, Step, steps
 from edgeroute.mock.faults import Faults
@@ -34,10 +35,6 @@ _BACKLOG = 1024
 _PARENT_CHECK = 0.2
 """Seconds between looks whether the parent lives. Its pid is watched rather than a pipe, because forked
 siblings would hold the pipe open, and rather than ``PR_SET_PDEATHSIG``, which fires when a *thread* ends."""
-
-
-class MockStartError(RuntimeError):
-    """The mock provider cannot listen; the text says where, why and what to do."""
 
 
 class MockServer:
@@ -58,7 +55,7 @@ class MockServer:
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     async def listen(self) -> None:
-        """Open the listening socket; :class:`MockStartError` when that fails."""
+        """Open the listening socket; :class:`StartError` when that fails."""
         host, port = self.settings.address()
         try:
             self._listener = await asyncio.get_running_loop().create_server(
@@ -67,7 +64,7 @@ class MockServer:
         except OSError as error:
             number = error.errno or 0  # negative for a host name that cannot be resolved
             reason = os.strerror(number) if number > 0 else error.strerror
-            raise MockStartError(
+            raise StartError(
                 f"the mock provider cannot listen on {self.settings.listen}: {reason}; "
                 "stop what listens there or choose another address"
             ) from error
@@ -83,7 +80,7 @@ class MockServer:
 
 
 async def start(settings: MockSettings) -> MockServer:
-    """Listen in the running event loop; :class:`MockStartError` when the address cannot be had."""
+    """Listen in the running event loop; :class:`StartError` when the address cannot be had."""
     server = MockServer(settings)
     await server.listen()
     return server

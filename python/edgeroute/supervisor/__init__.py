@@ -2,7 +2,3 @@
 
 The main thread does everything that changes state; the admin listener's threads read, and ask it to reload.
 """
-
-
-class StartError(Exception):
-    """The router cannot start here; the text says why and what to do."""

@@ -8,7 +8,7 @@ import socket
 import sys
 
 from edgeroute.config.values import Address
-from edgeroute.supervisor import StartError
+from edgeroute.errors import StartError
 
 
 def reserve(address: Address, setting: str) -> socket.socket:

@@ -19,7 +19,8 @@ from edgeroute import __version__
 from edgeroute._native import Cells, WorkerStatus
 from edgeroute.admin import AdminListener
 from edgeroute.config import Config, ConfigError
-from edgeroute.supervisor import StartError, handover
+from edgeroute.errors import StartError
+from edgeroute.supervisor import handover
 from edgeroute.supervisor.addresses import accepts, reserve
 from edgeroute.supervisor.banner import banner
 from edgeroute.supervisor.child import Child

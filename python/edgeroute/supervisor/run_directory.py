@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from edgeroute.supervisor import StartError
+from edgeroute.errors import StartError
 
 VARIABLE = "EDGEROUTE_RUN_DIR"
 _PREFIX = "edgeroute-"
