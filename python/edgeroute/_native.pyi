@@ -104,6 +104,9 @@ class Worker:
     def serve(self) -> bool:
         """Serve the sockets that are ready and the deadlines that have passed. True: call again soon."""
 
+    def close(self) -> None:
+        """Close the tickets that are under way, which closes their sockets."""
+
     def take_log(self) -> bytes:
         """The log lines since the last call."""
 
@@ -137,13 +140,20 @@ class Ticket:
         """Whether the client asked for a stream."""
 
     @property
+    def max_stream(self) -> int:
+        """The most bytes that a stream may have on a face without back-pressure."""
+
+    @property
     def models(self) -> list[str]: ...
     @property
     def refusal(self) -> tuple[int, str, str, str | None] | None:
         """Status, code, message, field."""
 
     def attempt(self, future: asyncio.Future[None]) -> asyncio.Future[None]:
-        """Start the current attempt; the future is fulfilled when `step` has changed."""
+        """Start the current attempt; the future is fulfilled when `step` has changed.
+
+        RuntimeError if one is under way.
+        """
 
     @overload
     def response(self, as_bytes: Literal[True]) -> tuple[int, list[tuple[bytes, bytes]], bytes | None]: ...
@@ -158,7 +168,10 @@ class Ticket:
         """Headers of an answer of edgeroute's own; closes the ticket."""
 
     def read(self, create_future: Callable[[], asyncio.Future[Any]]) -> Any:
-        """The next whole events: bytes, empty at the end of the stream, or a future that gives them."""
+        """The next whole events: bytes, empty at the end of the stream, or a future that gives them.
+
+        RuntimeError if somebody is waiting for them already.
+        """
 
     @property
     def broken(self) -> str | None:

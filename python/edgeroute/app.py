@@ -1,8 +1,9 @@
 """The server object: one application with an ASGI and an RSGI face, as granian loads it."""
 
 import asyncio
+import logging
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+_log = logging.getLogger("edgeroute")
+
 
 class App:
     """Answers requests on both faces. ASGI has back-pressure; RSGI is faster, and caps what a stream may hold."""
@@ -30,12 +33,13 @@ class App:
 
     # ASGI 3.0 (asgi.readthedocs.io)
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    def __call__(
+        self, scope: MutableMapping[str, Any], receive: Receive, send: Send
+    ) -> Coroutine[Any, Any, None]:
         """The ASGI face."""
         if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        elif scope["type"] == "http":
-            await self._asgi(scope, receive, send)
+            return self._lifespan(receive, send)
+        return self._asgi(scope, receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -47,12 +51,12 @@ class App:
 
     async def _asgi(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         worker, create_future = self._running()
-        headers = scope["headers"]
-        body = await _asgi_body(receive, worker.max_body)
+        body = await _asgi_body(receive, worker)
         if body is None:
             return
-        query: bytes = scope["query_string"]
-        ticket = worker.native.decide(scope["method"], scope["path"], query.decode("latin-1"), headers, body)
+        query = scope["query_string"].decode("latin-1")
+        ticket = worker.native.decide(scope["method"], scope["path"], query, scope["headers"], body)
+        del body  # a stream may last for minutes, and the ticket knows when the body is no longer needed
         watcher = None
         try:
             if ticket.stream and ticket.step == Ticket.ATTEMPT:
@@ -98,10 +102,11 @@ class App:
         worker, create_future = self._running()
         headers = scope.headers
         try:
-            body = await _rsgi_body(headers.get("content-length"), protocol, worker.max_body)
+            body = await _rsgi_body(headers.get("content-length"), protocol, worker)
         except ProtocolClosed:  # the client left
             return
         ticket = worker.native.decide(scope.method, scope.path, scope.query_string, headers.items(), body)
+        del body
         watcher = None
         try:
             if ticket.stream and ticket.step == Ticket.ATTEMPT:
@@ -112,7 +117,7 @@ class App:
                 if whole is not None:
                     protocol.response_bytes(status, fields, whole)
                     return
-                await _rsgi_stream(protocol, status, fields, ticket, create_future, worker.max_stream)
+                await _rsgi_stream(protocol, status, fields, ticket, create_future)
             elif step != Ticket.CLOSED:
                 status, answer = own_answer(ticket, step)
                 protocol.response_bytes(status, ticket.own_headers(False), answer)
@@ -124,7 +129,12 @@ class App:
             ticket.close()
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._started = Worker(loop, Path(os.environ[RUN_DIR]), json_log=os.environ[LOG] == "json")
+        try:
+            self._started = Worker(loop, Path(os.environ[RUN_DIR]), json_log=os.environ[LOG] == "json")
+        except (OSError, ValueError) as error:
+            # One clear line instead of a traceback; granian sees a worker that failed.
+            _log.critical("worker %d cannot start: %s", os.getpid(), error)
+            raise SystemExit(1) from error
         self._create_future = loop.create_future
 
     def _stop(self) -> None:
@@ -137,15 +147,19 @@ class App:
         return self._started, self._create_future
 
 
-async def _asgi_body(receive: Receive, most: int) -> bytes | None:
-    """The whole body; None if the client left. One of more than `most` bytes is not read whole: Rust refuses it."""
+# The largest body is asked of the worker after the last wait, so that Rust, which refuses a larger one, goes by the
+# same configuration.
+
+
+async def _asgi_body(receive: Receive, worker: Worker) -> bytes | None:
+    """The whole body, or the first bytes of one that is too large; None if the client left."""
     message = await receive()
     body: bytes = message.get("body", b"")
     if not message.get("more_body"):
         return None if message["type"] == "http.disconnect" else body
     parts = [body]
     size = len(body)
-    while message.get("more_body") and size <= most:
+    while message.get("more_body") and size <= worker.max_body:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
@@ -154,16 +168,16 @@ async def _asgi_body(receive: Receive, most: int) -> bytes | None:
     return b"".join(parts)
 
 
-async def _rsgi_body(declared: str | None, protocol: "HTTPProtocol", most: int) -> bytes:
+async def _rsgi_body(declared: str | None, protocol: "HTTPProtocol", worker: Worker) -> bytes:
     """The whole body, or the first bytes of one that is too large."""
     if declared is not None and declared.isdigit():
-        return await protocol() if int(declared) <= most else b""
+        return await protocol() if int(declared) <= worker.max_body else b""
     parts: list[bytes] = []
     size = 0
     async for part in protocol:
         parts.append(part)
         size += len(part)
-        if size > most:
+        if size > worker.max_body:
             break
     return b"".join(parts)
 
@@ -174,12 +188,11 @@ async def _rsgi_stream(
     fields: list[tuple[str, str]],
     ticket: Ticket,
     create_future: CreateFuture,
-    most: int,
 ) -> None:
     """Relay a stream. RSGI cannot know what the client has taken, so all of it may be in memory: it is capped."""
     transport = protocol.response_stream(status, fields)
     send, read = transport.send_bytes, ticket.read
-    left = most
+    left = ticket.max_stream
     while True:
         events = read(create_future)
         if events.__class__ is not bytes:

@@ -13,9 +13,12 @@ from edgeroute import _native
 
 _TICK_SECONDS = 0.05
 """How often deadlines, the published generation and the log are looked at."""
-_HEARTBEAT_TICKS = 20
-_LOG_BATCHES = 256
-"""Batches of log lines that may wait for a slow reader of the log before lines are dropped."""
+_SECOND = 20
+"""Ticks between two heartbeats, and between two attempts at a configuration that cannot be taken up."""
+_LOG_BYTES = 8 << 20
+"""Log lines that may wait for a slow reader of the log before lines are dropped."""
+_LOG_PATIENCE_SECONDS = 5.0
+"""How long the end of a worker waits for whoever reads the log."""
 
 _log = logging.getLogger("edgeroute")
 
@@ -24,39 +27,49 @@ class Worker:
     """One process of the server, from the start of its event loop to its end."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, run_directory: Path, *, json_log: bool) -> None:
+        """Raises OSError or ValueError if the memory file or the published configuration cannot be used."""
         self.native = _native.Worker(str(run_directory / "cells"), secrets.randbits(64), json_log)
         self.max_body = 0
-        self.max_stream = 0
         self._loop = loop
         self._run_directory = run_directory
         self._generation = 0
-        self._adopting: asyncio.Future[_native.Snapshot] | None = None
-        self._log = _LogWriter()
-        self._ticks = 0
         self._adopt(self._compile(self.native.published))
+        self._adopting: asyncio.Future[_native.Snapshot] | None = None
+        self._adopt_at_tick = 0
+        self._log = LogWriter(sys.stdout.fileno() if sys.stdout else None)
+        self._ticks = 0
+        self._again: asyncio.Handle | None = None
+        self._stopped = False
         loop.add_reader(self.native.fileno(), self._serve)
         self._timer = loop.call_later(_TICK_SECONDS, self._tick)
 
     def stop(self) -> None:
-        """Write what is left of the log. The sockets go with the process."""
+        """End what is under way and write what is left of the log. May be called again."""
+        if self._stopped:
+            return
+        self._stopped = True
         self._timer.cancel()
+        if self._again is not None:
+            self._again.cancel()
         self._loop.remove_reader(self.native.fileno())
+        self.native.close()
         self._log.write(self.native.take_log())
         self._log.close()
 
     def _serve(self) -> None:
         if self.native.serve():
-            self._loop.call_soon(self._serve)
+            self._again = self._loop.call_soon(self._serve)
 
     def _tick(self) -> None:
+        # First of all: whatever fails below is reported by the loop, and the next tick comes.
         self._timer = self._loop.call_later(_TICK_SECONDS, self._tick)
+        self._ticks += 1
+        if self._ticks % _SECOND == 0:
+            self.native.heartbeat()
         self._serve()
         self._log.write(self.native.take_log())
-        self._ticks += 1
-        if self._ticks % _HEARTBEAT_TICKS == 0:
-            self.native.heartbeat()
         published = self.native.published
-        if published != self._generation and self._adopting is None:
+        if published != self._generation and self._adopting is None and self._ticks >= self._adopt_at_tick:
             self._adopting = self._loop.run_in_executor(None, self._compile, published)
             self._adopting.add_done_callback(self._adopted)
 
@@ -66,50 +79,80 @@ class Worker:
 
     def _adopted(self, compiled: "asyncio.Future[_native.Snapshot]") -> None:
         self._adopting = None
+        if self._stopped or compiled.cancelled():
+            return
         try:
             self._adopt(compiled.result())
-        except (OSError, ValueError):
-            # The supervisor has compiled the same bytes; the next tick tries again.
-            _log.exception("worker %d cannot take up the new configuration", os.getpid())
+        except Exception:
+            # The supervisor has compiled the same bytes: what fails here may pass.
+            self._adopt_at_tick = self._ticks + _SECOND
+            _log.exception("worker %d cannot take up the new configuration and tries again", os.getpid())
 
     def _adopt(self, snapshot: _native.Snapshot) -> None:
         self.native.configure(snapshot)
         self._generation = snapshot.generation
         self.max_body = snapshot.max_body
-        self.max_stream = snapshot.max_stream
 
 
-class _LogWriter:
-    """Writes batches of lines to standard output on a thread, so that a slow reader never stops the loop."""
+class LogWriter:
+    """Writes batches of lines to a descriptor on a thread, so that a slow reader never stops the loop.
 
-    def __init__(self) -> None:
-        self._batches: queue.Queue[bytes | None] = queue.Queue(_LOG_BATCHES)
+    Lines are dropped, and their number is reported, while more than `most` bytes wait or writing fails. Without a
+    descriptor (standard output is closed) all lines are.
+    """
+
+    def __init__(self, descriptor: int | None, most: int = _LOG_BYTES) -> None:
+        self._descriptor = descriptor
+        self._most = most
+        self._batches: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        # Each of the two is written by one thread only.
+        self._accepted = 0
+        self._finished = 0
         self._dropped = 0
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
+        if descriptor is None:
+            _log.warning("standard output is closed: there is no request log")
 
     def write(self, lines: bytes) -> None:
+        """Take lines; never waits."""
         if not lines:
             return
-        try:
-            self._batches.put_nowait(lines)
-        except queue.Full:
+        if self._accepted - self._finished + len(lines) > self._most:
             self._dropped += lines.count(b"\n")
             return
         if self._dropped:
             _log.error("%d log lines were dropped: whoever reads the log is too slow", self._dropped)
             self._dropped = 0
+        self._accepted += len(lines)
+        self._batches.put(lines)
 
-    def close(self) -> None:
+    def close(self, patience: float = _LOG_PATIENCE_SECONDS) -> None:
         """Wait, but not for ever, until everything is written."""
         self._batches.put(None)
-        self._thread.join(5.0)
+        self._thread.join(patience)
+        left = self._accepted - self._finished
+        if self._dropped or left:
+            _log.error("at the end %d log lines were dropped and %d bytes not written", self._dropped, left)
 
     def _run(self) -> None:
+        failed = 0
         while (lines := self._batches.get()) is not None:
             try:
-                sys.stdout.buffer.write(lines)
-                sys.stdout.buffer.flush()
+                if self._descriptor is not None:
+                    _write_all(self._descriptor, lines)
             except OSError as error:
-                _log.error("cannot write the log: %s", error)
-                return
+                if not failed:
+                    _log.error("cannot write the log, lines are lost: %s", error)
+                failed += lines.count(b"\n")
+            else:
+                if failed:
+                    _log.error("the log can be written again; %d lines were lost", failed)
+                failed = 0
+            self._finished += len(lines)
+
+
+def _write_all(descriptor: int, lines: bytes) -> None:
+    rest = memoryview(lines)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]

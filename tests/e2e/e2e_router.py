@@ -222,6 +222,10 @@ class Router(Http):
         """Exchanges with providers that are open, over all workers."""
         return sum(value for name, value in self.metrics().items() if name.startswith("edgeroute_in_flight"))
 
+    def idle(self) -> None:
+        """Wait until nothing is in flight, neither here nor at the mock."""
+        wait_for(lambda: self.in_flight() == 0 and self.mock.stats()["open"] == 0)
+
     # As a client.
 
     def post(

@@ -22,7 +22,7 @@ def survives(router: Router) -> Iterator[None]:
     yield
     assert router.workers() == before
     assert router.admin.ask("GET", "/healthz").status == 200
-    wait_for(lambda: router.in_flight() == 0)
+    router.idle()
     assert not any(name.startswith("edgeroute_dropped_total") for name in router.metrics())
 
 

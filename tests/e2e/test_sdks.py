@@ -257,6 +257,12 @@ def test_anthropic_errors(
     assert caught.value.response.headers["x-request-id"]
 
 
+def test_anthropics_sdk_finds_the_request_id(router: Router) -> None:
+    with pytest.raises(anthropic.NotFoundError) as caught:
+        router.anthropic().messages.create(model="fasr", max_tokens=9, messages=HELLO_CLAUDE)
+    assert caught.value.request_id == caught.value.response.headers["x-request-id"]
+
+
 def test_our_own_limit_is_a_rate_limit_error(router: Router) -> None:
     """One request a minute: of three, the second or (if a minute begins between them) the third is refused."""
     openai_client, anthropic_client = router.openai("sk-slow"), router.anthropic("sk-slow")

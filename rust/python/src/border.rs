@@ -1,8 +1,13 @@
 //! Conversions between Python and Rust values.
 
+use std::borrow::Cow;
+use std::fmt::Write;
+
 use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+
+use crate::state::OwnHeaders;
 
 /// Header fields as the server passes them: ASGI's pairs of bytes or RSGI's pairs of str.
 pub(crate) struct Headers<'py>(Vec<(Text<'py>, Text<'py>)>);
@@ -69,9 +74,41 @@ impl<'py> HeaderList<'py> {
         }
     }
 
+    /// edgeroute's own headers. What may hold a client's text (a wildcard's model) is percent-encoded.
+    pub(crate) fn push_own(&self, id: &str, own: &OwnHeaders) -> PyResult<()> {
+        self.push("x-request-id", id.as_bytes())?;
+        for (name, value) in [
+            ("x-edgeroute-model", &own.model),
+            ("x-edgeroute-target", &own.target),
+            ("x-edgeroute-rule", &own.rule),
+        ] {
+            if let Some(value) = value {
+                self.push(name, visible(value).as_bytes())?;
+            }
+        }
+        self.push("x-edgeroute-attempts", own.attempts.to_string().as_bytes())?;
+        self.push("x-edgeroute-overhead-us", own.overhead_us.to_string().as_bytes())
+    }
+
     pub(crate) fn into_list(self) -> Bound<'py, PyList> {
         self.list
     }
+}
+
+/// A header value: all but visible ASCII is percent-encoded.
+fn visible(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Cow::Borrowed(text);
+    }
+    let mut encoded = String::with_capacity(text.len() * 3);
+    for byte in text.bytes() {
+        match byte {
+            b'!'..=b'~' => encoded.push(char::from(byte)),
+            // Writing to a String cannot fail.
+            _ => _ = write!(encoded, "%{byte:02X}"),
+        }
+    }
+    Cow::Owned(encoded)
 }
 
 /// `ValueError` with the error's sentence.

@@ -6,10 +6,20 @@ mod border;
 mod cells;
 mod exchange;
 mod snapshot;
+mod state;
 mod ticket;
 mod worker;
 
 use pyo3::prelude::*;
+
+/// Python's allocator aligns objects to 16 bytes; what needs more is boxed.
+const _: () = assert!(
+    align_of::<ticket::PyTicket>() <= 16
+        && align_of::<worker::Worker>() <= 16
+        && align_of::<snapshot::PySnapshot>() <= 16
+        && align_of::<cells::PyCells>() <= 16
+        && align_of::<cells::WorkerStatus>() <= 16
+);
 
 /// The compiled core of edgeroute; see `_native.pyi`.
 #[pymodule]

@@ -18,7 +18,8 @@ use crate::border::{Headers, os_error};
 use crate::snapshot::{Loaded, PySnapshot};
 use crate::ticket::PyTicket;
 
-/// What the tickets of a worker share. Locks are held only between Python calls, so they never wait.
+/// What the tickets of a worker share. No lock is held while Python runs, so none is ever waited for; where several
+/// are held, a ticket's own comes first.
 pub(crate) struct Core {
     pub(crate) row: Arc<Row>,
     pub(crate) client: Mutex<Client>,
@@ -138,6 +139,14 @@ impl Worker {
             }
         }
         more
+    }
+
+    /// Closes the tickets whose exchange is under way. Nothing is reported to them any more.
+    fn close(&self, py: Python<'_>) {
+        let open = std::mem::take(&mut *self.core.open.lock());
+        for ticket in open.into_values() {
+            ticket.get().close(py);
+        }
     }
 
     /// The log lines since the last call.

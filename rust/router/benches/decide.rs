@@ -1,6 +1,6 @@
 //! The whole decision on a 1 kB chat request: key, team limits, ten rules, four weighted targets, on live cells.
 //! 1,024 different requests in rotation; each is settled outside the measured time.
-#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "../tests/common/mod.rs"]
 #[allow(dead_code, unreachable_pub)]
@@ -13,7 +13,8 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use edgeroute_router::{End, Event, LiveFacts, decide};
 
 fn bodies() -> Vec<Vec<u8>> {
-    let words = ["ocean", "maple", "harbor", "canyon", "violet", "lantern", "meadow", "copper", "winter", "signal"];
+    let words =
+        ["ocean", "maple", "harbor", "canyon", "violet", "lantern", "meadow", "copper", "winter", "signal"];
     (0..1_024usize)
         .map(|index| {
             let text: Vec<&str> = (0..110).map(|at| words[(index * 31 + at * at + at) % words.len()]).collect();

@@ -61,11 +61,13 @@ impl Snapshot {
     pub fn compile(normalised: &[u8], cells: &Cells, generation: u64) -> Result<Self, CompileError> {
         let config: Config = serde_json::from_slice(normalised)?;
         check_sizes(&config)?;
-        let providers = config.providers.iter().map(|each| provider(each, cells)).collect::<Result<_, _>>()?;
+        let providers =
+            config.providers.iter().map(|each| provider(each, cells)).collect::<Result<_, _>>()?;
         let written = Written::new(&config.models)?;
         let (models, targets, names) = compile_models(&config, &written, cells)?;
         let (rules, conditions) = compile_rules(&config, &written)?;
-        let teams = config.teams.iter().map(|each| team(each, &written, cells)).collect::<Result<Vec<_>, _>>()?;
+        let teams =
+            config.teams.iter().map(|each| team(each, &written, cells)).collect::<Result<Vec<_>, _>>()?;
         let mut keys = Vec::with_capacity(config.virtual_keys.len());
         let mut key_hashes = HashMap::with_capacity(config.virtual_keys.len());
         for (index, written) in (0u32..).zip(&config.virtual_keys) {
@@ -245,9 +247,10 @@ fn target(
     place: &str,
     cells: &Cells,
 ) -> Result<Target, CompileError> {
-    let provider = providers.iter().position(|provider| provider.name == written.provider).ok_or_else(|| {
-        CompileError::Unknown { place: place.into(), kind: "provider", name: written.provider.clone() }
-    })?;
+    let provider =
+        providers.iter().position(|provider| provider.name == written.provider).ok_or_else(|| {
+            CompileError::Unknown { place: place.into(), kind: "provider", name: written.provider.clone() }
+        })?;
     let name = format!("{}/{}", written.provider, written.model);
     Ok(Target {
         in_flight: cells.gauge(&format!("edgeroute_in_flight{{target={}}}", label(&name)), None)?,
@@ -263,10 +266,7 @@ fn compile_rules(config: &Config, models: &Written<'_>) -> Result<(Vec<Rule>, Ru
         let first = errors.first().and_then(|(index, error)| Some((config.rules.get(*index)?, error)));
         first.map_or_else(
             || CompileError::Invalid("the rules do not compile".into()),
-            |(rule, error)| CompileError::Rule {
-                rule: rule.name.clone(),
-                message: error.render(&rule.when),
-            },
+            |(rule, error)| CompileError::Rule { rule: rule.name.clone(), message: error.render(&rule.when) },
         )
     })?;
     let rules = config.rules.iter().map(|written| rule(written, models)).collect::<Result<_, _>>()?;
@@ -302,11 +302,7 @@ fn team(written: &config::Team, models: &Written<'_>, cells: &Cells) -> Result<T
     })
 }
 
-fn key(
-    written: &config::VirtualKey,
-    teams: &[Team],
-    cells: &Cells,
-) -> Result<([u8; 32], Key), CompileError> {
+fn key(written: &config::VirtualKey, teams: &[Team], cells: &Cells) -> Result<([u8; 32], Key), CompileError> {
     let place = || format!("virtual key `{}`", written.name);
     let hash = decode_hash(&written.hash)
         .ok_or_else(|| CompileError::Invalid(format!("{}: its hash is not 64 hex digits", place())))?;

@@ -48,11 +48,13 @@ pub(crate) fn place(
             let count = provider.replicas.len() as u16;
             let turn = if count > 1 { turn_of(target, provider.turns) } else { 0 };
             for replica in rotated(count, turn) {
+                let candidate = Candidate { fallback, target: id, replica };
                 trace.note(Phase::Place, || {
+                    let name = target.name_with(plan.rest_of(snapshot, candidate));
                     let url = provider.replicas.get(usize::from(replica)).map_or("", |replica| &*replica.url);
-                    format!("candidate {} at {url} (model `{}`)", target.name, pool.name)
+                    format!("candidate {name} at {url} (model `{}`)", pool.name)
                 });
-                plan.candidates.push(Candidate { fallback, target: id, replica });
+                plan.candidates.push(candidate);
             }
         }
     }

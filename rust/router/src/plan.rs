@@ -105,7 +105,9 @@ impl Plan {
         let endpoint = Endpoint::find(request);
         self.dialect = endpoint.as_ref().map_or_else(|_| dialect_of(request), Endpoint::dialect);
         let endpoint = endpoint?;
-        trace.note(Phase::Read, || format!("{} {} is {endpoint:?}", request.method, request.path));
+        trace.note(Phase::Read, || {
+            format!("{} {}, which speaks {}", request.method, request.path, self.dialect.name())
+        });
 
         let id = identify(snapshot, request)?;
         let key = snapshot.key(id).ok_or_else(invalid_key)?;
@@ -163,8 +165,7 @@ impl Plan {
         self.rest = found.rest.map(Into::into);
         place(self, snapshot, facts, seed, trace)?;
         if self.stream && (dialect, operation) == (Dialect::OpenAiChat, Operation::Chat) {
-            self.splice.usage =
-                include_usage(&document).map_err(|error| invalid(error, "stream_options"))?;
+            self.splice.usage = include_usage(&document).map_err(|error| invalid(error, "stream_options"))?;
         }
 
         if key.counts_tokens || prompt.measured().is_some() {

@@ -59,9 +59,7 @@ fn percent_decode(text: &str) -> Option<String> {
     while let Some(byte) = rest.next() {
         bytes.push(match byte {
             b'+' => b' ',
-            b'%' => {
-                decode_hex(&[rest.next()?, rest.next()?])?
-            }
+            b'%' => decode_hex(&[rest.next()?, rest.next()?])?,
             other => other,
         });
     }

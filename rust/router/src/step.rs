@@ -9,7 +9,7 @@ use crate::snapshot::{Provider, Replica};
 /// What the gateway has to do next.
 #[derive(Debug)]
 pub enum Step {
-    /// Start the exchange that [`Ticket::attempt`] describes, then report what happened.
+    /// Start the exchange that [`Ticket::attempt`](crate::Ticket::attempt) describes, then report what happened.
     Attempt,
     /// Hand the response of the current attempt to the client, then report how it ended.
     Relay,

@@ -13,7 +13,8 @@ use serde_json::json;
 fn host() -> Host {
     let mut config = simple();
     config["providers"] = json!([openai("one"), openai("two")]);
-    config["models"] = json!([model("smart", &["one/a", "two/b", "one/c"], &["more"]), model("more", &["two/d"], &[])]);
+    config["models"] =
+        json!([model("smart", &["one/a", "two/b", "one/c"], &["more"]), model("more", &["two/d"], &[])]);
     Host::new(&config)
 }
 
@@ -113,9 +114,7 @@ fn the_last_answer_is_the_clients() {
 
 #[test]
 fn attempts_are_limited_by_the_configuration_and_by_candidates() {
-    for (most, expected) in
-        [(1, 1), (2, 2), (4, 4), (16, 4)]
-    {
+    for (most, expected) in [(1, 1), (2, 2), (4, 4), (16, 4)] {
         let mut config = simple();
         config["providers"] = json!([openai("one")]);
         config["models"] = json!([model("smart", &["one/a", "one/b", "one/c", "one/d"], &[])]);
@@ -152,7 +151,9 @@ fn clients_do_not_see_the_operator_s_details() {
     assert_eq!(refusal(&ticket).message, "provider `one` did not finish in time");
     let mut log = Vec::new();
     ticket.record("id", AT, LogFormat::Text, &mut log);
-    assert!(String::from_utf8(log).unwrap().contains(r#"error=upstream_timeout detail="10.1.2.3:443 resets""#));
+    assert!(
+        String::from_utf8(log).unwrap().contains(r#"error=upstream_timeout detail="10.1.2.3:443 resets""#)
+    );
 }
 
 /// A stream of which something has been relayed.
@@ -190,8 +191,11 @@ fn what_comes_late_changes_nothing() {
         common::complete,
         || Event::Ended { end: End::ProviderError, usage: Some(Usage::default()), events: 9 },
     ];
-    let ends: [fn() -> Event; 3] =
-        [|| responded(200, Content::Json), || responded(404, Content::Other), || failed(FailureKind::TooLarge)];
+    let ends: [fn() -> Event; 3] = [
+        || responded(200, Content::Json),
+        || responded(404, Content::Other),
+        || failed(FailureKind::TooLarge),
+    ];
     for end in ends {
         let mut ticket = host().chat("smart");
         ticket.advance(end(), AT);

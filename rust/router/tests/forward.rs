@@ -66,7 +66,12 @@ fn the_body_but_for_what_must_differ() {
         false,
     );
     check(chat, r#"{"model":"smart","stream":false}"#, r#"{"model":"gpt-5","stream":false}"#, false);
-    check("/v1/embeddings", r#"{"model":"smart","stream":true}"#, r#"{"model":"gpt-5","stream":true}"#, false);
+    check(
+        "/v1/embeddings",
+        r#"{"model":"smart","stream":true}"#,
+        r#"{"model":"gpt-5","stream":true}"#,
+        false,
+    );
     check("/v1/messages", r#"{"model":"smart","stream":true}"#, r#"{"model":"opus","stream":true}"#, false);
 }
 
@@ -83,8 +88,11 @@ fn value() -> impl Strategy<Value = String> {
         let space = prop::sample::select(vec!["", " ", "\n\t"]);
         (prop::collection::vec(inner, 0..4), space, any::<bool>()).prop_map(|(items, space, object)| {
             if object {
-                let fields: Vec<String> =
-                    items.iter().enumerate().map(|(index, item)| format!("\"k{index}\"{space}:{item}")).collect();
+                let fields: Vec<String> = items
+                    .iter()
+                    .enumerate()
+                    .map(|(index, item)| format!("\"k{index}\"{space}:{item}"))
+                    .collect();
                 format!("{{{space}{}}}", fields.join(&format!("{space},")))
             } else {
                 format!("[{}{space}]", items.join(&format!(",{space}")))
@@ -146,8 +154,10 @@ fn only_allowed_headers_leave() {
 #[test]
 fn credentials_as_each_dialect_sends_them() {
     let host = host();
-    let found: Vec<_> = host.snapshot.providers.iter().map(|provider| forward::credential(provider).unwrap()).collect();
-    let expected = [("authorization", b"Bearer sk-upstream".to_vec()), ("x-api-key", b"sk-upstream".to_vec())];
+    let found: Vec<_> =
+        host.snapshot.providers.iter().map(|provider| forward::credential(provider).unwrap()).collect();
+    let expected =
+        [("authorization", b"Bearer sk-upstream".to_vec()), ("x-api-key", b"sk-upstream".to_vec())];
     assert_eq!(found, expected);
 
     let mut config = simple();

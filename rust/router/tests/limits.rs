@@ -22,8 +22,7 @@ fn host(key: Value, team: Value) -> Host {
 }
 
 fn asks(host: &Host, max_tokens: u64, now: Now) -> Ticket {
-    let body =
-        json!({"model": "smart", "max_tokens": max_tokens, "messages": [{"role": "user", "content": "hello"}]});
+    let body = json!({"model": "smart", "max_tokens": max_tokens, "messages": [{"role": "user", "content": "hello"}]});
     host.decide(&chat(HEADERS, body.to_string().as_bytes()), now, 0)
 }
 
@@ -86,7 +85,10 @@ fn a_request_that_is_larger_than_a_limit_is_told_so() {
     let host = host(limits(NONE, Some(100), NONE), limits(NONE, NONE, NONE));
     let ticket = asks(&host, 92, AT);
     let refusal = refusal(&ticket);
-    assert_eq!((refusal.status, refusal.code.name(), refusal.retry_after), (400, "request_exceeds_limit", None));
+    assert_eq!(
+        (refusal.status, refusal.code.name(), refusal.retry_after),
+        (400, "request_exceeds_limit", None)
+    );
     assert!(refusal.message.ends_with("ask for fewer tokens"), "{}", refusal.message);
     let mut ticket = asks(&host, 91, AT);
     assert!(matches!(ticket.step(), Step::Attempt));
@@ -113,7 +115,12 @@ fn what_is_reserved_and_what_is_counted() {
     let more = Some(Usage { input: 10, output: 3_000, cached_input: 0 });
     check(json!({"model": "smart", "messages": messages, "max_tokens": 50}), 59, more, 3_010);
     check(json!({"model": "smart", "messages": messages, "max_tokens": 50}), 59, None, 59);
-    check(json!({"model": "smart", "messages": messages, "max_tokens": 1u64 << 29}), (1 << 29) + 9, None, (1 << 29) + 9);
+    check(
+        json!({"model": "smart", "messages": messages, "max_tokens": 1u64 << 29}),
+        (1 << 29) + 9,
+        None,
+        (1 << 29) + 9,
+    );
 }
 
 #[test]
@@ -141,7 +148,9 @@ fn a_stream_that_breaks_counts_what_was_relayed() {
 #[test]
 fn windows_begin_anew() {
     let host = host(limits(Some(1), NONE, NONE), limits(NONE, NONE, NONE));
-    for (ms, admitted) in [(0, true), (1, false), (19_999, false), (20_000, true), (79_999, false), (80_000, true)] {
+    for (ms, admitted) in
+        [(0, true), (1, false), (19_999, false), (20_000, true), (79_999, false), (80_000, true)]
+    {
         let mut ticket = asks(&host, 1, after(ms));
         assert_eq!(matches!(ticket.step(), Step::Attempt), admitted, "after {ms} ms");
         ticket.advance(common::complete(), after(ms));
@@ -152,8 +161,7 @@ fn windows_begin_anew() {
 fn embeddings_reserve_no_output() {
     let host = host(limits(NONE, Some(1_000), NONE), limits(NONE, NONE, NONE));
     let body = json!({"model": "smart", "input": "12345678"}).to_string();
-    let request =
-        edgeroute_router::Request { path: "/v1/embeddings", ..chat(HEADERS, body.as_bytes()) };
+    let request = edgeroute_router::Request { path: "/v1/embeddings", ..chat(HEADERS, body.as_bytes()) };
     let mut ticket = host.decide(&request, AT, 0);
     assert_eq!(host.window("limits/key/test/tokens_per_minute"), 2);
     ticket.advance(common::complete(), AT);

@@ -178,7 +178,10 @@ fn configurations_that_cannot_be_enforced() {
     check(&|config| add(config, model("x", &["nobody/a"], &[])), "names the provider `nobody`");
     check(&|config| add(config, model("fast", &["one/a"], &[])), "the model `fast` stands there twice");
     check(&|config| add(config, pool("x", &[("one", "a", 0)], true, &[])), "no target has a weight above 0");
-    check(&|config| config["rules"] = json!([rule("r", "true", "nothing")]), "rule `r` names the model `nothing`");
+    check(
+        &|config| config["rules"] = json!([rule("r", "true", "nothing")]),
+        "rule `r` names the model `nothing`",
+    );
     check(&|config| config["rules"] = json!([rule("r", "size(1)", "fast")]), "rule `r`: ");
     check(&|config| config["rules"] = json!([rule("r", "unknown == 1", "fast")]), "unknown");
     check(

@@ -7,8 +7,8 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{
-    AT, HEADERS, Host, after, attempt, body, chat, config, failed, limits, model, openai, pool, provider, refusal,
-    simple, targets,
+    AT, HEADERS, Host, after, attempt, body, chat, config, failed, limits, model, openai, pool, provider,
+    refusal, simple, targets,
 };
 use edgeroute_router::{Content, Event, FailureKind, GivenFacts, Now, Step, decide};
 use serde_json::json;
@@ -137,7 +137,8 @@ fn what_opens_and_what_closes_a_breaker() {
 
     // Who could not say whether it was connected closes nothing.
     let host = replicas(2);
-    for kind in [FailureKind::Connect, FailureKind::Connect, FailureKind::TotalTimeout, FailureKind::Connect] {
+    for kind in [FailureKind::Connect, FailureKind::Connect, FailureKind::TotalTimeout, FailureKind::Connect]
+    {
         let facts = GivenFacts::default();
         let request = body("smart");
         let mut ticket = decide(&host.snapshot, &host.row, &facts, &chat(HEADERS, request.as_bytes()), AT, 0);

@@ -54,10 +54,21 @@ fn endpoints_by_path() {
     check("GET", "/v1/models/none", OPENAI, "404 model_not_found");
 
     for path in [
-        "/", "", "/v1", "/v1/", "/v1/models/", "/v1/chat", "/v2/chat/completions", "/v1/chat/completions/",
-        "/v1/v1/models", "/openaiv1/models", "/openai/v1/messages", "/V1/models",
+        "/",
+        "",
+        "/v1",
+        "/v1/",
+        "/v1/models/",
+        "/v1/chat",
+        "/v2/chat/completions",
+        "/v1/chat/completions/",
+        "/v1/v1/models",
+        "/openaiv1/models",
+        "/openai/v1/messages",
+        "/V1/models",
     ] {
-        let dialect = if path.ends_with("/messages") && !path.starts_with("/openai") { ANTHROPIC } else { OPENAI };
+        let dialect =
+            if path.ends_with("/messages") && !path.starts_with("/openai") { ANTHROPIC } else { OPENAI };
         check("POST", path, dialect, "404 unknown_path");
     }
     check("POST", "/anthropic/v1/chat/completions", ANTHROPIC, "404 unknown_path");
@@ -71,7 +82,9 @@ fn endpoints_by_path() {
 fn anthropics_header_sets_the_dialect_of_what_the_path_leaves_open() {
     let host = host();
     let headers: &[Field<'_>] = &[(b"x-api-key", b"sk-test"), (b"anthropic-version", b"2023-06-01")];
-    for (path, expected) in [("/v1/models", ANTHROPIC), ("/nowhere", ANTHROPIC), ("/openai/v1/models", OPENAI)] {
+    for (path, expected) in
+        [("/v1/models", ANTHROPIC), ("/nowhere", ANTHROPIC), ("/openai/v1/models", OPENAI)]
+    {
         let request = Request { method: "GET", path, query: "", headers, body: b"" };
         assert_eq!(host.decide(&request, AT, 0).dialect(), expected, "{path}");
     }
@@ -156,7 +169,9 @@ fn what_the_body_must_be() {
 #[test]
 fn content_types_of_json() {
     let host = host();
-    for media in ["application/json", "Application/JSON; charset=utf-8", "application/vnd.api+json", "a/b+JSON"] {
+    for media in
+        ["application/json", "Application/JSON; charset=utf-8", "application/vnd.api+json", "a/b+JSON"]
+    {
         let headers = [HEADERS[0], (b"content-type", media.as_bytes())];
         let ticket = host.decide(&chat(&headers, body("smart").as_bytes()), AT, 0);
         assert!(matches!(ticket.step(), Step::Attempt), "{media}");

@@ -1,0 +1,171 @@
+//! The same facts, request and seed give the same decision, and `explain` tells that decision.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+#[allow(dead_code, unreachable_pub)]
+mod common;
+
+use common::{AT, Field, Host, config, failed, limits, model, openai, pool, provider, reject, rule};
+use edgeroute_router::{
+    Explanation, FailureKind, GivenFacts, LogFormat, Request, Step, Ticket, WrittenRequest, decide, explain,
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn host() -> Host {
+    let mut config = config(
+        vec![
+            openai("one"),
+            provider("two", "openai-chat", &["http://2a/v1", "http://2b/v1", "http://2c/v1"]),
+        ],
+        vec![
+            pool("split", &[("one", "a", 3), ("two", "b", 2), ("two", "c", 1)], true, &["smart"]),
+            model("smart", &["one/large"], &[]),
+            model("one/*", &["one/*"], &["two/x"]),
+            model("two/*", &["two/*"], &[]),
+        ],
+        vec![
+            rule("broken", r#"headers["x-none"] == "a""#, "smart"),
+            rule("premium", r#"headers["x-tier"] == "premium""#, "smart"),
+            rule("full", "tokens_used > 75 || requests_used > 90", "one/overflow"),
+            reject("forbidden", r#"params.mode == "forbidden""#, 403, "not today"),
+        ],
+        limits(Some(1_000), Some(1_000_000), None),
+    );
+    config["defaults"]["attempts"] = json!(16);
+    Host::new(&config)
+}
+
+/// What `decide` makes of a written request, in the words of `explain`.
+fn decided(host: &Host, written: &Value) -> Value {
+    let request: WrittenRequest = serde_json::from_value(written.clone()).unwrap();
+    let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+    let headers: Vec<Field<'_>> =
+        request.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    let body = request.body.as_deref().map_or("", |body| body.get());
+    let facts: &GivenFacts = &request.facts;
+    let read = Request { method: &request.method, path, query, headers: &headers, body: body.as_bytes() };
+    let mut ticket = decide(&host.snapshot, &host.row, facts, &read, AT, request.seed);
+    let refusal = match ticket.step() {
+        Step::Refuse(refusal) => {
+            json!({"status": refusal.status, "code": refusal.code.name(), "message": refusal.message})
+        }
+        _ => Value::Null,
+    };
+    let mut candidates = Vec::new();
+    while let Step::Attempt = ticket.step() {
+        candidates.push(common::attempt(&ticket));
+        ticket.advance(failed(FailureKind::Protocol), AT);
+    }
+    let record = record(&ticket);
+    let mut decision = json!({
+        "key": record["key"], "requested": record["requested"], "rule": record["rule"], "model": record["model"],
+        "candidates": candidates, "refusal": refusal,
+    });
+    decision.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    decision
+}
+
+fn record(ticket: &Ticket) -> Value {
+    let mut log = Vec::new();
+    ticket.record("id", AT, LogFormat::Json, &mut log);
+    serde_json::from_slice(&log).unwrap()
+}
+
+fn explained(host: &Host, written: &Value) -> Explanation {
+    explain(&host.snapshot, &serde_json::from_value(written.clone()).unwrap())
+}
+
+fn written() -> impl Strategy<Value = Value> {
+    let model = prop::sample::select(vec!["split", "smart", "one/x", "two/y", "none"]);
+    let tier = prop::sample::select(vec!["premium", "basic"]);
+    let mode = prop::sample::select(vec!["", "?mode=forbidden", "?mode=other"]);
+    let key =
+        prop::sample::select(vec!["Bearer sk-test", "Bearer sk-test", "Bearer sk-test", "Bearer sk-wrong"]);
+    (model, tier, mode, key, 0.0..120.0f64, 0..9u64, any::<u64>()).prop_map(
+        |(model, tier, mode, key, used, turn, seed)| {
+            json!({
+                "path": format!("/v1/chat/completions{mode}"),
+                "headers": {"authorization": key, "x-tier": tier},
+                "body": {"model": model, "messages": [{"role": "user", "content": "hello"}]},
+                "facts": {"tokens_used": used, "turn": turn},
+                "seed": seed,
+            })
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    #[test]
+    fn explain_tells_what_decide_does(written in written()) {
+        let host = host();
+        let explanation = explained(&host, &written);
+        prop_assert!(host.gauges().is_empty() && host.sums().is_empty(), "explain touches nothing");
+        let mut told = serde_json::to_value(&explanation.decision).unwrap();
+        told.as_object_mut().unwrap().remove("reserve_tokens");
+        told.as_object_mut().unwrap().retain(|_, value| value != "");
+        let first = decided(&host, &written);
+        prop_assert_eq!(&told, &first);
+        prop_assert_eq!(decided(&host, &written), first, "what happened before does not matter");
+    }
+}
+
+#[test]
+fn reasons_in_the_order_of_the_phases() {
+    let explanation = explained(
+        &host(),
+        &json!({
+            "path": "/v1/chat/completions",
+            "headers": {"Authorization": "Bearer sk-test", "X-Tier": "basic"},
+            "body": {"model": "one/gpt-5", "max_tokens": 10, "messages": [{"role": "user", "content": "hello"}]},
+            "facts": {"turn": 1},
+        }),
+    );
+    let reasons: Vec<String> = explanation
+        .reasons
+        .iter()
+        .map(|reason| format!("{}: {}", json!(reason.phase).as_str().unwrap(), reason.note))
+        .collect();
+    let expected = [
+        "read: POST /v1/chat/completions, which speaks openai-chat",
+        "identify: virtual key `test` of team `search`",
+        "scan: model `one/gpt-5`, stream false, max_tokens 10, 84 bytes",
+        "match: rule `broken` does not match: there is no such key",
+        "match: rule `forbidden` does not match: there is no such key",
+        "match: none of 4 rules matches",
+        "place: candidate one/gpt-5 at http://one/v1 (model `one/*`)",
+        "place: candidate two/x at http://2b/v1 (model `two/*`)",
+        "place: candidate two/x at http://2c/v1 (model `two/*`)",
+        "place: candidate two/x at http://2a/v1 (model `two/*`)",
+    ];
+    assert_eq!(reasons, expected);
+    assert_eq!(
+        serde_json::to_value(&explanation.decision).unwrap(),
+        json!({
+            "key": "test", "requested": "one/gpt-5", "model": "one/*", "reserve_tokens": 19,
+            "candidates": [
+                "one/gpt-5 at http://one/v1", "two/x at http://2b/v1", "two/x at http://2c/v1", "two/x at http://2a/v1",
+            ],
+        })
+    );
+}
+
+#[test]
+fn a_written_request_is_checked() {
+    let check = |written: Value, part: &str| {
+        let error = serde_json::from_value::<WrittenRequest>(written).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    };
+    check(json!({}), "missing field `path`");
+    check(json!({"path": "/", "surprise": 1}), "unknown field `surprise`");
+    check(json!({"path": "/", "facts": {"tokens": 1}}), "unknown field `tokens`");
+}
+
+#[test]
+fn a_refusal_is_explained_too() {
+    let explanation = explained(&host(), &json!({"path": "/v1/models", "method": "GET"}));
+    let decision = serde_json::to_value(&explanation.decision).unwrap();
+    assert_eq!(decision["refusal"]["code"], "missing_api_key");
+    assert_eq!(decision["candidates"], json!([]));
+}
