@@ -21,7 +21,7 @@ from edgeroute.server import LOG, RUN_DIR
 Found = TypeVar("Found")
 Face = Literal["asgi", "rsgi"]
 
-PATIENCE = 60.0
+PATIENCE = 20.0
 """Seconds: a guard against hanging, never a measurement."""
 HANG = "hang"
 """In a script: nothing more comes until the router hangs up."""
@@ -346,6 +346,7 @@ def run(directory: Path, face: Face, scenario: Scenario, max_stream: str = "64Ki
         finally:
             await running.stop()
             await provider.close()
+        await wait_for(lambda: provider.connections == 0)
         return running
 
     with _environment(directory) as log_file, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

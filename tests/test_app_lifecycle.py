@@ -104,11 +104,10 @@ async def cancel(task: "asyncio.Task[None]") -> None:
 async def drop_mid_stream(running: Running, client: Client) -> None:
     """The coroutine is closed where it waits, as when an interpreter ends."""
     coroutine = client.start(running.app, running.face)
-    waits_for: list[Any] = []
+    future: Any = coroutine.send(None)
     while not client.chunks:
-        waits_for.append(coroutine.send(None))
-        if waits_for[-1] is not None:
-            await wait_for(waits_for[-1].done)
+        await wait_for(future.done)
+        future = coroutine.send(None)
     coroutine.close()
 
 

@@ -138,12 +138,14 @@ class App:
         self._create_future = loop.create_future
 
     def _stop(self) -> None:
-        if self._started is not None:
-            self._started.stop()
+        # The connections to providers close with the last reference to the worker.
+        worker, self._started = self._started, None
+        if worker is not None:
+            worker.stop()
 
     def _running(self) -> tuple[Worker, CreateFuture]:
         if self._started is None or self._create_future is None:
-            raise RuntimeError("the server has not started the application: it needs ASGI lifespan or RSGI init")
+            raise RuntimeError("the application is not started (by ASGI lifespan or RSGI init), or has been stopped")
         return self._started, self._create_future
 
 

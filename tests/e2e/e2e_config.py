@@ -1,6 +1,7 @@
 """The configurations that the end-to-end tests start with."""
 
-from e2e_router import KEY, Config, free_port, hashed
+from e2e_router import KEY, Config, hashed
+from waiting import free_port
 
 FACES = ("asgi", "rsgi")
 

@@ -19,28 +19,13 @@ from typing import Any, TypeVar
 
 import anthropic
 import openai
+from waiting import PATIENCE, free_port, wait_for
 
 Found = TypeVar("Found")
 Config = dict[str, Any]
 
-PATIENCE = 60.0
-"""Seconds: a guard against hanging, never a measurement."""
 KEY = "sk-everything"
 """The virtual key without team and limits that every configuration of these tests has."""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
-
-
-def wait_for(what: Callable[[], Found]) -> Found:
-    """Ask again and again until the answer is true; fail when it never is."""
-    deadline = time.monotonic() + PATIENCE
-    while not (found := what()):
-        assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.01)
-    return found
 
 
 def in_one_minute(run: Callable[[int], Found]) -> Found:

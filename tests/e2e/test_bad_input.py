@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from e2e_router import KEY, Answer, Router, wait_for
+from e2e_router import KEY, Answer, Router
+from waiting import wait_for
 
 AUTHORIZED = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
 DIALECTS = {"openai": ("/v1/chat/completions", "one"), "anthropic": ("/v1/messages", "claude")}

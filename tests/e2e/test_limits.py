@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from e2e_config import basic_config
-from e2e_router import Answer, Config, Router, hashed, in_one_minute, wait_for
+from e2e_router import Answer, Config, Router, hashed, in_one_minute
+from waiting import wait_for
 
 START = Callable[[Config], Router]
 Connections = list[http.client.HTTPConnection]

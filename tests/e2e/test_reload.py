@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable
 
 from e2e_config import basic_config
-from e2e_router import Config, Router, wait_for
+from e2e_router import Config, Router
+from waiting import wait_for
 
 START = Callable[[Config], Router]
 RELOADS = 8

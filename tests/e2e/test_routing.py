@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from e2e_config import basic_config
 from e2e_provider import Provider
-from e2e_router import Config, Router, free_port, hashed, in_one_minute, wait_for
+from e2e_router import Config, Router, hashed, in_one_minute
+from waiting import free_port, wait_for
 
 START = Callable[[Config], Router]
 PREMIUM = {"x-tier": "premium"}

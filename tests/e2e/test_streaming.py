@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from e2e_config import basic_config
 from e2e_provider import Provider
-from e2e_router import KEY, Answer, Config, Router, wait_for
+from e2e_router import KEY, Answer, Config, Router
+from waiting import wait_for
 
 START = Callable[[Config], Router]
 HELLO = [{"role": "user", "content": "Hello"}]

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from router_process import PATIENCE, Router, wait_for
+from router_process import Router
+from waiting import PATIENCE, wait_for
 
 MakeRouter = Callable[..., Router]
 

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from router_process import PATIENCE, Router, alive, free_port, wait_for
+from router_process import Router
+from waiting import PATIENCE, alive, free_port, wait_for
 
 MakeRouter = Callable[..., Router]
 

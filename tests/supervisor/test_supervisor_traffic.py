@@ -10,7 +10,8 @@ import signal
 from collections.abc import Callable, Generator
 
 import pytest
-from router_process import PATIENCE, Router, alive, free_port, wait_for
+from router_process import Router
+from waiting import PATIENCE, alive, free_port, wait_for
 
 from edgeroute.telemetry import FAMILIES
 

@@ -1,5 +1,5 @@
 //! The whole decision on a 1 kB chat request: key, team limits, ten rules, four weighted targets, on live cells.
-//! 1,024 different requests in rotation; each is settled outside the measured time.
+//! 1,024 different requests in rotation; settling each is part of the measured time, dropping its ticket is not.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "../tests/common/mod.rs"]
