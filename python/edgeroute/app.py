@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from granian.rsgi import ProtocolClosed
+from granian.rsgi import ProtocolClosed  # pyright: ignore[reportPrivateImportUsage] (as documented)
 
 from edgeroute._native import Ticket
 from edgeroute.gateway import CreateFuture, last_event, own_answer, perform
@@ -15,7 +15,7 @@ from edgeroute.server import LOG, RUN_DIR
 from edgeroute.worker import Worker
 
 if TYPE_CHECKING:
-    from granian.rsgi import HTTPProtocol, Scope
+    from granian.rsgi import HTTPProtocol, Scope  # pyright: ignore[reportPrivateImportUsage]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -33,9 +33,7 @@ class App:
 
     # ASGI 3.0 (asgi.readthedocs.io)
 
-    def __call__(
-        self, scope: MutableMapping[str, Any], receive: Receive, send: Send
-    ) -> Coroutine[Any, Any, None]:
+    def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         """The ASGI face."""
         if scope["type"] == "lifespan":
             return self._lifespan(receive, send)
@@ -76,7 +74,8 @@ class App:
                     if not events:
                         break
                     await send({"type": "http.response.body", "body": events, "more_body": True})
-                await send({"type": "http.response.body", "body": last_event(ticket), "more_body": False})
+                if ticket.step == Ticket.RELAY:  # nobody closed the ticket: the client is there
+                    await send({"type": "http.response.body", "body": last_event(ticket), "more_body": False})
             elif step != Ticket.CLOSED:
                 status, answer = own_answer(ticket, step)
                 fields = ticket.own_headers(True)

@@ -83,7 +83,7 @@ class Worker:
             return
         try:
             self._adopt(compiled.result())
-        except Exception:
+        except Exception:  # noqa: BLE001 (whatever it is, the worker goes on with the configuration it has)
             # The supervisor has compiled the same bytes: what fails here may pass.
             self._adopt_at_tick = self._ticks + _SECOND
             _log.exception("worker %d cannot take up the new configuration and tries again", os.getpid())

@@ -58,7 +58,7 @@ pub(crate) fn allowed_model<'a>(
     let resolved = team.and_then(|team| team.alias(name)).unwrap_or(name);
     let found = snapshot.names.find(resolved).ok_or_else(|| unknown_model(snapshot, key, name))?;
     match team {
-        Some(team) if !team.allows(name) => {
+        Some(team) if !team.allows(resolved) => {
             let message = format!("team `{}` may not use the model `{}`", team.name, excerpt(name));
             Err(Refusal::new(Code::ModelNotAllowed, message).field("model"))
         }

@@ -189,10 +189,10 @@ impl Snapshot {
     /// Public names that a key may ask for, sorted: models, aliases and its team's own aliases.
     pub(crate) fn names_for(&self, key: &Key) -> Vec<&str> {
         let team = self.team_of(key);
-        let of_team = team.into_iter().flat_map(|team| team.aliases.keys());
-        let all = self.names.exact.keys().map(AsRef::as_ref);
-        let allowed = all.filter(|name| team.is_none_or(|team| team.allows(name)));
-        let mut names: Vec<&str> = allowed.chain(of_team.map(AsRef::as_ref)).collect();
+        let all = self.names.exact.keys().map(|name| (&**name, &**name));
+        let of_team = team.into_iter().flat_map(|team| team.aliases.iter().map(|(name, of)| (&**name, &**of)));
+        let allowed = all.chain(of_team).filter(|(_, model)| team.is_none_or(|team| team.allows(model)));
+        let mut names: Vec<&str> = allowed.map(|(name, _)| name).collect();
         names.sort_unstable();
         names.dedup();
         names
@@ -255,14 +255,14 @@ impl Team {
         self.aliases.get(name).map(AsRef::as_ref)
     }
 
-    /// Whether the team's keys may ask for this name. Entries may end in `*`.
+    /// Whether the team's keys may use this model; an alias of the team's own gives no right to what it stands for.
+    /// Entries may end in `*`.
     pub(crate) fn allows(&self, name: &str) -> bool {
         let matches = |entry: &str| match entry.strip_suffix('*') {
             Some(prefix) => name.starts_with(prefix),
             None => entry == name,
         };
         self.models.as_ref().is_none_or(|models| models.iter().any(|entry| matches(entry)))
-            || self.aliases.contains_key(name)
     }
 }
 

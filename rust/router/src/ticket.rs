@@ -19,6 +19,9 @@ use crate::snapshot::{Key, Replica, Snapshot, Target};
 use crate::step::{Attempt, Content, End, Event, Outcome, Step};
 use crate::trace::Trace;
 
+/// nginx's status for a client that left before it had a response: for the record only, nobody receives it.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
 /// The open bookkeeping of one request.
 #[derive(Debug)]
 pub struct Ticket {
@@ -162,7 +165,8 @@ impl Ticket {
     pub fn advance(&mut self, event: Event, now: Now) {
         match (event, &self.step) {
             (Event::Ended { end, usage, events }, _) if self.open => self.ended(end, usage, events),
-            (Event::Ended { end: End::ClientGone, .. }, _) => self.outcome = Outcome::Disconnected,
+            (Event::Ended { end: End::ClientGone, .. }, _) => self.client_gone(),
+            (Event::Ended { end: End::Failed(failure), .. }, Step::Relay) => self.cut(failure),
             (Event::Failed(failure), Step::Attempt) if self.open => self.attempt_failed(failure, now),
             (Event::Failed(failure), Step::Relay) if self.open => {
                 self.ended(End::Failed(failure), None, 0);
@@ -431,15 +435,27 @@ impl Ticket {
             }
             End::Failed(failure) => {
                 self.close_attempt(failure.kind.name());
-                self.outcome = Outcome::Cut;
-                self.failure = Some(failure);
+                self.cut(failure);
             }
             End::ClientGone => {
                 self.close_attempt("cancelled");
-                self.outcome = Outcome::Disconnected;
+                self.client_gone();
             }
         }
         self.settle(tokens);
+    }
+
+    /// The client does not get all of the response.
+    fn cut(&mut self, failure: Failure) {
+        self.outcome = Outcome::Cut;
+        self.failure = Some(failure);
+    }
+
+    fn client_gone(&mut self) {
+        self.outcome = Outcome::Disconnected;
+        if self.times.overhead.is_none() {
+            self.status = CLIENT_CLOSED_REQUEST;
+        }
     }
 
     fn refuse(&mut self, refusal: Refusal, outcome: Outcome) {

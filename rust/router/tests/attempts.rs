@@ -160,6 +160,7 @@ fn clients_do_not_see_the_operator_s_details() {
 fn relaying(now: Now) -> Ticket {
     let mut ticket = host().chat("smart");
     ticket.advance(responded(200, Content::Events), now);
+    ticket.handed(now);
     ticket.first_event(now);
     ticket
 }
@@ -217,7 +218,16 @@ fn a_client_who_leaves_before_the_answer_is_handed_over_keeps_its_usage() {
     let mut log = Vec::new();
     ticket.record("id", AT, LogFormat::Text, &mut log);
     let line = String::from_utf8(log).unwrap();
-    assert!(line.contains("200 disconnected") && line.contains("input_tokens=7 output_tokens=2"), "{line}");
+    assert!(line.contains("499 disconnected") && line.contains("input_tokens=7 output_tokens=2"), "{line}");
+}
+
+#[test]
+fn events_that_the_client_cannot_have_are_a_cut_even_after_the_provider_has_finished() {
+    let mut ticket = relaying(AT);
+    ticket.advance(common::complete(), AT);
+    let failure = Failure { kind: FailureKind::TooLarge, detail: String::new() };
+    ticket.advance(Event::Ended { end: End::Failed(failure), usage: None, events: 0 }, AT);
+    assert_eq!(state(&mut ticket), "relay (200 cut)");
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn unknown_names_get_near_ones() {
 fn confined() -> Host {
     let mut config = everything();
     config["teams"][0]["models"] = json!(["fast", "gpt-4o", "one/gpt-*"]);
-    config["teams"][0]["aliases"] = json!({"ours": "smart"});
+    config["teams"][0]["aliases"] = json!({"ours": "fast", "theirs": "smart"});
     config["rules"] = json!([rule("tier", r#"headers["x-tier"] == "premium""#, "smart")]);
     Host::new(&config)
 }
@@ -115,7 +115,8 @@ fn a_team_asks_for_its_models_only() {
     };
     check("fast", "one/small");
     check("gpt-4o", "one/large");
-    check("ours", "one/large");
+    check("ours", "one/small");
+    check("theirs", "403 model_not_allowed");
     check("one/gpt-9", "two/openai/gpt-9");
     check("smart", "403 model_not_allowed");
     check("best", "403 model_not_allowed");
