@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -88,7 +88,7 @@ def arguments() -> argparse.Namespace:
 
 
 @contextlib.contextmanager
-def systems(directory: Path, workers: int) -> Iterator[list[System]]:
+def systems(directory: Path, workers: int) -> Generator[list[System]]:
     provider_port, nginx_port = free_port(), free_port()
     reply = f"default_type application/json; return 200 '{REPLY}';"
     proxy = (
@@ -100,8 +100,8 @@ def systems(directory: Path, workers: int) -> Iterator[list[System]]:
             start_nginx(stack, directory, "provider", provider_port, provider_port, reply),
             start_nginx(stack, directory, "proxy", nginx_port, provider_port, proxy),
         ]
-        for interface in ("asgi", "rsgi"):
-            started.append(start_edgeroute(stack, directory, interface, provider_port, workers))
+        faces = ("asgi", "rsgi")
+        started += [start_edgeroute(stack, directory, face, provider_port, workers) for face in faces]
         for system in started:
             wait_for(system)
         yield started[1:]

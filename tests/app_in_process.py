@@ -16,7 +16,7 @@ from granian.rsgi import ProtocolClosed  # pyright: ignore[reportPrivateImportUs
 from edgeroute._native import Cells
 from edgeroute.app import App
 from edgeroute.config import load
-from edgeroute.server import LOG, RUN_DIR
+from edgeroute.supervisor.handover import LOG, RUN_DIR
 
 Found = TypeVar("Found")
 Face = Literal["asgi", "rsgi"]
@@ -143,6 +143,8 @@ class Client:
     """The number of the send, from 0, that fails because the client has left unnoticed."""
     reads: asyncio.Event = field(default_factory=asyncio.Event)
     """Cleared: sending waits, as for a client that does not read (ASGI)."""
+    waits: bool = False
+    """Something is being sent that the client does not read."""
     left: asyncio.Event = field(default_factory=asyncio.Event)
     _sends: int = 0
 
@@ -177,6 +179,7 @@ class Client:
             return {"type": "http.disconnect"}
 
         async def send(message: Mapping[str, Any]) -> None:
+            self.waits = not self.reads.is_set()
             await self.reads.wait()
             self._count_send()
             if message["type"] == "http.response.start":

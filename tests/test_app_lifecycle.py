@@ -414,7 +414,7 @@ def test_every_way_to_the_end_of_a_request(way: Way, face: Face, tmp_path: Path)
         await way.drive(running, client)
         await wait_for(lambda: running.provider.hung_up == way.hung_up)
         assert running.in_flight() == 0, "nothing stays reserved"
-        assert references(client) == before, "the ticket is gone"
+        await wait_for(lambda: references(client) == before)  # the ticket is gone
 
     left = run(tmp_path, face, scenario)
     assert client.status == way.status
@@ -473,6 +473,30 @@ def test_what_waits_for_a_slow_client_is_bounded(tmp_path: Path) -> None:
 
     left = run(tmp_path, "asgi", scenario)
     assert [line["outcome"] for line in left.log()] == ["ok"]
+
+
+def test_a_client_that_leaves_before_it_has_read_all(tmp_path: Path) -> None:
+    """The provider has finished and is paid for; the client has not got everything."""
+
+    async def scenario(running: Running) -> None:
+        more, second = asyncio.Event(), asyncio.Event()
+        running.provider.scripts = [[HELLO, more, chunk(event("more")), second, chunk(USAGE + DONE), END]]
+        client = streaming()
+        task = running.serve(client)
+        await wait_for(lambda: client.chunks)
+        client.reads.clear()
+        more.set()
+        await wait_for(lambda: client.waits)
+        second.set()
+        await wait_for(lambda: sum(running.sums("edgeroute_attempts_total").values()))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    left = run(tmp_path, "asgi", scenario)
+    (line,) = left.log()
+    assert (line["outcome"], line["input_tokens"], line["output_tokens"]) == ("disconnected", 7, 3)
+    assert list(left.sums("edgeroute_attempts_total").values()) == [1]
 
 
 @pytest.mark.parametrize("finished", [False, True], ids=["while it goes on", "when the provider has finished"])

@@ -13,7 +13,7 @@ from app_in_process import ANSWER, CONFIG, Client, Face, Running, completion, ru
 from edgeroute._native import Cells
 from edgeroute.app import App
 from edgeroute.config import load
-from edgeroute.server import LOG, RUN_DIR
+from edgeroute.supervisor.handover import LOG, RUN_DIR
 from edgeroute.worker import LogWriter, Worker
 
 
@@ -116,11 +116,11 @@ def test_a_body_is_read_and_judged_by_the_same_configuration(tmp_path: Path) -> 
         await wait_for(lambda: [worker.generation for worker in running.cells.workers()] == [2])
         gate = asyncio.Event()
         body = completion()
-        pieces = [body[:8], body[8:]]
+        pieces = [body[:8], body[8:30], body[30:]]
         sent: list[int] = []
 
         async def receive() -> dict[str, object]:
-            if len(pieces) == 1:
+            if len(pieces) == 2:
                 await gate.wait()
             return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
 
@@ -148,6 +148,8 @@ def test_a_configuration_that_cannot_be_taken_up_is_tried_again(
     async def scenario(running: Running) -> None:
         running.cells.publish(2)  # and its file is missing
         await wait_for(lambda: caplog.records)
+        (before,) = [worker.heartbeat_ms for worker in running.cells.workers()]
+        await wait_for(lambda: [worker.heartbeat_ms for worker in running.cells.workers()] != [before])
         client = await running.ask(Client("GET", "/v1/models"))
         assert client.status == 200, "the worker goes on with what it has"
         running.publish(2)
@@ -232,7 +234,8 @@ def test_the_end_does_not_wait_for_ever_for_a_reader(caplog: pytest.LogCaptureFi
     log.write(b"x\n" * (1 << 20))
     log.close(patience=0.01)
     assert "bytes not written" in caplog.text
-    os.close(read)  # ends the thread
+    os.close(read)
+    log.close()  # nobody reads any more, so nothing waits
     os.close(write)
 
 

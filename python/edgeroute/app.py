@@ -11,7 +11,7 @@ from granian.rsgi import ProtocolClosed  # pyright: ignore[reportPrivateImportUs
 
 from edgeroute._native import Ticket
 from edgeroute.gateway import CreateFuture, last_event, own_answer, perform
-from edgeroute.server import LOG, RUN_DIR
+from edgeroute.supervisor.handover import LOG, RUN_DIR
 from edgeroute.worker import Worker
 
 if TYPE_CHECKING:

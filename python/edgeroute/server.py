@@ -18,10 +18,8 @@ from granian.http import HTTP2Settings
 from granian.log import LogLevels
 from granian.server import Server
 
-from edgeroute.supervisor.handover import LOG, RUN_DIR, SERVER, ServerSettings
+from edgeroute.supervisor.handover import LOG, SERVER, ServerSettings
 from edgeroute.telemetry import log_config
-
-__all__ = ["LOG", "RUN_DIR", "main"]
 
 _PR_SET_PDEATHSIG = 1
 _STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}

@@ -72,13 +72,13 @@ impl State {
         }
     }
 
-    /// The current attempt; None where its target has no address.
+    /// The current attempt; None if there is none.
     pub(crate) fn outgoing(&self, py: Python<'_>, loaded: &Loaded, now: Now) -> Option<Outgoing> {
         let attempt = self.ticket.attempt(now)?;
         let origin = loaded.origins.get(attempt.provider_index)?.get(attempt.replica_index)?;
         let client = self.body.as_ref()?.bind(py).as_bytes();
         let mut body = Vec::with_capacity(client.len() + 64);
-        self.ticket.write_body(client, &mut body);
+        self.ticket.write_body(client, &mut body).ok()?;
         let defaults = &loaded.snapshot.defaults;
         let total = attempt.total_ms;
         let within = |ms: u64| Duration::from_millis(ms.min(total));

@@ -190,7 +190,8 @@ impl Snapshot {
     pub(crate) fn names_for(&self, key: &Key) -> Vec<&str> {
         let team = self.team_of(key);
         let all = self.names.exact.keys().map(|name| (&**name, &**name));
-        let of_team = team.into_iter().flat_map(|team| team.aliases.iter().map(|(name, of)| (&**name, &**of)));
+        let of_team =
+            team.into_iter().flat_map(|team| team.aliases.iter().map(|(name, of)| (&**name, &**of)));
         let allowed = all.chain(of_team).filter(|(_, model)| team.is_none_or(|team| team.allows(model)));
         let mut names: Vec<&str> = allowed.map(|(name, _)| name).collect();
         names.sort_unstable();

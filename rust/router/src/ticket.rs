@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use edgeroute_limits::{Held, Limits, Refused, Row};
-use edgeroute_wire::{Dialect, Edit, Operation, Usage, quote, splice};
+use edgeroute_wire::{Dialect, Edit, Operation, SpliceError, Usage, quote, splice};
 
 use crate::facts::{Facts, LiveFacts};
 use crate::failure::{Failure, FailureKind};
@@ -134,9 +134,9 @@ impl Ticket {
     }
 
     /// Writes the body of the current attempt: the client's bytes with the model's name replaced, and the request
-    /// for usage added where it was missing.
-    pub fn write_body(&self, body: &[u8], out: &mut Vec<u8>) {
-        let Some(span) = self.plan.splice.model else { return };
+    /// for usage added where it was missing. `body` must be the one that was decided on.
+    pub fn write_body(&self, body: &[u8], out: &mut Vec<u8>) -> Result<(), SpliceError> {
+        let Some(span) = self.plan.splice.model else { return Ok(()) };
         let mut quoted = Vec::new();
         quote(&self.upstream_model(), &mut quoted);
         let model = Edit { span, with: &quoted };
@@ -149,10 +149,7 @@ impl Ticket {
             }
             None => &edits[..1],
         };
-        if splice(body, edits, out).is_err() {
-            out.clear();
-            out.extend_from_slice(body);
-        }
+        splice(body, edits, out)
     }
 
     /// The exchange of the current attempt was started.

@@ -22,7 +22,7 @@ fn sent(host: &Host, path: &str, body: &[u8]) -> (String, bool) {
     let mut ticket = host.decide(&Request { path, ..chat(HEADERS, body) }, AT, 0);
     assert!(matches!(ticket.step(), Step::Attempt), "{:?}", ticket.step());
     let mut out = Vec::new();
-    ticket.write_body(body, &mut out);
+    ticket.write_body(body, &mut out).unwrap();
     ticket.advance(common::complete(), AT);
     (String::from_utf8(out).unwrap(), ticket.hides_usage())
 }

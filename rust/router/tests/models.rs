@@ -68,7 +68,7 @@ fn the_body_names_the_model_as_its_provider_does() {
         let body = common::body(name);
         let mut ticket = host.chat(name);
         let mut out = Vec::new();
-        ticket.write_body(body.as_bytes(), &mut out);
+        ticket.write_body(body.as_bytes(), &mut out).unwrap();
         let sent: Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(sent["model"], expected, "{name}");
         ticket.advance(common::complete(), AT);
