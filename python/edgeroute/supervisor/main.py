@@ -91,7 +91,6 @@ class Supervisor:
         self._reload_wanted = False
         self._reload_requests: queue.SimpleQueue[Future[Reloaded]] = queue.SimpleQueue()
         self._was_ready = False
-        self._seen: dict[int, WorkerStatus] = {}
         self._silent: set[int] = set()
         self._deaths = 0
 
@@ -219,15 +218,16 @@ class Supervisor:
 
     def _look_after_workers(self) -> None:
         """Refund what dead workers held; tell of deaths and of silence; drop what is out of date."""
+        # A dead worker's row stays until it is reaped here, so no death is missed.
+        for dead in [each for each in self._cells.workers() if not each.alive]:
+            self._deaths += 1
+            _log.error("worker %d died", dead.pid)
         self._cells.reap()
         live = {each.pid: each for each in self._live()}
-        for pid in self._seen.keys() - live.keys():
-            self._deaths += 1
-            _log.error("worker %d died", pid)
         silent = {pid for pid, each in live.items() if _unix_ms() - each.heartbeat_ms >= STALE_HEARTBEAT_MS}
         for pid in silent - self._silent:
             _log.error("worker %d has given no sign of life for %d s", pid, STALE_HEARTBEAT_MS // 1000)
-        self._seen, self._silent = live, silent
+        self._silent = silent
         self.generations.forget_old()
 
     def _reload_if_wanted(self) -> None:
