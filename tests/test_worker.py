@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+from collections.abc import MutableMapping
 from pathlib import Path
 
 import pytest
@@ -39,18 +40,24 @@ def start_and_fail(face: Face) -> None:
     app = App()
 
     async def asgi() -> None:
-        async def receive() -> dict[str, str]:
+        said: list[MutableMapping[str, str]] = []
+
+        async def receive() -> MutableMapping[str, str]:
             return {"type": "lifespan.startup"}
 
-        async def send(message: object) -> None:
-            raise AssertionError(message)
+        async def send(message: MutableMapping[str, str]) -> None:
+            said.append(message)
 
         await app({"type": "lifespan"}, receive, send)
+        assert said == [{"type": "lifespan.startup.failed"}]
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         loop = runner.get_loop()
+        if face == "asgi":
+            runner.run(asgi())
+            return
         with pytest.raises(SystemExit) as ended:
-            app.__rsgi_init__(loop) if face == "rsgi" else runner.run(asgi())
+            app.__rsgi_init__(loop)
     assert ended.value.code == 1
 
 

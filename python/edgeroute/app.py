@@ -41,7 +41,11 @@ class App:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        self._start(asyncio.get_running_loop())
+        try:
+            self._start(asyncio.get_running_loop())
+        except SystemExit:  # which a task of the loop must not raise; the server ends the worker
+            await send({"type": "lifespan.startup.failed"})
+            return
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self._stop()
