@@ -13,8 +13,8 @@ from edgeroute import _native
 
 _TICK_SECONDS = 0.05
 """How often deadlines, the published generation and the log are looked at."""
-_SECOND = 20
-"""Ticks between two heartbeats, and between two attempts at a configuration that cannot be taken up."""
+_TICKS_PER_SECOND = 20
+"""A heartbeat comes every second, and so does another attempt at a configuration that cannot be taken up."""
 _LOG_BYTES = 8 << 20
 """Log lines that may wait for a slow reader of the log before lines are dropped."""
 _LOG_PATIENCE_SECONDS = 5.0
@@ -64,7 +64,7 @@ class Worker:
         # First of all: whatever fails below is reported by the loop, and the next tick comes.
         self._timer = self._loop.call_later(_TICK_SECONDS, self._tick)
         self._ticks += 1
-        if self._ticks % _SECOND == 0:
+        if self._ticks % _TICKS_PER_SECOND == 0:
             self.native.heartbeat()
         self._serve()
         self._log.write(self.native.take_log())
@@ -85,7 +85,7 @@ class Worker:
             self._adopt(compiled.result())
         except Exception:  # noqa: BLE001 (whatever it is, the worker goes on with the configuration it has)
             # The supervisor has compiled the same bytes: what fails here may pass.
-            self._adopt_at_tick = self._ticks + _SECOND
+            self._adopt_at_tick = self._ticks + _TICKS_PER_SECOND
             _log.exception("worker %d cannot take up the new configuration and tries again", os.getpid())
 
     def _adopt(self, snapshot: _native.Snapshot) -> None:
