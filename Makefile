@@ -1,6 +1,6 @@
 # One target per thing a person does here. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python lint format build bench bench-decide schema docs clean
+.PHONY: help run test test-rust test-python lint format build bench bench-decide schema clean
 
 PYTHON ?= python3
 VENV := .venv

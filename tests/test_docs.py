@@ -62,3 +62,13 @@ def test_every_setting_is_documented() -> None:
     names = {name for definition in definitions for name in definition.get("properties", {})}
     assert len(names) > 30, "the schema's settings were not found"
     assert not sorted(name for name in names if not re.search(rf"\b{name}\b", shipped))
+
+
+def test_the_code_map_names_files_that_exist() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rust = re.findall(r"`((?:router|wire|python)/\w+\.rs)`", page)
+    python = re.findall(r"(?m)^(python/edgeroute/[\w./]+)", page)
+    assert len(rust) >= 10
+    assert len(python) >= 10
+    for path in [*(ROOT / "rust" / each.replace("/", "/src/") for each in rust), *(ROOT / each for each in python)]:
+        assert path.exists(), path

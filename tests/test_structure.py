@@ -18,7 +18,7 @@ MAY_DEPEND_ON = {
     "placement": set[str](),
     "shared": set[str](),
     "limits": {"shared"},
-    "upstream": {"wire"},
+    "upstream": set[str](),
     "router": {"rules", "placement", "limits", "shared", "wire"},
     "python": {"router", "placement", "limits", "rules", "shared", "upstream", "wire"},
 }

@@ -7,6 +7,7 @@ with its parent: granian with the supervisor, a worker with granian.
 import asyncio
 import ctypes
 import os
+import resource
 import signal
 import sys
 from functools import partial
@@ -102,11 +103,18 @@ def serve(settings: ServerSettings, log: Literal["text", "json"]) -> None:
     ).serve(target_loader=partial(load_app, os.getpid()), wrap_loader=False)
 
 
+def raise_descriptor_limit() -> None:
+    """Allow as many open sockets as the system lets us: each client connection may need one more to a provider."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def main() -> None:
     """Read the settings that the supervisor left in the environment, and serve."""
     settings = msgspec.json.decode(os.environ[SERVER], type=ServerSettings)
     end_with_parent(settings.supervisor)
     hold_stop_signals_of_workers()
+    raise_descriptor_limit()
     serve(settings, "json" if os.environ[LOG] == "json" else "text")
 
 

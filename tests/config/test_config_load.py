@@ -238,6 +238,11 @@ def test_warnings(tmp_path: Path) -> None:
         "this URL has no path",
     )
     check(MINIMAL.replace('"${OPENAI_API_KEY}"', "sk-1"), "this credential is written into the configuration")
+    rule = MINIMAL + "rules: [{name: a, when: 'tokens_used > 75 && requests_used > 1', model: fast}]\n"
+    check(
+        rule.replace(f'"{HASH}"', f'"{HASH}", limits: {{tokens_per_minute: 1}}'),
+        "`requests_used` is always 0: no team and no virtual key has requests_per_minute",
+    )
 
 
 def test_secrets_do_not_print(tmp_path: Path) -> None:

@@ -227,6 +227,8 @@ rules:
 rules:
   - {name: a, when: 'stream', model: fast}
   - {name: b, when: 'stream', model: smart}
+  - {name: never, when: 'false', model: fast}
+  - {name: nor-this, when: '! true', model: fast}
   - {name: rest, when: 'true', model: fast}
   - {name: late, when: 'path == "/"', model: smart}
 workers: none
@@ -267,6 +269,24 @@ models:
     "wide_characters": 'log: "文字"\nrules: [{name: "名前", when: "stream", model: fast}]\n',
 }
 
+# Valid, with warnings.
+DOUBTS = {
+    "rule_without_its_limit": """
+rules:
+  - {name: a, when: 'stream && tokens_used > 75', model: fast}
+  - {name: b, when: 'request > 75.0 || requests_used > 75.0', model: fast}
+  - name: c
+    when: >-
+      message_count > 9 &&
+      tokens_used > 90
+    model: fast
+  - {name: none, when: 'params.request == "tokens_used" && model != r"\\" + "\\"request"', model: fast}
+virtual_keys:
+  demo:
+    hash: "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+    limits: {concurrency: 1}
+""",
+}
 
 SECRETS = {
     "OPENAI_API_KEY": "sk-openai-do-not-print",
@@ -293,6 +313,14 @@ def test_mistake(
     golden(name, text)
 
 
+@pytest.mark.parametrize("name", DOUBTS)
+def test_doubt(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, golden: Callable[[str, str], None]) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path("edgeroute.yaml")
+    path.write_text(complete(DOUBTS[name]), encoding="utf-8")
+    golden(name, "\n\n".join(str(each) for each in load(path, SECRETS).warnings))
+
+
 def test_every_golden_file_has_its_mistake() -> None:
     files = (Path(__file__).parents[1] / "golden" / "config").iterdir()
-    assert {file.stem for file in files} == {*WHOLE, *MISTAKES}
+    assert {file.stem for file in files} == {*WHOLE, *MISTAKES, *DOUBTS}

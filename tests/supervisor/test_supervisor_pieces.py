@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -121,6 +122,44 @@ def test_a_named_run_directory_is_cleared_of_a_killed_run(tmp_path: Path):
         (tmp_path / name).touch()
     with RunDirectory.create({"EDGEROUTE_RUN_DIR": str(tmp_path)}):
         assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+@pytest.mark.parametrize("mode", [0o750, 0o701, 0o720, 0o777])
+def test_a_named_run_directory_must_be_private(tmp_path: Path, mode: int):
+    tmp_path.chmod(mode)
+    with pytest.raises(StartError, match=f"is open to other users .mode {mode:o}.; chmod 700 it"):
+        RunDirectory.create({"EDGEROUTE_RUN_DIR": str(tmp_path)})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_named_run_directory_must_be_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    with pytest.raises(StartError, match="belongs to another user"):
+        RunDirectory.create({"EDGEROUTE_RUN_DIR": str(tmp_path)})
+
+
+def test_a_generation_is_not_written_through_what_stands_in_its_place(tmp_path: Path):
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    with RunDirectory.create({"EDGEROUTE_RUN_DIR": str(run)}) as directory:
+        (run / "generation-1.json.new").symlink_to(elsewhere)
+        directory.write_generation(1, b"{}")
+        assert (run / "generation-1.json").read_bytes() == b"{}"
+    assert not elsewhere.exists()
+
+
+def test_a_run_directory_that_cannot_be_removed_hides_no_cause(caplog: pytest.LogCaptureFixture):
+    directory = RunDirectory.create({})
+    shutil.rmtree(directory.path)
+    directory.remove()
+    assert f"the run directory {directory.path} is not removed whole" in caplog.text
+
+
+def test_what_can_be_removed_is(tmp_path: Path):
+    with RunDirectory.create({"EDGEROUTE_RUN_DIR": str(tmp_path)}) as directory:
+        for number in (1, 3):
+            directory.write_generation(number, b"{}")
+        (tmp_path / "generation-2.json").mkdir()
+    assert [path.name for path in tmp_path.iterdir()] == ["generation-2.json"]
 
 
 def test_two_routers_do_not_share_a_run_directory(tmp_path: Path):

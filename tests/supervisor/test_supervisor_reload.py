@@ -99,6 +99,23 @@ def test_old_generations_are_removed(router: Router):
     assert found == ["generation-4.json", "generation-5.json"]
 
 
+def test_a_worker_that_lags_is_told_of_until_it_has_caught_up(make_router: MakeRouter):
+    router = make_router(workers=2).start().ready()
+    wait_for(lambda: len(router.workers()) == 2)
+    stopped = router.workers()[0]
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        router.configure("second")
+        wait_for(lambda: reloads(router, "unconfirmed") == 1)
+        status, said = reload_command(router)
+        assert status == 1
+        assert f"workers [{stopped}] have not taken it up yet" in said
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    wait_for(lambda: {each["generation"] for each in router.status()["workers"]} == {2})
+    assert reload_command(router)[0] == 0
+
+
 def test_a_worker_that_starts_later_serves_the_current_generation(router: Router):
     router.configure("second")
     wait_for(lambda: router.models() == ["second"])
@@ -140,6 +157,21 @@ def test_a_vanished_file_changes_nothing_until_it_is_back(router: Router):
     assert router.models() == ["first"]
     router.replace(text)
     wait_for(lambda: router.models() == ["second"])
+
+
+def test_a_configuration_that_cannot_be_stored_changes_nothing_until_it_can(router: Router):
+    blocker = router.folder / "run" / "generation-2.json"
+    blocker.mkdir()
+    router.configure("second")
+    code, text = reload_command(router)
+    assert code == 1
+    assert "reload refused, generation 1 still serves:" in text
+    assert f"cannot store the new configuration in {blocker.parent}: Is a directory" in text
+    assert router.models() == ["first"]
+    assert router.ask("GET", "/readyz")[0] == 200
+    blocker.rmdir()
+    assert reload_command(router)[0] == 0
+    assert router.models() == ["second"]
 
 
 def test_the_answer_of_the_admin_listener_is_json(router: Router):

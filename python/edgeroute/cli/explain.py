@@ -15,17 +15,18 @@ from edgeroute.cli.options import config_option, load_or_exit, refuse
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 def command(request_path: Path, path: Path, as_json: bool) -> None:
-    r"""Show how the request in REQUEST.json (`-`: standard input) would be routed, and why. Nothing is sent.
+    """Show how the request in REQUEST.json (`-`: standard input) would be routed, and why. Nothing is sent.
 
-    The file holds an object with `path`, `headers` and `body`, and if wanted `method`, `seed` and `facts`:
+    The file holds an object with `path`, `headers` and `body`, and if wanted `method`, `seed` and `facts` (numbers
+    that a running router would read: `tokens_used`, `requests_used`, `turn`):
 
     \b
     {"path": "/v1/chat/completions",
      "headers": {"authorization": "Bearer sk-edgeroute-demo", "x-tier": "premium"},
      "body": {"model": "fast", "messages": [{"role": "user", "content": "Hello"}]}}
 
-    Limits count as unused and every replica as healthy, unless `facts` says otherwise.
-    """
+    Without `facts` limits count as unused; every replica counts as healthy.
+    """  # noqa: D301 (click wants the character itself)
     loaded = load_or_exit(path)
     try:
         with click.open_file(str(request_path), "rb") as file:

@@ -5,9 +5,10 @@ import click
 from edgeroute.cli.options import Milliseconds, refuse
 from edgeroute.errors import StartError
 from edgeroute.mock import MockSettings, serve
+from edgeroute.mock.faults import describe
 
 
-@click.command("mock")
+@click.command("mock", epilog="\b\n" + describe())
 @click.option("--listen", default="127.0.0.1:4010", show_default=True, metavar="HOST:PORT", help="Where to listen.")
 @click.option("--first-token", type=Milliseconds(), default="20ms", show_default=True, help="Time to the first token.")
 @click.option("--token-interval", type=Milliseconds(), default="5ms", show_default=True, help="Time between tokens.")

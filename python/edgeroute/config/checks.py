@@ -4,7 +4,7 @@ from edgeroute.config.diagnostics import nearest
 from edgeroute.config.document import Document, Path
 from edgeroute.config.models import Model, Target, find_cycles, match, split_target
 from edgeroute.config.names import Names
-from edgeroute.config.rules import check_rules
+from edgeroute.config.rules import check_rules, warn_unlimited
 from edgeroute.config.schema import Config, Pool, Provider, Team
 from edgeroute.config.unused import warn_unused
 from edgeroute.config.values import Address
@@ -33,6 +33,7 @@ def check(document: Document, config: Config) -> None:
         _check_team(document, names, name, team)
     _check_virtual_keys(document, config)
     if not document.has_errors:  # so that no warning is the consequence of an error
+        warn_unlimited(document, config)
         warn_unused(document, config, names)
 
 

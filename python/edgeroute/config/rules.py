@@ -1,6 +1,7 @@
 """Checks of the rules: each has one action and a name of its own, its condition compiles and can match."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from edgeroute import _native
@@ -8,6 +9,26 @@ from edgeroute.config.diagnostics import Span
 from edgeroute.config.document import Document, Path
 from edgeroute.config.marks import Mapping, Scalar, locate
 from edgeroute.config.names import Names
+from edgeroute.config.schema import Config
+
+_NEVER = {"false", "!true"}
+_USES = {
+    "tokens_used": "tokens_per_minute",
+    "requests_used": "requests_per_minute",
+    "request": "requests_per_minute",
+}
+"""Variables that are 0 where no such limit applies."""
+
+_PIECE = re.compile(
+    r"""(?xs)
+    //[^\n]*                                            # a comment
+    | [bB]?[rR] (?P<raw>"{3}|'{3}|"|') .*? (?P=raw)
+    | [bB]? (?P<quote>"{3}|'{3}|"|') (?:\\.|[^\\])*? (?P=quote)
+    | `[^`]*`                                           # a quoted field
+    | \.\s*[A-Za-z_][A-Za-z0-9_]*                       # a field
+    | (?P<word>[A-Za-z0-9_]+)
+    """
+)
 
 
 class RuleProblem(NamedTuple):
@@ -33,6 +54,29 @@ def check_rules(document: Document, names: Names) -> None:
     _check_names(document, rules)
     _check_order(document, rules)
     _check_conditions(document, [(*rule, "when") for rule in rules])
+
+
+def warn_unlimited(document: Document, config: Config) -> None:
+    """Warns of conditions on how much of a limit is used, where nobody has such a limit."""
+    owners = [*config.teams.values(), *config.virtual_keys.values()]
+    for index in range(len(config.rules)):
+        path: Path = ("rules", index, "when")
+        text = document.text(path) or ""
+        for name, start in _words(text):
+            limit = _USES.get(name)
+            if limit is None or any(getattr(owner.limits, limit) is not None for owner in owners):
+                continue
+            message = f"`{name}` is always 0: no team and no virtual key has {limit}"
+            advice = "add the limit, or remove this from the condition"
+            span = _within(document, path, start, start + len(name)) or document.span(path)
+            document.report("warning", span, message, advice)
+
+
+def _words(condition: str) -> Iterator[tuple[str, int]]:
+    """The names in a condition with their places: not those in literals, comments, and after a dot."""
+    for piece in _PIECE.finditer(condition):
+        if piece["word"]:
+            yield piece["word"], piece.start()
 
 
 def _check_action(document: Document, names: Names, rule: Path) -> None:
@@ -71,6 +115,9 @@ def _check_order(document: Document, rules: list[Path]) -> None:
         if "true" in earlier:
             message = f"{label} can never match: {earlier['true']} before it always does"
             document.warn(rule, message, "move it up, or remove it")
+        elif "".join(condition.split()) in _NEVER:
+            message = f"{label} can never match: its condition is always false"
+            document.warn((*rule, "when"), message, "change the condition, or remove the rule")
         elif condition in earlier:
             message = f"{label} can never match: {earlier[condition]} has the same condition"
             document.warn((*rule, "when"), message, "change the condition, or remove the rule")
@@ -92,10 +139,16 @@ def _check_conditions(document: Document, paths: list[Path]) -> None:
 
 
 def _span(document: Document, path: Path, text: str, problem: RuleProblem) -> Span | None:
-    scalar, encoded = document.find(path), text.encode()
+    encoded = text.encode()
     start = len(encoded[: problem.start].decode(errors="ignore"))
     end = len(encoded[: problem.end].decode(errors="ignore"))
-    return locate(document.source, scalar, start, max(start + 1, end)) if isinstance(scalar, Scalar) else None
+    return _within(document, path, start, max(start + 1, end))
+
+
+def _within(document: Document, path: Path, start: int, end: int) -> Span | None:
+    """Where a part of a text stands in the file; None if it is written there in another way."""
+    scalar = document.find(path)
+    return locate(document.source, scalar, start, end) if isinstance(scalar, Scalar) else None
 
 
 def _label(document: Document, rule: Path) -> str:

@@ -51,6 +51,7 @@ class Generations:
         self.results: Counter[Result] = Counter()
         self.number = 0
         self.confirmed = 1
+        self._forgotten = 0
         self._path = path
         self._environ = environ
         self._directory = directory
@@ -74,8 +75,13 @@ class Generations:
 
     def forget_old(self) -> None:
         """Remove generations that nobody can want: all live workers serve the current one."""
-        if not self._lagging():
-            self._directory.forget_before(self.number - 1)
+        if self._forgotten >= self.number - 1 or self._lagging():
+            return
+        self._forgotten = self.number - 1
+        try:
+            self._directory.forget_before(self._forgotten)
+        except OSError as error:
+            _log.warning("old generations are left in %s: %s", self._directory.path, error)
 
     def _reload(self) -> Reloaded:
         loaded, self._watch = load_watched(self._path, self._environ)
@@ -83,11 +89,17 @@ class Generations:
             return self._refused(str(loaded))
         notes = [str(warning) for warning in loaded.warnings] + restart_settings(self.started, loaded.config)
         if loaded.normalised == self._current.normalised:
+            if self._lagging():
+                return self._adopted(notes)
             return self._outcome("unchanged", f"nothing to reload: generation {self.number} still serves", notes)
         try:
             self._publish(loaded)
         except ValueError as error:
             return self._refused(f"{self._path}: error: {error}")
+        except OSError as error:
+            where = self._directory.path
+            reason = f"cannot store the new configuration in {where}: {error.strerror}; mend that and reload again"
+            return self._refused(reason)
         return self._adopted(notes)
 
     def _publish(self, loaded: Loaded) -> None:

@@ -93,6 +93,7 @@ class Supervisor:
         self._was_ready = False
         self._silent: set[int] = set()
         self._deaths = 0
+        self._trouble: str | None = None
 
     def run(self) -> int:
         """Start the children, and look after everything until a signal ends it."""
@@ -219,16 +220,29 @@ class Supervisor:
     def _look_after_workers(self) -> None:
         """Refund what dead workers held; tell of deaths and of silence; drop what is out of date."""
         # A dead worker's row stays until it is reaped here, so no death is missed.
-        for dead in [each for each in self._cells.workers() if not each.alive]:
-            self._deaths += 1
-            _log.error("worker %d died", dead.pid)
-        self._cells.reap()
+        dead = [each for each in self._cells.workers() if not each.alive]
+        if self._reaped():
+            self._deaths += len(dead)
+            for each in dead:
+                _log.error("worker %d died", each.pid)
         live = {each.pid: each for each in self._live()}
         silent = {pid for pid, each in live.items() if _unix_ms() - each.heartbeat_ms >= STALE_HEARTBEAT_MS}
         for pid in silent - self._silent:
             _log.error("worker %d has given no sign of life for %d s", pid, STALE_HEARTBEAT_MS // 1000)
         self._silent = silent
         self.generations.forget_old()
+
+    def _reaped(self) -> bool:
+        """Reap dead workers. A failure is logged once; the next look tries again."""
+        trouble = None
+        try:
+            self._cells.reap()
+        except OSError as error:
+            trouble = f"what dead workers held is not given back yet: {error}"
+            if trouble != self._trouble:
+                _log.error("%s", trouble)
+        self._trouble = trouble
+        return trouble is None
 
     def _reload_if_wanted(self) -> None:
         waiting: list[Future[Reloaded]] = []

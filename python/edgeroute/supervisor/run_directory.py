@@ -5,9 +5,11 @@ start.
 """
 
 import fcntl
+import logging
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +20,7 @@ from edgeroute.errors import StartError
 VARIABLE = "EDGEROUTE_RUN_DIR"
 _PREFIX = "edgeroute-"
 _LOCK = "lock"
+_log = logging.getLogger("edgeroute")
 _OURS = re.compile(r"cells|lock(\.new)?|generation-[0-9]+\.json(\.new)?")
 
 
@@ -33,13 +36,14 @@ class RunDirectory:
     def create(cls, environ: Mapping[str, str]) -> Self:
         """The directory that EDGEROUTE_RUN_DIR names, else a new one in /dev/shm or the temporary directory.
 
-        Raises StartError when it cannot be made, or when another router lives in it.
+        Raises StartError when it cannot be made, is not private, or when another router lives in it.
         """
         named = environ.get(VARIABLE)
         try:
             if named:
                 path = Path(named)
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _check_private(path)
                 directory = cls(path, temporary=False)
                 _clear(path, keep=_LOCK)
                 return directory
@@ -62,7 +66,9 @@ class RunDirectory:
         """Store a configuration; a reader sees all of it or nothing."""
         target = self._generation(number)
         draft = target.with_name(target.name + ".new")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        draft.unlink(missing_ok=True)  # of a write that failed
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(draft, flags, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(normalised)
         draft.rename(target)
@@ -74,10 +80,16 @@ class RunDirectory:
                 path.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Remove what was made here, and the directory if it is a temporary one."""
-        _clear(self.path, keep=None)
-        if self._temporary:
-            self.path.rmdir()
+        """Remove what was made here, and the directory if it is a temporary one.
+
+        What cannot be removed is logged, not raised: an exception would hide why the router ends.
+        """
+        try:
+            _clear(self.path, keep=None)
+            if self._temporary:
+                self.path.rmdir()
+        except OSError as error:
+            _log.warning("the run directory %s is not removed whole: %s", self.path, error)
         os.close(self._lock)
 
     def __enter__(self) -> Self:
@@ -88,6 +100,16 @@ class RunDirectory:
 
     def _generation(self, number: int) -> Path:
         return self.path / f"generation-{number}.json"
+
+
+def _check_private(path: Path) -> None:
+    """Refuses a directory whose files others could read or replace: they hold credentials."""
+    status = path.stat()
+    if status.st_uid != os.geteuid():
+        raise StartError(f"{VARIABLE}={path} belongs to another user; name a directory of your own")
+    if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        mode = stat.S_IMODE(status.st_mode)
+        raise StartError(f"{VARIABLE}={path} is open to other users (mode {mode:03o}); chmod 700 it")
 
 
 def _lock(directory: Path) -> int:
@@ -124,6 +146,13 @@ def _sweep(base: Path) -> None:
 
 
 def _clear(directory: Path, keep: str | None) -> None:
-    for path in directory.iterdir():
+    """Remove all files of ours that can be removed; then OSError for one that cannot."""
+    failure: OSError | None = None
+    for path in list(directory.iterdir()):
         if _OURS.fullmatch(path.name) and path.name != keep:
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                failure = error
+    if failure is not None:
+        raise failure

@@ -80,8 +80,6 @@ impl State {
         let mut body = Vec::with_capacity(client.len() + 64);
         self.ticket.write_body(client, &mut body).ok()?;
         let defaults = &loaded.snapshot.defaults;
-        let total = attempt.total_ms;
-        let within = |ms: u64| Duration::from_millis(ms.min(total));
         Some(Outgoing {
             path: format!("{}{}", origin.base_path(), attempt.path),
             headers: forward::credential(attempt.provider)
@@ -91,10 +89,10 @@ impl State {
             origin: Arc::clone(origin),
             body: Bytes::from(body),
             deadlines: Deadlines {
-                connect: within(defaults.connect_ms),
-                first_byte: within(defaults.first_byte_ms),
+                connect: Duration::from_millis(defaults.connect_ms),
+                first_byte: Duration::from_millis(defaults.first_byte_ms),
                 gap: Duration::from_millis(defaults.gap_ms),
-                total: Duration::from_millis(total),
+                total: Duration::from_millis(attempt.total_ms),
             },
         })
     }

@@ -92,7 +92,7 @@ impl Snapshot {
             key_hashes,
             teams,
             names,
-            sums: Sums::default(),
+            sums: Sums::new(cells)?,
         })
     }
 }
@@ -298,6 +298,7 @@ fn team(written: &config::Team, models: &Written<'_>, cells: &Cells) -> Result<T
             .map(|(from, to)| (from.as_str().into(), to.as_str().into()))
             .collect(),
         limits: Limits::new(cells, &format!("team/{}", written.name), written.limits)?,
+        quotas: written.limits,
         counts_tokens: written.limits.tokens_per_minute.is_some(),
     })
 }
@@ -315,6 +316,7 @@ fn key(written: &config::VirtualKey, teams: &[Team], cells: &Cells) -> Result<([
     let key = Key {
         name: written.name.as_str().into(),
         scopes: std::iter::once(limits).chain(team.map(|(_, team)| team.limits)).collect(),
+        quotas: written.limits,
         counts_tokens: written.limits.tokens_per_minute.is_some()
             || team.is_some_and(|(_, team)| team.counts_tokens),
         team: team.map(|(index, _)| index),

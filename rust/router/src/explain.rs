@@ -1,18 +1,20 @@
 //! The decision on a request with its reasons, nothing reserved and nothing sent.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use edgeroute_limits::Quotas;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::facts::GivenFacts;
-use crate::plan::plan;
+use crate::plan::{Planned, plan};
 use crate::request::Request;
-use crate::snapshot::Snapshot;
-use crate::trace::{Reason, Trace};
+use crate::snapshot::{Key, Snapshot};
+use crate::trace::{Phase, Reason, Trace};
 
-/// A request written down, for `edgeroute explain`.
-#[derive(Debug, Deserialize)]
+/// A request written down, for `edgeroute explain`. Values and content are not printed.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WrittenRequest {
     /// HTTP method.
@@ -77,6 +79,22 @@ pub struct Refused {
     pub message: String,
 }
 
+impl fmt::Debug for WrittenRequest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, query) = self.path.split_once('?').unwrap_or((&self.path, ""));
+        formatter
+            .debug_struct("WrittenRequest")
+            .field("method", &self.method)
+            .field("path", &path)
+            .field("query_bytes", &query.len())
+            .field("headers", &self.headers.keys())
+            .field("body_bytes", &self.body.as_deref().map_or(0, |body| body.get().len()))
+            .field("facts", &self.facts)
+            .field("seed", &self.seed)
+            .finish()
+    }
+}
+
 fn post() -> String {
     "POST".into()
 }
@@ -96,6 +114,9 @@ pub fn explain(snapshot: &Snapshot, written: &WrittenRequest) -> Explanation {
     let mut trace = Trace::on();
     let (plan, planned) = plan(snapshot, &written.facts, &request, written.seed, &mut trace);
     let key = plan.key.and_then(|key| snapshot.key(key));
+    if let (Some(key), Ok(Planned::Attempt)) = (key, &planned) {
+        note_limits(snapshot, key, plan.tokens, &mut trace);
+    }
     let rule = plan.rule.and_then(|rule| snapshot.rule(rule));
     let model = plan.model.and_then(|model| snapshot.model(model));
     let candidates = plan.candidates.iter().filter_map(|candidate| {
@@ -117,4 +138,33 @@ pub fn explain(snapshot: &Snapshot, written: &WrittenRequest) -> Explanation {
         }),
     };
     Explanation { reasons: trace.into_reasons(), decision }
+}
+
+/// Says what admission would reserve, and of which limits.
+fn note_limits(snapshot: &Snapshot, key: &Key, tokens: u64, trace: &mut Trace) {
+    let scopes = std::iter::once(("virtual key", &key.name, key.quotas))
+        .chain(snapshot.team_of(key).map(|team| ("team", &team.name, team.quotas)));
+    let mut limited = false;
+    for (kind, name, quotas) in scopes {
+        let limits = describe(quotas);
+        if !limits.is_empty() {
+            limited = true;
+            trace.note(Phase::Admit, || {
+                format!("would reserve 1 request and {tokens} tokens of {kind} `{name}`: {limits}")
+            });
+        }
+    }
+    if !limited {
+        trace.note(Phase::Admit, || "neither the virtual key nor its team has limits".into());
+    }
+}
+
+fn describe(quotas: Quotas) -> String {
+    let limits = [
+        ("requests_per_minute", quotas.requests_per_minute),
+        ("tokens_per_minute", quotas.tokens_per_minute),
+        ("concurrency", quotas.concurrency),
+    ];
+    let limits = limits.iter().filter_map(|(limit, amount)| Some(format!("{limit} {}", (*amount)?)));
+    limits.collect::<Vec<_>>().join(", ")
 }

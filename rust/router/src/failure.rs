@@ -7,6 +7,8 @@ use crate::refusal::{Code, Refusal};
 pub enum FailureKind {
     /// Name resolution, TCP or TLS failed.
     Connect,
+    /// All connections were busy, and the deadline of a connection passed: ours, not the provider's doing.
+    QueueTimeout,
     /// No connection within its deadline.
     ConnectTimeout,
     /// No response within its deadline.
@@ -30,6 +32,7 @@ impl FailureKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Connect => "connect",
+            Self::QueueTimeout => "queue_timeout",
             Self::ConnectTimeout => "connect_timeout",
             Self::FirstByteTimeout => "first_byte_timeout",
             Self::GapTimeout => "gap_timeout",
@@ -61,6 +64,7 @@ impl Failure {
     pub(crate) fn refusal(&self, provider: &str) -> Refusal {
         let (code, what) = match self.kind {
             FailureKind::Connect => (Code::UpstreamUnreachable, "could not be reached"),
+            FailureKind::QueueTimeout => (Code::UpstreamTimeout, "had no free connection in time"),
             FailureKind::ConnectTimeout => (Code::UpstreamTimeout, "could not be reached in time"),
             FailureKind::FirstByteTimeout => (Code::UpstreamTimeout, "did not answer in time"),
             FailureKind::GapTimeout => (Code::UpstreamTimeout, "stopped answering"),

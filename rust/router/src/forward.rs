@@ -12,8 +12,8 @@ const ANTHROPIC_VERSION: &[u8] = b"2023-06-01";
 /// Client headers that a dialect's providers get, lower case.
 pub fn allowed(dialect: Dialect) -> &'static [&'static str] {
     match dialect {
-        Dialect::OpenAiChat => &["idempotency-key", "openai-beta"],
-        Dialect::AnthropicMessages => &["anthropic-beta", "anthropic-version", "idempotency-key"],
+        Dialect::OpenAiChat => &["openai-beta"],
+        Dialect::AnthropicMessages => &["anthropic-beta", "anthropic-version"],
     }
 }
 

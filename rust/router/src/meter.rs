@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 
 use edgeroute_shared::{Cells, Row, Sum};
+use sha2::{Digest, Sha256};
 
 use crate::snapshot::{ModelId, Snapshot};
 use crate::step::Outcome;
@@ -18,6 +19,8 @@ const OVERHEAD: [f64; 10] = [10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 
 
 /// The longest label value, its first quote included: two of them fit into a cell's name.
 const LABEL_BYTES: usize = 49;
+/// What stands for the rest of a label value that is cut: `~` and 8 hex digits.
+const CUT_BYTES: usize = 9;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Name {
@@ -33,7 +36,7 @@ enum Name {
 
 #[derive(Debug)]
 enum Entry {
-    /// The table is full: counted as dropped when it was first missed.
+    /// The table was full. It never empties, so nothing is looked up again: what would be added counts as dropped.
     Missing,
     Sum(Sum),
     Histogram {
@@ -44,23 +47,39 @@ enum Entry {
 }
 
 /// The sums that a snapshot's requests have used so far.
-#[derive(Debug, Default)]
-pub(crate) struct Sums(Mutex<HashMap<Name, Entry>>);
+#[derive(Debug)]
+pub(crate) struct Sums {
+    /// Found when the snapshot is compiled: a full table has no room to say that it is full.
+    dropped: Sum,
+    entries: Mutex<HashMap<Name, Entry>>,
+}
 
 /// Adds to the sums of one host.
 pub(crate) struct Meter<'a> {
     snapshot: &'a Snapshot,
     cells: &'a Cells,
-    sums: MutexGuard<'a, HashMap<Name, Entry>>,
+    entries: MutexGuard<'a, HashMap<Name, Entry>>,
+}
+
+impl Sums {
+    /// Makes sure that there is room to tell of what is dropped.
+    pub(crate) fn new(cells: &Cells) -> Result<Self, edgeroute_shared::Error> {
+        dropped_sum(cells, "ticket")?;
+        Ok(Self { dropped: dropped_sum(cells, "metric")?, entries: Mutex::default() })
+    }
 }
 
 /// Something that must not happen did.
 #[cold]
 pub(crate) fn dropped(cells: &Cells, what: &str) {
-    // A full table has no room to say so either.
-    if let Ok(sum) = cells.sum(&format!("edgeroute_dropped_total{{what={what:?}}}")) {
+    // Found always, since compiling the snapshot made it.
+    if let Ok(sum) = dropped_sum(cells, what) {
         cells.add(sum, 1);
     }
+}
+
+fn dropped_sum(cells: &Cells, what: &str) -> Result<Sum, edgeroute_shared::Error> {
+    cells.sum(&format!("edgeroute_dropped_total{{what={what:?}}}"))
 }
 
 /// A limit refused a request.
@@ -78,8 +97,8 @@ pub(crate) fn limit_refused(cells: &Cells, scope: &str, name: &str, limit: &str)
 impl<'a> Meter<'a> {
     pub(crate) fn lock(snapshot: &'a Snapshot, row: &'a Row) -> Self {
         // A panic cannot happen while the lock is held; if one did, the sums are still sound.
-        let sums = snapshot.sums.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        Self { snapshot, cells: row.cells(), sums }
+        let entries = snapshot.sums.entries.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Self { snapshot, cells: row.cells(), entries }
     }
 
     pub(crate) fn attempt(&mut self, target: u16, outcome: &'static str) {
@@ -141,10 +160,10 @@ impl<'a> Meter<'a> {
         make: impl FnOnce(&str) -> Result<Entry, edgeroute_shared::Error>,
     ) -> &Entry {
         let (snapshot, cells) = (self.snapshot, self.cells);
-        let entry = self.sums.entry(name);
+        let entry = self.entries.entry(name);
         let entry = entry.or_insert_with(|| make(&text(snapshot, name)).unwrap_or(Entry::Missing));
         if matches!(entry, Entry::Missing) {
-            dropped(cells, "metric");
+            cells.add(snapshot.sums.dropped, 1);
         }
         entry
     }
@@ -196,11 +215,12 @@ fn text(snapshot: &Snapshot, name: Name) -> String {
     }
 }
 
-/// A quoted label value. Names that are too long for a cell are cut.
+/// A quoted label value. Names that are too long for a cell are cut, and a hash of the whole name keeps those apart
+/// that begin alike.
 pub(crate) fn label(value: &str) -> String {
     let mut quoted = String::from("\"");
+    let mut kept = quoted.len();
     for character in value.chars() {
-        let length = quoted.len();
         match character {
             '"' => quoted.push_str("\\\""),
             '\\' => quoted.push_str("\\\\"),
@@ -208,10 +228,68 @@ pub(crate) fn label(value: &str) -> String {
             other => quoted.push(other),
         }
         if quoted.len() > LABEL_BYTES {
-            quoted.truncate(length);
+            quoted.truncate(kept);
+            quoted.push('~');
+            let hash = Sha256::digest(value.as_bytes());
+            quoted.extend(hash.iter().take(4).map(|byte| format!("{byte:02x}")));
             break;
+        }
+        if quoted.len() <= LABEL_BYTES - CUT_BYTES {
+            kept = quoted.len();
         }
     }
     quoted.push('"');
     quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use edgeroute_shared::{Layout, Owner};
+
+    use super::*;
+
+    const EMPTY: &[u8] = br#"{"providers": [], "models": [], "rules": [], "teams": [], "virtual_keys": [],
+        "defaults": {"attempts": 1, "reserve_output": 1, "connect_ms": 1, "first_byte_ms": 1, "gap_ms": 1, "total_ms": 1},
+        "max_body": 1, "max_stream": 1}"#;
+
+    #[test]
+    fn what_found_no_room_is_counted_and_not_looked_up_again() {
+        let cells = Cells::anonymous(Layout { exact: 8, gauges: 8, sums: 8, rows: 1 }).unwrap();
+        let row = cells.claim_row(Owner::current().unwrap()).unwrap();
+        let snapshot = Snapshot::compile(EMPTY, &cells, 1).unwrap();
+        let mut lookups = 0;
+        let mut meter = Meter::lock(&snapshot, &row);
+        for _ in 0..5 {
+            for rule in 0..1_000 {
+                meter.entry(Name::RuleMatches(rule), |_| {
+                    lookups += 1;
+                    Ok(Entry::Sum(cells.sum(&format!("rule {rule}"))?))
+                });
+            }
+        }
+        let room = 8 - 2;
+        assert_eq!(lookups, 1_000);
+        let dropped = cells.sums().find(|(name, _)| name == r#"edgeroute_dropped_total{what="metric"}"#);
+        assert_eq!(dropped.unwrap().1, 5 * (1_000 - room));
+    }
+
+    #[test]
+    fn labels() {
+        let check = |value: &str, expected: &str| assert_eq!(label(value), format!("\"{expected}\""));
+        check("", "");
+        check("a\"b\\c\nd", "a\\\"b\\\\c\\nd");
+        check(&"x".repeat(48), &"x".repeat(48));
+        // The first four bytes that `printf … | sha256sum` prints.
+        check(&"x".repeat(49), &format!("{}~55bb9823", "x".repeat(39)));
+        check(&"é".repeat(25), &format!("{}~306a4476", "é".repeat(19)));
+        check(&"\"".repeat(25), &format!("{}~1bbfdf12", "\\\"".repeat(19)));
+    }
+
+    #[test]
+    fn long_names_that_begin_alike_stay_apart() {
+        let names = (0..1_000).map(|index| label(&format!("{}{index}", "organisation/".repeat(10))));
+        let names: std::collections::HashSet<String> = names.collect();
+        assert_eq!(names.len(), 1_000);
+        assert!(names.iter().all(|name| name.len() <= LABEL_BYTES + 1));
+    }
 }

@@ -8,7 +8,7 @@ use crate::choose::{allowed_model, match_rules};
 use crate::facts::Facts;
 use crate::identify::{check_body, identify, invalid_key};
 use crate::place::place;
-use crate::refusal::{Code, Refusal};
+use crate::refusal::{Code, Refusal, excerpt};
 use crate::request::{Endpoint, Request, dialect_of};
 use crate::snapshot::{ModelId, Snapshot};
 use crate::trace::{Phase, Trace};
@@ -21,6 +21,8 @@ pub(crate) struct Plan {
     pub(crate) dialect: Dialect,
     pub(crate) operation: Operation,
     pub(crate) key: Option<u32>,
+    /// The path, cut to what a log line may hold.
+    pub(crate) path: Box<str>,
     /// The model that the client asked for.
     pub(crate) requested: Box<str>,
     pub(crate) stream: bool,
@@ -78,6 +80,7 @@ pub(crate) fn plan(
         dialect: Dialect::OpenAiChat,
         operation: Operation::Chat,
         key: None,
+        path: excerpt(request.path).into(),
         requested: Box::default(),
         stream: false,
         splice: Splice::default(),

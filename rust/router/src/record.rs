@@ -29,6 +29,8 @@ pub struct Record<'a> {
     pub status: u16,
     /// How it ended.
     pub outcome: &'static str,
+    /// Path asked for, at most 80 characters of it.
+    pub path: &'a str,
     /// Name of the virtual key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<&'a str>,
@@ -53,6 +55,9 @@ pub struct Record<'a> {
     /// The provider's failure in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<&'a str>,
+    /// Attempts that failed before the last one, as `provider/model: reason`.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub failed: &'a [String],
     /// Attempts made.
     pub attempts: u32,
     /// Whether a stream was asked for.
@@ -84,6 +89,7 @@ impl Ticket {
             id,
             status: self.status,
             outcome: self.outcome.name(),
+            path: &self.plan.path,
             key: self.key().map(|key| &*key.name),
             requested: (!self.plan.requested.is_empty()).then(|| excerpt(&self.plan.requested)),
             model: self.model(),
@@ -92,6 +98,7 @@ impl Ticket {
             rule_errors: self.plan.rule_errors.iter().filter_map(rule_name).collect(),
             error: self.error(),
             detail: self.failure.as_ref().map(|failure| failure.detail.as_str()),
+            failed: &self.failed,
             attempts: self.attempts,
             stream: self.plan.stream,
             input_tokens: self.usage.map(|usage| usage.input),
@@ -121,6 +128,7 @@ impl Record<'_> {
                 push_quoted(&mut line, value);
             }
         };
+        text("path", Some(self.path));
         text("key", self.key);
         text("requested", self.requested.as_deref());
         text("model", self.model);
@@ -129,6 +137,7 @@ impl Record<'_> {
         text("rule_errors", (!self.rule_errors.is_empty()).then(|| self.rule_errors.join(",")).as_deref());
         text("error", self.error);
         text("detail", self.detail);
+        text("failed", (!self.failed.is_empty()).then(|| self.failed.join("; ")).as_deref());
         _ = write!(line, " attempts={} stream={}", self.attempts, self.stream);
         if let (Some(input), Some(output)) = (self.input_tokens, self.output_tokens) {
             _ = write!(line, " input_tokens={input} output_tokens={output}");

@@ -1,5 +1,7 @@
 //! What a client sent, and which endpoint it asked for.
 
+use std::fmt;
+
 use edgeroute_wire::{Dialect, Operation};
 
 use crate::compile::decode_hex;
@@ -14,8 +16,8 @@ pub struct Now {
     pub monotonic_us: u64,
 }
 
-/// A request as the server read it. Header names are lower case.
-#[derive(Clone, Copy, Debug)]
+/// A request as the server read it. Header names are lower case. Values and content are not printed.
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// HTTP method, upper case.
     pub method: &'a str,
@@ -50,6 +52,20 @@ impl<'a> Request<'a> {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             Some((percent_decode(key)?, percent_decode(value)?))
         })
+    }
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<_> = self.headers.iter().map(|(name, _)| String::from_utf8_lossy(name)).collect();
+        formatter
+            .debug_struct("Request")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("query_bytes", &self.query.len())
+            .field("headers", &headers)
+            .field("body_bytes", &self.body.len())
+            .finish()
     }
 }
 

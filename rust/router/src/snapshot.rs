@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use edgeroute_limits::{Breaker, Limits};
+use edgeroute_limits::{Breaker, Limits, Quotas};
 use edgeroute_placement::Order;
 use edgeroute_rules::RuleSet;
 use edgeroute_shared::{Exact, Gauge};
@@ -147,6 +147,8 @@ pub(crate) struct Team {
     /// Names of its own for models.
     pub(crate) aliases: HashMap<Box<str>, Box<str>>,
     pub(crate) limits: Limits,
+    /// The amounts of its limits, to be told.
+    pub(crate) quotas: Quotas,
     pub(crate) counts_tokens: bool,
 }
 
@@ -156,6 +158,8 @@ pub(crate) struct Key {
     pub(crate) name: Box<str>,
     /// Its own limits, then its team's.
     pub(crate) scopes: SmallVec<[Limits; 2]>,
+    /// The amounts of its own limits, to be told.
+    pub(crate) quotas: Quotas,
     /// Whether any of them counts tokens.
     pub(crate) counts_tokens: bool,
     pub(crate) team: Option<u16>,
@@ -188,15 +192,20 @@ impl Snapshot {
 
     /// Public names that a key may ask for, sorted: models, aliases and its team's own aliases.
     pub(crate) fn names_for(&self, key: &Key) -> Vec<&str> {
+        let mut names: Vec<&str> = self.unsorted_names_for(key).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// The same in any order; a team's alias may stand there twice.
+    pub(crate) fn unsorted_names_for(&self, key: &Key) -> impl Iterator<Item = &str> {
         let team = self.team_of(key);
         let all = self.names.exact.keys().map(|name| (&**name, &**name));
         let of_team =
             team.into_iter().flat_map(|team| team.aliases.iter().map(|(name, of)| (&**name, &**of)));
-        let allowed = all.chain(of_team).filter(|(_, model)| team.is_none_or(|team| team.allows(model)));
-        let mut names: Vec<&str> = allowed.map(|(name, _)| name).collect();
-        names.sort_unstable();
-        names.dedup();
-        names
+        let allowed = all.chain(of_team).filter(move |(_, model)| team.is_none_or(|team| team.allows(model)));
+        allowed.map(|(name, _)| name)
     }
 }
 

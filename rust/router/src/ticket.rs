@@ -31,6 +31,8 @@ pub struct Ticket {
     pub(crate) attempts: u32,
     pub(crate) usage: Option<Usage>,
     pub(crate) failure: Option<Failure>,
+    /// Attempts after which another was made, as `provider/model: reason`.
+    pub(crate) failed: Vec<String>,
     pub(crate) outcome: Outcome,
     pub(crate) status: u16,
     row: Arc<Row>,
@@ -70,6 +72,7 @@ pub fn decide(
         attempts: 0,
         usage: None,
         failure: None,
+        failed: Vec::new(),
         outcome: Outcome::Ok,
         status: 200,
         step: Step::Attempt,
@@ -279,15 +282,18 @@ impl Ticket {
             Refused::Concurrency { .. } => Some(1),
             other => other.retry_after_ms().map(|ms| ms.div_ceil(1_000)),
         };
-        let (code, advice) = match retry_after {
-            Some(seconds) => (Code::LimitExceeded, format!("try again in {seconds} s")),
-            None => (
+        let mut refusal = match retry_after {
+            Some(seconds) => Refusal::new(
+                Code::LimitExceeded,
+                format!("{limit} of {kind} `{name}` is used up ({refused}); try again in {seconds} s"),
+            ),
+            None => Refusal::new(
                 Code::LimitTooSmall,
-                "this request alone is larger than the limit; ask for fewer tokens".to_owned(),
+                format!(
+                    "this request alone is larger than {limit} of {kind} `{name}` ({refused}); ask for fewer tokens"
+                ),
             ),
         };
-        let mut refusal =
-            Refusal::new(code, format!("{limit} of {kind} `{name}` is used up ({refused}); {advice}"));
         refusal.retry_after = retry_after;
         self.refuse(refusal, Outcome::Refused);
     }
@@ -340,11 +346,11 @@ impl Ticket {
                     replica.breaker.record_failure(self.row.cells(), now.unix_ms);
                 }
                 // Nothing is known of the connection.
-                FailureKind::TotalTimeout | FailureKind::Unsendable => {}
+                FailureKind::QueueTimeout | FailureKind::TotalTimeout | FailureKind::Unsendable => {}
                 _ => replica.breaker.record_success(self.row.cells()),
             }
         }
-        let another = failure.kind.allows_another() && self.try_another(now);
+        let another = failure.kind.allows_another() && self.try_another(failure.kind.name(), now);
         if !another {
             let refusal = failure.refusal(self.provider_name());
             self.refuse(refusal, Outcome::UpstreamError);
@@ -353,9 +359,17 @@ impl Ticket {
         self.failure = Some(failure);
     }
 
-    fn try_another(&mut self, now: Now) -> bool {
+    /// Opens the next attempt after one that failed for `reason`.
+    #[cold]
+    fn try_another(&mut self, reason: &str, now: Now) -> bool {
+        let failed = format!("{}: {reason}", self.target().unwrap_or_default());
         let row = Arc::clone(&self.row);
-        self.remaining_ms(now) > 0 && self.open_next(&LiveFacts { cells: row.cells(), unix_ms: now.unix_ms })
+        let facts = LiveFacts { cells: row.cells(), unix_ms: now.unix_ms };
+        let another = self.remaining_ms(now) > 0 && self.open_next(&facts);
+        if another {
+            self.failed.push(failed);
+        }
+        another
     }
 
     fn responded(&mut self, status: u16, content: Content, usage: Option<Usage>, now: Now) {
@@ -389,7 +403,7 @@ impl Ticket {
             _ => "status_4xx",
         });
         let again = matches!(status, 408 | 429 | 500..);
-        if again && self.try_another(now) {
+        if again && self.try_another(&format!("status {status}"), now) {
             return;
         }
         self.settle(0);

@@ -1,5 +1,6 @@
 //! The variables of rules, and how a request supplies them. Nothing is computed before a rule asks for it.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use edgeroute_rules::{Attribute, Environment, Source, Type, Value};
@@ -88,7 +89,7 @@ impl Source for Variables<'_> {
     fn attribute(&self, attribute: &Attribute) -> Option<Value<'_>> {
         let count = |n: u64| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
         Some(match (attribute.variable, attribute.key.as_deref()) {
-            (HEADERS, Some(name)) => Value::from(self.request.header(name)?),
+            (HEADERS, Some(name)) => self.header(name)?,
             (HEADERS, None) => self.headers(),
             (PARAMS, Some(name)) => Value::from(self.request.parameter(name)?),
             (PARAMS, None) => self.parameters(),
@@ -112,10 +113,26 @@ impl Source for Variables<'_> {
 }
 
 impl Variables<'_> {
+    /// Fields of one name are one list (RFC 9110 §5.3): what a proxy appends cannot be hidden by what a client sends.
+    /// A value that is not UTF-8 counts as absent.
+    fn header(&self, name: &str) -> Option<Value<'_>> {
+        let mut joined: Option<Cow<'_, str>> = None;
+        for (_, value) in self.request.headers.iter().filter(|(key, _)| *key == name.as_bytes()) {
+            let text = std::str::from_utf8(value).ok()?;
+            joined = Some(match joined {
+                None => Cow::Borrowed(text),
+                Some(before) => Cow::Owned(format!("{before}, {text}")),
+            });
+        }
+        Some(match joined? {
+            Cow::Borrowed(text) => Value::from(text),
+            Cow::Owned(text) => Value::from(text),
+        })
+    }
+
     fn headers(&self) -> Value<'_> {
-        let text = |bytes| std::str::from_utf8(bytes).ok();
-        let headers = self.request.headers.iter();
-        map(headers.filter_map(|(name, value)| Some((Value::from(text(name)?), Value::from(text(value)?)))))
+        let names = self.request.headers.iter().filter_map(|(name, _)| std::str::from_utf8(name).ok());
+        map(names.filter_map(|name| Some((Value::from(name), self.header(name)?))))
     }
 
     fn parameters(&self) -> Value<'_> {

@@ -55,6 +55,7 @@ fn what_follows() {
     };
     for kind in [
         FailureKind::Connect,
+        FailureKind::QueueTimeout,
         FailureKind::ConnectTimeout,
         FailureKind::FirstByteTimeout,
         FailureKind::GapTimeout,
@@ -100,6 +101,7 @@ fn the_last_answer_is_the_clients() {
         assert_eq!(ticket.attempts(), 3, "the limit of attempts, though there is a fourth target");
     };
     check(|| failed(FailureKind::Connect), "refuse 502 upstream_unreachable (502 upstream_error)");
+    check(|| failed(FailureKind::QueueTimeout), "refuse 504 upstream_timeout (504 upstream_error)");
     check(|| failed(FailureKind::ConnectTimeout), "refuse 504 upstream_timeout (504 upstream_error)");
     check(|| failed(FailureKind::FirstByteTimeout), "refuse 504 upstream_timeout (504 upstream_error)");
     check(|| failed(FailureKind::GapTimeout), "refuse 504 upstream_timeout (504 upstream_error)");

@@ -6,7 +6,8 @@ mod common;
 
 use common::{AT, Field, Host, config, failed, limits, model, openai, pool, provider, reject, rule};
 use edgeroute_router::{
-    Explanation, FailureKind, GivenFacts, LogFormat, Request, Step, Ticket, WrittenRequest, decide, explain,
+    Explanation, FailureKind, GivenFacts, LogFormat, Phase, Request, Step, Ticket, WrittenRequest, decide,
+    explain,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -138,6 +139,8 @@ fn reasons_in_the_order_of_the_phases() {
         "place: candidate two/x at http://2b/v1 (model `two/*`)",
         "place: candidate two/x at http://2c/v1 (model `two/*`)",
         "place: candidate two/x at http://2a/v1 (model `two/*`)",
+        "admit: would reserve 1 request and 19 tokens of team `search`: requests_per_minute 1000, \
+         tokens_per_minute 1000000",
     ];
     assert_eq!(reasons, expected);
     assert_eq!(
@@ -160,6 +163,57 @@ fn a_written_request_is_checked() {
     check(json!({}), "missing field `path`");
     check(json!({"path": "/", "surprise": 1}), "unknown field `surprise`");
     check(json!({"path": "/", "facts": {"tokens": 1}}), "unknown field `tokens`");
+}
+
+#[test]
+fn limits_are_told_of_key_and_team() {
+    let check = |of_key: Value, of_team: Value, expected: &[&str]| {
+        let mut config = config(vec![openai("one")], vec![model("smart", &["one/a"], &[])], vec![], of_team);
+        config["virtual_keys"][0]["limits"] = of_key;
+        let explanation = explained(
+            &Host::new(&config),
+            &json!({
+                "path": "/v1/chat/completions",
+                "headers": {"authorization": "Bearer sk-test"},
+                "body": {"model": "smart", "max_tokens": 10, "messages": []},
+            }),
+        );
+        let admit = explanation.reasons.iter().filter(|reason| reason.phase == Phase::Admit);
+        assert_eq!(admit.map(|reason| reason.note.as_str()).collect::<Vec<_>>(), expected);
+    };
+    let none = || limits(None, None, None);
+    check(none(), none(), &["neither the virtual key nor its team has limits"]);
+    check(
+        limits(Some(5), None, Some(2)),
+        limits(Some(7), None, None),
+        &[
+            "would reserve 1 request and 10 tokens of virtual key `test`: requests_per_minute 5, concurrency 2",
+            "would reserve 1 request and 10 tokens of team `search`: requests_per_minute 7",
+        ],
+    );
+}
+
+#[test]
+fn requests_do_not_print_secrets_or_content() {
+    let written: WrittenRequest = serde_json::from_value(json!({
+        "path": "/v1/messages?key=canary",
+        "headers": {"x-api-key": "canary"},
+        "body": {"model": "canary"},
+    }))
+    .unwrap();
+    assert_eq!(
+        format!("{written:?}"),
+        "WrittenRequest { method: \"POST\", path: \"/v1/messages\", query_bytes: 10, headers: [\"x-api-key\"], \
+         body_bytes: 18, facts: GivenFacts { tokens_used: 0.0, requests_used: 0.0, turn: 0 }, seed: 0 }"
+    );
+    let headers: &[Field<'_>] = &[(b"x-api-key", b"canary"), (b"x-\xff", b"canary")];
+    let request =
+        Request { method: "POST", path: "/v1/messages", query: "key=canary", headers, body: b"canary" };
+    assert_eq!(
+        format!("{request:?}"),
+        "Request { method: \"POST\", path: \"/v1/messages\", query_bytes: 10, \
+         headers: [\"x-api-key\", \"x-\u{fffd}\"], body_bytes: 6 }"
+    );
 }
 
 #[test]

@@ -141,11 +141,11 @@ fn only_allowed_headers_leave() {
             found.iter().map(|(name, value)| (*name, std::str::from_utf8(value).unwrap())).collect();
         assert_eq!(found, expected);
     };
-    check(Dialect::OpenAiChat, headers, &[("idempotency-key", "again"), ("openai-beta", "assistants=v2")]);
+    check(Dialect::OpenAiChat, headers, &[("openai-beta", "assistants=v2")]);
     check(
         Dialect::AnthropicMessages,
         headers,
-        &[("anthropic-beta", "tools"), ("anthropic-version", "2024-01-01"), ("idempotency-key", "again")],
+        &[("anthropic-beta", "tools"), ("anthropic-version", "2024-01-01")],
     );
     check(Dialect::OpenAiChat, &[], &[]);
     check(Dialect::AnthropicMessages, &[], &[("anthropic-version", "2023-06-01")]);

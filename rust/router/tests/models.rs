@@ -92,6 +92,18 @@ fn unknown_names_get_near_ones() {
     check(&"y".repeat(1_000), &format!("`{}…`", "y".repeat(80)));
 }
 
+#[test]
+fn near_names_are_found_among_thousands() {
+    let models = (0..5_000).map(|index| model(&format!("team-{index:04}/model"), &["one/a"], &[]));
+    let models = models.chain([model("claude-sonnet", &["one/b"], &[])]).collect();
+    let host = Host::new(&config(vec![openai("one")], models, vec![], limits(None, None, None)));
+    for (name, near) in [("claude-sonet", "claude-sonnet"), ("team4321/model", "team-4321/model")] {
+        let ticket = host.chat(name);
+        let message = &refusal(&ticket).message;
+        assert!(message.contains(&format!("did you mean `{near}`")), "{message}");
+    }
+}
+
 /// A team that may use some models, with an alias.
 fn confined() -> Host {
     let mut config = everything();

@@ -130,23 +130,26 @@ fn what_opens_and_what_closes_a_breaker() {
     };
     check(FailureKind::Connect, true);
     check(FailureKind::ConnectTimeout, true);
+    check(FailureKind::QueueTimeout, false);
     check(FailureKind::FirstByteTimeout, false);
     check(FailureKind::Protocol, false);
     check(FailureKind::Cut, false);
     check(FailureKind::TotalTimeout, false);
 
     // Who could not say whether it was connected closes nothing.
-    let host = replicas(2);
-    for kind in [FailureKind::Connect, FailureKind::Connect, FailureKind::TotalTimeout, FailureKind::Connect]
-    {
-        let facts = GivenFacts::default();
-        let request = body("smart");
-        let mut ticket = decide(&host.snapshot, &host.row, &facts, &chat(HEADERS, request.as_bytes()), AT, 0);
-        ticket.advance(failed(kind), AT);
-        ticket.advance(failed(FailureKind::Unsendable), AT);
+    for unknown in [FailureKind::QueueTimeout, FailureKind::TotalTimeout] {
+        let host = replicas(2);
+        for kind in [FailureKind::Connect, FailureKind::Connect, unknown, FailureKind::Connect] {
+            let facts = GivenFacts::default();
+            let request = body("smart");
+            let mut ticket =
+                decide(&host.snapshot, &host.row, &facts, &chat(HEADERS, request.as_bytes()), AT, 0);
+            ticket.advance(failed(kind), AT);
+            ticket.advance(failed(FailureKind::Unsendable), AT);
+        }
+        assert_eq!(order(&host, AT), ["http://b/v1"], "{unknown:?}");
+        assert_eq!(order(&host, AT), ["http://b/v1"], "{unknown:?}");
     }
-    assert_eq!(order(&host, AT), ["http://b/v1"]);
-    assert_eq!(order(&host, AT), ["http://b/v1"]);
 }
 
 #[test]

@@ -4,8 +4,8 @@
 #[allow(dead_code, unreachable_pub)]
 mod common;
 
-use common::{AT, HEADERS, Host, after, body, chat, config, failed, limits, model, openai, rule};
-use edgeroute_router::{Content, End, Event, FailureKind, LogFormat, Now, Ticket};
+use common::{AT, HEADERS, Host, after, body, chat, config, failed, limits, model, openai, rule, simple};
+use edgeroute_router::{Content, End, Event, FailureKind, LogFormat, Now, Snapshot, Ticket};
 use edgeroute_wire::Usage;
 use serde_json::{Value, json};
 
@@ -54,8 +54,8 @@ fn streamed(host: &Host) -> Ticket {
 fn a_line_of_text() {
     assert_eq!(
         line(&streamed(&host()), after(1_500), LogFormat::Text),
-        "2026-11-18T11:06:41.500Z 200 ok id=req_1 key=test requested=smart model=smart target=two/b \
-         rule_errors=broken attempts=2 stream=true input_tokens=11 output_tokens=5 ttft_ms=70.000 \
+        "2026-11-18T11:06:41.500Z 200 ok id=req_1 path=/v1/chat/completions key=test requested=smart model=smart target=two/b \
+         rule_errors=broken failed=\"one/a: cut\" attempts=2 stream=true input_tokens=11 output_tokens=5 ttft_ms=70.000 \
          duration_ms=1500.000 overhead_us=1000"
     );
 }
@@ -65,7 +65,7 @@ fn a_line_of_json() {
     let line = line(&streamed(&host()), after(1_500), LogFormat::Json);
     assert_eq!(
         line,
-        r#"{"time_ms":1795000001500,"id":"req_1","status":200,"outcome":"ok","key":"test","requested":"smart","model":"smart","target":"two/b","rule_errors":["broken"],"attempts":2,"stream":true,"input_tokens":11,"output_tokens":5,"ttft_ms":70.0,"duration_ms":1500.0,"overhead_us":1000}"#
+        r#"{"time_ms":1795000001500,"id":"req_1","status":200,"outcome":"ok","path":"/v1/chat/completions","key":"test","requested":"smart","model":"smart","target":"two/b","rule_errors":["broken"],"failed":["one/a: cut"],"attempts":2,"stream":true,"input_tokens":11,"output_tokens":5,"ttft_ms":70.0,"duration_ms":1500.0,"overhead_us":1000}"#
     );
 }
 
@@ -75,13 +75,13 @@ fn a_line_of_a_refusal() {
     let ticket = host.decide(&chat(HEADERS, body("none").as_bytes()), AT, 0);
     assert_eq!(
         line(&ticket, AT, LogFormat::Text),
-        "2026-11-18T11:06:40.000Z 404 refused id=req_1 key=test requested=none rule_errors=broken \
+        "2026-11-18T11:06:40.000Z 404 refused id=req_1 path=/v1/chat/completions key=test requested=none rule_errors=broken \
          error=model_not_found attempts=0 stream=false duration_ms=0.000"
     );
     let ticket = host.decide(&chat(&[], b"{}"), AT, 0);
     assert_eq!(
         line(&ticket, AT, LogFormat::Json),
-        r#"{"time_ms":1795000000000,"id":"req_1","status":401,"outcome":"refused","error":"missing_api_key","attempts":0,"stream":false,"duration_ms":0.0}"#
+        r#"{"time_ms":1795000000000,"id":"req_1","status":401,"outcome":"refused","path":"/v1/chat/completions","error":"missing_api_key","attempts":0,"stream":false,"duration_ms":0.0}"#
     );
 }
 
@@ -171,19 +171,49 @@ fn long_and_odd_names_still_count() {
 
 #[test]
 fn metrics_that_find_no_room_are_told_of() {
-    let host = host();
-    let mut index = 0;
-    while host.cells.sum(&format!("filler{index}")).is_ok() {
-        index += 1;
-    }
-    line(&streamed(&host), AT, LogFormat::Text);
+    let names: Vec<String> = (0..60).map(|index| format!("model-{index}")).collect();
+    let models = names.iter().map(|name| model(name, &["one/a"], &[])).collect();
+    let host = Host::new(&config(vec![openai("one")], models, vec![], limits(None, None, None)));
+    let dropped = || host.sums().get(r#"edgeroute_dropped_total{what="metric"}"#).copied().unwrap_or(0);
+    let ask_all = || {
+        for name in &names {
+            let mut ticket = host.chat(name);
+            ticket.advance(common::complete(), AT);
+            line(&ticket, AT, LogFormat::Text);
+        }
+    };
+    assert_eq!(dropped(), 0);
+    ask_all();
+    let first = dropped();
+    assert!(first > 0);
+    ask_all();
+    assert_eq!(dropped(), 2 * first, "every time");
+}
 
-    let host = self::host();
-    host.cells.sum(r#"edgeroute_dropped_total{what="metric"}"#).unwrap();
-    let mut index = 0;
-    while host.cells.sum(&format!("filler{index}")).is_ok() {
-        index += 1;
+#[test]
+fn without_room_to_tell_of_it_nothing_is_loaded() {
+    let host = host();
+    let cells =
+        edgeroute_shared::Cells::anonymous(edgeroute_shared::Layout { sums: 1, ..host.cells.layout() });
+    let error = Snapshot::compile(simple().to_string().as_bytes(), &cells.unwrap(), 1).unwrap_err();
+    assert!(error.to_string().contains("edgeroute_dropped_total"), "{error}");
+}
+
+#[test]
+fn long_names_that_begin_alike_are_counted_apart() {
+    let names = ["a", "b"].map(|end| format!("{}{end}", "organisation/".repeat(5)));
+    let models = names.iter().map(|name| model(name, &[&format!("one/{name}")], &[])).collect();
+    let host = Host::new(&config(vec![openai("one")], models, vec![], limits(None, None, None)));
+    let mut tickets = names.each_ref().map(|name| host.chat(name));
+    assert_eq!(host.gauges().values().collect::<Vec<_>>(), [&1, &1]);
+    for ticket in &mut tickets {
+        ticket.advance(common::complete(), AT);
+        line(ticket, AT, LogFormat::Text);
     }
-    line(&streamed(&host), AT, LogFormat::Text);
-    assert!(host.sums()[r#"edgeroute_dropped_total{what="metric"}"#] > 0);
+    let sums = host.sums();
+    let requests: Vec<_> = sums.iter().filter(|(name, _)| name.contains("requests_total")).collect();
+    assert_eq!(requests.len(), 2, "{requests:?}");
+    assert!(
+        requests.iter().all(|(name, _)| name.contains("model=\"organisation/organisation/organisation/~"))
+    );
 }

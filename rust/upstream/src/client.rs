@@ -31,7 +31,8 @@ const WAKER: Token = Token(usize::MAX);
 /// Bounds that hold for every exchange of a client.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Open connections per origin; further exchanges wait in turn. At least 1.
+    /// Open connections per origin; further exchanges wait in turn. At least 1. The default is that of a worker's
+    /// client connections (`max_connections`): where a provider takes them all, no client waits for another.
     pub connections: usize,
     /// Idle connections kept per origin.
     pub idle_connections: usize,
@@ -86,7 +87,7 @@ enum Served {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            connections: 1_024,
+            connections: 4_096,
             idle_connections: 256,
             idle_timeout: Duration::from_secs(4),
             max_body: 64 << 20,

@@ -1,14 +1,17 @@
-//! What can go wrong in an exchange, as data: what happened, whether another attempt may help, and a sentence.
+//! What can go wrong in an exchange, as data and as a sentence.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::origin::Origin;
 
-/// Which of the four deadlines of an exchange passed.
+/// Which deadline of an exchange passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Deadline {
-    /// Waiting for a connection: queue, name lookup, TCP and TLS together.
+    /// As `Connect`, but part of the time went by in the queue, since all connections were busy: the provider had
+    /// none of it or only what was left, so this says nothing about the provider.
+    Queue,
+    /// Getting a connection: name lookup, TCP and TLS together.
     Connect,
     /// From the moment the request goes out to the first byte of the final response.
     FirstByte,
@@ -39,23 +42,12 @@ pub enum Kind {
     Request,
 }
 
-/// Whether another attempt may be made for the same client request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Retry {
-    /// Part of the response was handed out already, or the same would happen again.
-    Never,
-    /// Nothing of the response was handed out: another target may answer instead.
-    Yes,
-}
-
 /// Why an exchange failed. `Display` is one sentence for operators; it names the origin and holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{origin}: {kind}: {context}")]
 pub struct Error {
     /// What went wrong.
     pub kind: Kind,
-    /// Whether another attempt may be made.
-    pub retry: Retry,
     /// Whether any response byte had arrived (the provider may have charged for it).
     pub first_byte: bool,
     /// The particulars.
@@ -71,31 +63,13 @@ pub(crate) struct Failure {
     pub(crate) context: Cow<'static, str>,
 }
 
-impl Kind {
-    /// A stable word for logs and metrics, such as `timeout_first_byte`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Resolve => "resolve",
-            Self::Connect => "connect",
-            Self::Tls => "tls",
-            Self::Timeout(Deadline::Connect) => "timeout_connect",
-            Self::Timeout(Deadline::FirstByte) => "timeout_first_byte",
-            Self::Timeout(Deadline::Gap) => "timeout_gap",
-            Self::Timeout(Deadline::Total) => "timeout_total",
-            Self::Protocol => "protocol",
-            Self::Cut => "cut",
-            Self::TooLarge => "too_large",
-            Self::Request => "request",
-        }
-    }
-}
-
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Resolve => "the host name could not be resolved",
             Self::Connect => "cannot connect",
             Self::Tls => "TLS failed",
+            Self::Timeout(Deadline::Queue) => "timed out waiting for a free connection",
             Self::Timeout(Deadline::Connect) => "timed out connecting",
             Self::Timeout(Deadline::FirstByte) => "timed out waiting for the first byte",
             Self::Timeout(Deadline::Gap) => "timed out between two parts of the response",
@@ -119,16 +93,8 @@ impl Failure {
         Self { kind, context: error.to_string().into() }
     }
 
-    /// `handed_out`: the caller has seen part of the response.
     #[cold]
-    pub(crate) fn into_error(self, origin: &Origin, first_byte: bool, handed_out: bool) -> Error {
-        let pointless = matches!(self.kind, Kind::Request | Kind::TooLarge | Kind::Timeout(Deadline::Total));
-        Error {
-            kind: self.kind,
-            retry: if pointless || handed_out { Retry::Never } else { Retry::Yes },
-            first_byte,
-            context: self.context,
-            origin: origin.key().to_owned(),
-        }
+    pub(crate) fn into_error(self, origin: &Origin, first_byte: bool) -> Error {
+        Error { kind: self.kind, first_byte, context: self.context, origin: origin.key().to_owned() }
     }
 }

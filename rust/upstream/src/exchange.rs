@@ -23,6 +23,8 @@ pub(crate) struct Exchange {
     pub(crate) started: Instant,
     /// When it began to wait for the connection it is on or will get.
     pub(crate) wanted_connection: Instant,
+    /// It had to wait for that in its pool's queue.
+    pub(crate) queued: bool,
     /// When the request began to go out.
     pub(crate) began: Option<Instant>,
     /// When bytes of the final response last arrived.
@@ -59,6 +61,7 @@ impl Exchange {
             deadlines: request.deadlines,
             started: now,
             wanted_connection: now,
+            queued: false,
             began: None,
             heard: None,
             reading: true,
@@ -118,13 +121,14 @@ impl Exchange {
     #[cold]
     pub(crate) fn fail(mut self, id: ExchangeId, failure: Failure, events: &mut Events) {
         self.flush(id, events);
-        let error = failure.into_error(&self.origin, self.first_byte, self.streaming);
+        let error = failure.into_error(&self.origin, self.first_byte);
         events.push((id, Event::Failed(error)));
     }
 
     /// The deadline that comes first in the present phase.
     pub(crate) fn deadline(&self) -> Option<(Instant, Deadline)> {
         let phase = match (self.began, self.heard) {
+            (None, _) if self.queued => self.connect_deadline().map(|at| (at, Deadline::Queue)),
             (None, _) => self.connect_deadline().map(|at| (at, Deadline::Connect)),
             (Some(_), _) if !self.reading => None,
             (Some(began), None) => {
@@ -143,7 +147,7 @@ impl Exchange {
     /// How long the deadline allowed, for the error's sentence.
     pub(crate) fn allowance(&self, deadline: Deadline) -> Duration {
         match deadline {
-            Deadline::Connect => self.deadlines.connect,
+            Deadline::Queue | Deadline::Connect => self.deadlines.connect,
             Deadline::FirstByte => self.deadlines.first_byte,
             Deadline::Gap => self.deadlines.gap,
             Deadline::Total => self.deadlines.total,
@@ -161,6 +165,7 @@ impl Exchange {
     /// Wants another connection: the one it was on turned out to be stale.
     pub(crate) fn start_over(&mut self, now: Instant) {
         self.wanted_connection = now;
+        self.queued = false;
         self.began = None;
     }
 }

@@ -49,7 +49,7 @@ mod timers;
 mod tls;
 
 pub use client::{Client, Settings};
-pub use error::{Deadline, Error, Kind, Retry};
+pub use error::{Deadline, Error, Kind};
 pub use event::{Event, ExchangeId};
 pub use head::Head;
 pub use origin::{InvalidOrigin, Origin};

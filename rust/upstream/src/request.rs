@@ -10,7 +10,8 @@ use crate::error::{Failure, Kind};
 use crate::origin::Origin;
 
 /// One exchange to start. Always a POST of JSON: that is what every provider's inference endpoints take.
-#[derive(Debug, Clone)]
+///
+/// Not `Debug`: headers hold credentials, and the body is the client's.
 pub struct Request<'a> {
     /// Where to; also names the pool of connections.
     pub origin: Arc<Origin>,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::time::Duration;
 
-use edgeroute_upstream::{Deadline, Deadlines, ExchangeId, Kind, Origin, Retry, Settings};
+use edgeroute_upstream::{Deadline, Deadlines, ExchangeId, Kind, Origin, Settings};
 use support::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -71,7 +71,7 @@ fn first_byte() {
     let id = driver.start(&server.origin(), "{}");
     let _silent = driver.until_told(&arrivals);
     let error = driver.times_out(id, 30 * SECOND, Deadline::FirstByte);
-    assert_eq!((error.retry, error.first_byte), (Retry::Yes, false));
+    assert!(!error.first_byte);
     let sentence =
         format!("http://{}: timed out waiting for the first byte: the limit is 30s", server.address);
     assert_eq!(error.to_string(), sentence);
@@ -87,7 +87,7 @@ fn interim_responses_are_not_the_first_byte() {
     voice.say(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 1");
     driver.poll();
     let error = driver.times_out(id, SECOND, Deadline::FirstByte);
-    assert_eq!((error.retry, error.first_byte), (Retry::Yes, true));
+    assert!(error.first_byte);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn gap() {
         driver.until(|driver| driver.streamed(id) == 9 * n);
     }
     let error = driver.times_out(id, 10 * SECOND, Deadline::Gap);
-    assert_eq!((error.retry, error.first_byte), (Retry::Never, true));
+    assert!(error.first_byte);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn total() {
     }
     driver.poll();
     let error = driver.times_out(id, SECOND, Deadline::Total);
-    assert_eq!((error.retry, error.first_byte), (Retry::Never, true));
+    assert!(error.first_byte);
 }
 
 #[test]
@@ -187,12 +187,12 @@ fn connect() {
     let id = driver.start(&origin, "{}");
     driver.poll();
     let error = driver.times_out(id, 2 * SECOND, Deadline::Connect);
-    assert_eq!((error.retry, error.first_byte), (Retry::Yes, false));
+    assert!(!error.first_byte);
     assert!(error.to_string().ends_with("TCP connection not established; the limit is 2s"), "{error}");
 }
 
 #[test]
-fn waiting_for_a_connection_counts_as_connecting() {
+fn waiting_for_a_free_connection_is_not_the_provider_s_time() {
     let (server, arrivals) = puppet();
     let mut driver = Driver::new(Settings { connections: 1, ..Settings::default() });
     let first = driver.start(&server.origin(), "{}");
@@ -200,14 +200,34 @@ fn waiting_for_a_connection_counts_as_connecting() {
     let waiting = driver.start(&server.origin(), "{}");
     driver.advance(SECOND);
     let later = driver.start(&server.origin(), "{}");
-    let error = driver.times_out(waiting, SECOND, Deadline::Connect);
-    assert!(error.to_string().ends_with("all connections are busy; the limit is 2s"), "{error}");
+    let error = driver.times_out(waiting, SECOND, Deadline::Queue);
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "http://{}: timed out waiting for a free connection: all connections are busy; the limit is 2s",
+            server.address
+        )
+    );
     voice.say(b"HTTP/1.1 204 -\r\n\r\n");
     drop(voice);
     assert_eq!(driver.finish(first).status, 204);
     driver.until_told(&arrivals).say(b"HTTP/1.1 204 -\r\n\r\n");
     assert_eq!(driver.finish(later).status, 204);
     assert_eq!(server.accepted(), 1);
+}
+
+#[test]
+fn connecting_in_what_the_queue_left_of_the_time_is_not_the_provider_s_time() {
+    let (address, _keep) = unresponsive();
+    let origin = Arc::new(Origin::parse(&format!("http://{address}")).unwrap());
+    let mut driver = Driver::new(Settings { connections: 1, ..Settings::default() });
+    let first = driver.start(&origin, "{}");
+    driver.advance(SECOND);
+    let second = driver.start(&origin, "{}");
+    driver.times_out(first, SECOND, Deadline::Connect);
+    let error = driver.times_out(second, SECOND, Deadline::Queue);
+    let context = "there was a free place too late to connect; the limit is 2s";
+    assert!(error.to_string().ends_with(context), "{error}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use edgeroute_upstream::{Client, Kind, Origin, Request, Retry, Settings};
+use edgeroute_upstream::{Client, Kind, Origin, Request, Settings};
 use support::*;
 
 #[test]
@@ -77,7 +77,7 @@ fn names_are_looked_up_and_all_addresses_tried() {
         driver.client.cancel(cancelled);
         let id = driver.start(&unknown, "");
         let error = driver.fail(id);
-        assert_eq!((error.kind, error.retry, error.first_byte), (Kind::Resolve, Retry::Yes, false));
+        assert_eq!((error.kind, error.first_byte), (Kind::Resolve, false));
         assert!(error.to_string().starts_with("http://no-such-host.invalid:80: the host name could not be"));
     }
 }
@@ -106,7 +106,7 @@ fn only_a_stale_connection_is_retried_and_only_once() {
         AnswersHalf,
     }
     use Does::*;
-    let check = |script: &'static [Does], expected: &[Option<(Kind, Retry, bool)>]| {
+    let check = |script: &'static [Does], expected: &[Option<(Kind, bool)>]| {
         let steps = Arc::new(Mutex::new(script.iter()));
         let left = Arc::clone(&steps);
         let server = Server::start(move |_, mut stream| {
@@ -124,18 +124,18 @@ fn only_a_stale_connection_is_retried_and_only_once() {
         let mut driver = Driver::new(Settings::default());
         for expected in expected {
             let outcome = driver.exchange(&server.origin(), "the body");
-            let found = outcome.error.map(|error| (error.kind, error.retry, error.first_byte));
+            let found = outcome.error.map(|error| (error.kind, error.first_byte));
             assert_eq!(found, *expected);
         }
         assert_eq!(steps.lock().unwrap().len(), 0, "every step was needed");
     };
-    let cut = Some((Kind::Cut, Retry::Yes, false));
+    let cut = Some((Kind::Cut, false));
     check(&[Closes, Answers], &[cut, None]);
     check(&[Resets], &[cut]);
     check(&[Answers, Closes, Answers], &[None, None]);
     check(&[Answers, Resets, Answers, Answers], &[None, None, None]);
     check(&[Answers, Closes, Closes], &[None, cut]);
-    check(&[Answers, AnswersHalf], &[None, Some((Kind::Cut, Retry::Yes, true))]);
+    check(&[Answers, AnswersHalf], &[None, Some((Kind::Cut, true))]);
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn refused_connections_fail_at_once() {
     let ids: Vec<_> = (0..100).map(|_| driver.start(&origin, "{}")).collect();
     for id in ids {
         let error = driver.fail(id);
-        assert_eq!((error.kind, error.retry, error.first_byte), (Kind::Connect, Retry::Yes, false));
+        assert_eq!((error.kind, error.first_byte), (Kind::Connect, false));
         let sentence =
             format!("http://{address}: cannot connect: Connection refused (os error 111), at {address}");
         assert_eq!(error.to_string(), sentence);
@@ -155,7 +155,7 @@ fn refused_connections_fail_at_once() {
 
 #[test]
 fn cuts_and_protocol_errors_say_what_was_handed_out() {
-    let check = |reply: &'static [u8], with_reset: bool, expected: (Kind, Retry, &str)| {
+    let check = |reply: &'static [u8], with_reset: bool, expected: (Kind, &str)| {
         let (tell, told) = channel();
         let server = Server::start(move |_, mut stream| {
             read_request(&mut stream).unwrap();
@@ -176,21 +176,21 @@ fn cuts_and_protocol_errors_say_what_was_handed_out() {
         let error = outcome.error.unwrap();
         assert!(error.first_byte);
         let body = String::from_utf8(outcome.body).unwrap();
-        assert_eq!((error.kind, error.retry, body.as_str()), expected, "{error}");
+        assert_eq!((error.kind, body.as_str()), expected, "{error}");
     };
     fn channel() -> (std::sync::mpsc::Sender<()>, Mutex<std::sync::mpsc::Receiver<()>>) {
         let (tell, told) = std::sync::mpsc::channel();
         (tell, Mutex::new(told))
     }
     let stream = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 9\r\n\r\ndata: ";
-    check(stream, false, (Kind::Cut, Retry::Never, "data: "));
-    check(stream, true, (Kind::Cut, Retry::Never, "data: "));
-    check(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", false, (Kind::Cut, Retry::Yes, ""));
-    check(b"<html>502</html>", false, (Kind::Protocol, Retry::Yes, ""));
-    check(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nab", false, (Kind::Protocol, Retry::Yes, ""));
+    check(stream, false, (Kind::Cut, "data: "));
+    check(stream, true, (Kind::Cut, "data: "));
+    check(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", false, (Kind::Cut, ""));
+    check(b"<html>502</html>", false, (Kind::Protocol, ""));
+    check(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nab", false, (Kind::Protocol, ""));
     let bad_chunk =
         b"HTTP/1.1 200 -\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\nx";
-    check(bad_chunk, false, (Kind::Protocol, Retry::Never, "a"));
+    check(bad_chunk, false, (Kind::Protocol, "a"));
 }
 
 #[test]
@@ -199,10 +199,7 @@ fn whole_responses_are_bounded_and_streams_are_not() {
     let mut driver = Driver::new(Settings { max_body: 1_000, ..Settings::default() });
     let mut check = |reply: String, expected: Option<Kind>| {
         let outcome = driver.exchange(&server.origin(), reply);
-        assert_eq!(
-            outcome.error.map(|error| (error.kind, error.retry)),
-            expected.map(|kind| (kind, Retry::Never))
-        );
+        assert_eq!(outcome.error.map(|error| error.kind), expected);
     };
     let counted =
         |size: usize| format!("HTTP/1.1 200 OK\r\ncontent-length: {size}\r\n\r\n{}", "x".repeat(size));
@@ -235,7 +232,7 @@ fn what_cannot_be_sent_is_reported_and_never_sent() {
         };
         let id = driver.client.start(request, driver.now);
         let error = driver.fail(id);
-        assert_eq!((error.kind, error.retry), (Kind::Request, Retry::Never));
+        assert_eq!(error.kind, Kind::Request);
         assert!(!error.to_string().contains("evil"));
     }
     assert_eq!(server.accepted(), 0);

@@ -6,7 +6,7 @@ mod support;
 
 use std::io::Write;
 
-use edgeroute_upstream::Settings;
+use edgeroute_upstream::{Kind, Settings};
 use support::*;
 
 /// splitmix64
@@ -89,7 +89,7 @@ fn every_exchange_ends_once_and_nothing_leaks() {
             } else {
                 failed += 1;
                 let error = outcome.error.unwrap();
-                assert!(matches!(error.kind.as_str(), "cut" | "protocol"), "{error}");
+                assert!(matches!(error.kind, Kind::Cut | Kind::Protocol), "{error}");
             }
         }
     }

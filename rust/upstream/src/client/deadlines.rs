@@ -8,6 +8,9 @@ use crate::error::{Deadline, Failure, Kind};
 use crate::exchange::Place;
 use crate::slots::Key;
 
+/// A place became free, but not the time to open a connection.
+const TOO_LATE: &str = "there was a free place too late to connect";
+
 /// What is due on a connection.
 enum Due {
     Idle,
@@ -63,6 +66,7 @@ impl Client {
         let what = match exchange.place {
             Place::On(_) => return,
             Place::Waiting => "all connections are busy",
+            Place::Resolving if exchange.queued => TOO_LATE,
             Place::Resolving => "looking up the host name",
         };
         match exchange.deadline() {
@@ -79,12 +83,14 @@ impl Client {
         let Some(connection) = self.connections.get(key) else { return };
         let Some(exchange) = connection.exchange.and_then(|of| self.exchanges.get(of)) else { return };
         let what = match connection.stage {
-            Stage::Connecting(_) => "TCP connection not established; ",
-            Stage::Handshaking => "TLS handshake not finished; ",
-            Stage::Open if !connection.has_sent() => "request not fully taken; ",
+            _ if deadline == Deadline::Queue => TOO_LATE,
+            Stage::Connecting(_) => "TCP connection not established",
+            Stage::Handshaking => "TLS handshake not finished",
+            Stage::Open if !connection.has_sent() => "request not fully taken",
             Stage::Open => "",
         };
-        let context = format!("{what}the limit is {:?}", exchange.allowance(deadline));
+        let separator = if what.is_empty() { "" } else { "; " };
+        let context = format!("{what}{separator}the limit is {:?}", exchange.allowance(deadline));
         self.fail_connection(key, Failure::new(Kind::Timeout(deadline), context), now);
     }
 

@@ -28,6 +28,9 @@ impl Client {
             return self.open(key, now);
         }
         pool.waiting.push_back(key);
+        if let Some(exchange) = self.exchanges.get_mut(key) {
+            exchange.queued = true;
+        }
         self.arm_exchange(key);
     }
 
