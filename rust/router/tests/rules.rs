@@ -100,7 +100,11 @@ fn a_rule_refuses_with_its_own_words() {
         (451, "rejected_by_rule", "not in this country")
     );
     assert_eq!((ticket.rule(), ticket.attempts()), (Some("blocked"), 0));
-    finish_and_record(&host, ticket, "451 refused id=id key=test requested=asked rule=blocked");
+    finish_and_record(
+        &host,
+        ticket,
+        "451 refused id=id path=/v1/chat/completions key=test requested=asked rule=blocked",
+    );
     assert_eq!(host.window("limits/team/search/requests_per_minute"), 0, "nothing was reserved");
 }
 
