@@ -12,9 +12,17 @@ PATIENCE = 60
 """Seconds: a guard against hanging, never a measurement."""
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
+    """A port that nobody listens on, and that was not given before: it may still be waiting for its listener."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as found:
+            port: int = found.getsockname()[1]
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def wait_for(what: Callable[[], Found]) -> Found:
