@@ -186,18 +186,22 @@ def test_ticking_goes_on_after_a_failure(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(left.log()) == 1
 
 
-def test_nothing_runs_after_the_end(run_directory: Path) -> None:
+def test_nothing_runs_after_the_end(run_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeroute.worker._TICK_SECONDS", 0)  # a tick in every turn of the loop
+    compiled: list[int] = []
+
     async def main() -> None:
-        worker = Worker(asyncio.get_running_loop(), run_directory, json_log=True)
-        worker.native.heartbeat()
+        loop = asyncio.get_running_loop()
+        worker = Worker(loop, run_directory, json_log=True)
+        monkeypatch.setattr(worker, "_compile", compiled.append)
         worker.stop()
         worker.stop()
-        serving = worker.native.serve
-        assert serving() is False
-        before = worker.native.published
-        Cells.open(str(run_directory / "cells")).publish(before + 1)
-        await asyncio.sleep(0.2)
-        assert [status.generation for status in Cells.open(str(run_directory / "cells")).workers()] == [before]
+        assert worker.native.serve() is False
+        Cells.open(str(run_directory / "cells")).publish(worker.native.published + 1)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        await loop.shutdown_default_executor()
+        assert compiled == [], "a tick came after the end and took up the new generation"
 
     asyncio.run(main())
 

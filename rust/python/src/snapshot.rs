@@ -38,11 +38,6 @@ impl PySnapshot {
     fn max_body(&self) -> usize {
         self.0.snapshot.max_body
     }
-
-    #[getter]
-    fn max_stream(&self) -> u64 {
-        self.0.snapshot.max_stream
-    }
 }
 
 impl Loaded {

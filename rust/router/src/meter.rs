@@ -29,6 +29,7 @@ enum Name {
     Tokens { model: Option<ModelId>, output: bool },
     RuleMatches(u16),
     RuleErrors(u16),
+    LimitRefusals { key: u32, of_team: bool, limit: &'static str },
     Duration(Option<ModelId>),
     FirstToken(Option<ModelId>),
     Overhead,
@@ -82,18 +83,6 @@ fn dropped_sum(cells: &Cells, what: &str) -> Result<Sum, edgeroute_shared::Error
     cells.sum(&format!("edgeroute_dropped_total{{what={what:?}}}"))
 }
 
-/// A limit refused a request.
-#[cold]
-pub(crate) fn limit_refused(cells: &Cells, scope: &str, name: &str, limit: &str) {
-    let scope = scope.replace(' ', "_");
-    let name =
-        format!("edgeroute_limit_refusals_total{{scope={scope:?},name={},limit={limit:?}}}", label(name));
-    match cells.sum(&name) {
-        Ok(sum) => cells.add(sum, 1),
-        Err(_) => dropped(cells, "metric"),
-    }
-}
-
 impl<'a> Meter<'a> {
     pub(crate) fn lock(snapshot: &'a Snapshot, row: &'a Row) -> Self {
         // A panic cannot happen while the lock is held; if one did, the sums are still sound.
@@ -103,6 +92,11 @@ impl<'a> Meter<'a> {
 
     pub(crate) fn attempt(&mut self, target: u16, outcome: &'static str) {
         self.add(Name::Attempts { target, outcome }, 1);
+    }
+
+    /// A limit of a key or its team refused a request.
+    pub(crate) fn limit_refused(&mut self, key: u32, of_team: bool, limit: &'static str) {
+        self.add(Name::LimitRefusals { key, of_team, limit }, 1);
     }
 
     /// One finished request.
@@ -209,6 +203,11 @@ fn text(snapshot: &Snapshot, name: Name) -> String {
         ),
         Name::RuleMatches(index) => format!("edgeroute_rule_matches_total{{rule={}}}", rule(index)),
         Name::RuleErrors(index) => format!("edgeroute_rule_errors_total{{rule={}}}", rule(index)),
+        Name::LimitRefusals { key, of_team, limit } => {
+            let (kind, name) = snapshot.limit_owner(key, of_team);
+            let scope = kind.replace(' ', "_");
+            format!("edgeroute_limit_refusals_total{{scope={scope:?},name={},limit={limit:?}}}", label(name))
+        }
         Name::Duration(id) => format!("edgeroute_request_duration_seconds{{model={}}}", model(id)),
         Name::FirstToken(id) => format!("edgeroute_time_to_first_token_seconds{{model={}}}", model(id)),
         Name::Overhead => "edgeroute_overhead_seconds".into(),

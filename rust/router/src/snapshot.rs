@@ -170,6 +170,16 @@ impl Snapshot {
         self.keys.get(index as usize)
     }
 
+    /// Whose a limit is: what kind of owner, and its name.
+    pub(crate) fn limit_owner(&self, key: u32, of_team: bool) -> (&'static str, &str) {
+        let key = self.key(key);
+        if of_team {
+            ("team", key.and_then(|key| self.team_of(key)).map_or("", |team| &team.name))
+        } else {
+            ("virtual key", key.map_or("", |key| &key.name))
+        }
+    }
+
     pub(crate) fn team_of(&self, key: &Key) -> Option<&Team> {
         self.teams.get(usize::from(key.team?))
     }

@@ -271,13 +271,10 @@ impl Ticket {
             Refused::Tokens { scope, .. } => (*scope, "tokens_per_minute"),
             Refused::Concurrency { scope, .. } => (*scope, "concurrency"),
         };
-        let (kind, name) = match (scope, self.key()) {
-            (0, key) => ("virtual key", key.map_or("", |key| &key.name)),
-            (_, key) => {
-                ("team", key.and_then(|key| self.snapshot.team_of(key)).map_or("", |team| &team.name))
-            }
-        };
-        meter::limit_refused(self.row.cells(), kind, name, limit);
+        let Some(key) = self.plan.key else { return };
+        let of_team = scope > 0;
+        let (kind, name) = self.snapshot.limit_owner(key, of_team);
+        Meter::lock(&self.snapshot, &self.row).limit_refused(key, of_team, limit);
         let retry_after = match &refused {
             Refused::Concurrency { .. } => Some(1),
             other => other.retry_after_ms().map(|ms| ms.div_ceil(1_000)),

@@ -56,11 +56,6 @@ impl Cells {
         &self.map.header().generation
     }
 
-    /// When this host's edgeroute started, unix milliseconds; zero until somebody writes it.
-    pub fn started_ms(&self) -> &AtomicU64 {
-        &self.map.header().started_ms
-    }
-
     /// Finds or makes the exact cell of that name.
     pub fn exact(&self, name: &str) -> Result<Exact, Error> {
         find("exact", self.map.exact(), name).map(Exact)

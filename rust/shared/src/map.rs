@@ -38,7 +38,6 @@ pub(crate) struct Header {
     version: AtomicU64,
     layout: [AtomicU64; 4],
     digest: AtomicU64,
-    pub(crate) started_ms: AtomicU64,
     pub(crate) generation: AtomicU64,
 }
 

@@ -32,8 +32,7 @@ fn all_who_open_it_see_the_same_cells() {
     assert_eq!(ours.exacts().collect::<Vec<_>>(), [("budget".to_owned(), 7)]);
 
     ours.generation().store(4, Relaxed);
-    theirs.started_ms().store(1_000, Relaxed);
-    assert_eq!((theirs.generation().load(Relaxed), ours.started_ms().load(Relaxed)), (4, 1_000));
+    assert_eq!(theirs.generation().load(Relaxed), 4);
 }
 
 #[test]
@@ -83,7 +82,7 @@ fn wrong_files_are_refused_with_a_reason() {
         assert!(error.contains(expected), "{error:?} does not say {expected:?}");
     };
     check("is not a memory file", |file| file.set_len(0).unwrap());
-    check("is not a memory file", |file| file.set_len(100).unwrap());
+    check("is not a memory file", |file| file.set_len(60).unwrap());
     check("is not a memory file", |file| file.write_all_at(b"SQLite format 3\0", 0).unwrap());
     check("not finished it", |file| file.write_all_at(&[0; 8], 0).unwrap());
     check("has format 9, this edgeroute needs 1", |file| file.write_all_at(&[9], 8).unwrap());
