@@ -1,11 +1,12 @@
 # One target per thing a person does here. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python lint format build bench bench-decide schema clean
+.PHONY: help run test test-rust test-python lint format audit build bench bench-decide schema lock clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CONFIG ?= config/quickstart.yaml
+LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11
 SOURCES := $(shell find rust python -name '*.rs' -o -name '*.toml' -o -path '*/python/*' -name '*.py' 2>/dev/null) Cargo.toml Cargo.lock pyproject.toml README.md
 
 help: ## list the targets
@@ -25,17 +26,20 @@ test-python: $(VENV)/built $(VENV)/dev ## the Python package, end to end
 lint: $(VENV)/built $(VENV)/dev ## formatters, linters and type checkers, warnings denied
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	$(BIN)/ruff format --check python tests bench
-	$(BIN)/ruff check python tests bench
+	$(BIN)/ruff format --check python tests bench tools
+	$(BIN)/ruff check python tests bench tools
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/python -m mypy.stubtest edgeroute._native
 
 format: $(VENV)/dev ## format everything
 	cargo fmt --all
-	$(BIN)/ruff format python tests bench
-	$(BIN)/ruff check --fix --quiet python tests bench
+	$(BIN)/ruff format python tests bench tools
+	$(BIN)/ruff check --fix --quiet python tests bench tools
 
-build: $(VENV)/environment ## the wheel, into dist/
+audit: $(VENV)/dev ## advisories, licences and checksums of what we lock, offline
+	$(BIN)/python tools/audit.py
+
+build: $(VENV)/environment ## the wheel, into dist/; its bill of materials is inside, in *.dist-info/sboms/
 	$(BIN)/maturin build --release --locked --out dist
 
 bench: $(VENV)/built ## CPU per request beside nginx (needs nginx and wrk), and the decision alone
@@ -47,6 +51,11 @@ bench-decide: ## the whole decision in Rust, criterion
 schema: $(VENV)/built ## regenerate config/edgeroute.schema.json
 	$(BIN)/edgeroute schema > config/edgeroute.schema.json
 
+lock: $(VENV)/environment ## lock Python dependencies with their hashes, into requirements/
+	@$(BIN)/python -m pip install --quiet 'uv>=0.13,<1'
+	$(LOCK) pyproject.toml --output-file requirements/runtime.txt
+	$(LOCK) --group dev --constraints requirements/runtime.txt --output-file requirements/development.txt
+
 clean: ## remove everything that was built
 	rm -rf $(VENV) target dist python/edgeroute/*.so
 
@@ -54,18 +63,19 @@ clean: ## remove everything that was built
 $(VENV)/environment:
 	@echo "==> Python environment in $(VENV)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' 'maturin>=1.16,<2'
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet maturin --constraint requirements/development.txt
 	@touch $@
 
 $(VENV)/built: $(VENV)/environment $(SOURCES)
 	@echo "==> building edgeroute (release; a minute or two the first time)"
 	@rm -rf dist
 	@$(BIN)/maturin build --release --locked --out dist
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/runtime.txt
 	@$(BIN)/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
-	@$(BIN)/python -m pip install --quiet dist/*.whl
 	@touch $@
 
-$(VENV)/dev: $(VENV)/environment pyproject.toml
+$(VENV)/dev: $(VENV)/environment requirements/development.txt
 	@echo "==> tools for development"
-	@$(BIN)/python -m pip install --quiet --group dev
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/development.txt
 	@touch $@
