@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import json
-import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -16,7 +16,7 @@ from granian.rsgi import ProtocolClosed  # pyright: ignore[reportPrivateImportUs
 from edgeroute._native import Cells
 from edgeroute.app import App
 from edgeroute.config import load
-from edgeroute.supervisor.handover import LOG, RUN_DIR
+from edgeroute.worker import Worker
 
 Found = TypeVar("Found")
 Face = Literal["asgi", "rsgi"]
@@ -315,18 +315,20 @@ def completion(model: str = "fast", **fields: object) -> bytes:
 
 
 @contextlib.contextmanager
-def _environment(directory: Path) -> Generator[Path, None, None]:
-    """Where a worker finds its run directory, and the file that its standard output is."""
-    before, stdout = os.environ.copy(), sys.stdout
-    os.environ.update({RUN_DIR: str(directory), LOG: "json"})
+def _log_file(directory: Path) -> Generator[Path, None, None]:
+    """The file that standard output is meanwhile."""
+    stdout = sys.stdout
     log_file = directory / "log"
     try:
         with log_file.open("w") as sys.stdout:
             yield log_file
     finally:
         sys.stdout = stdout
-        os.environ.clear()
-        os.environ.update(before)
+
+
+def supervised_app(directory: Path) -> App:
+    """The application as the server process makes it."""
+    return App(partial(Worker.supervised, run_directory=directory, json_log=True))
 
 
 def run(directory: Path, face: Face, scenario: Scenario, max_stream: str = "64KiB") -> Running:
@@ -339,7 +341,7 @@ def run(directory: Path, face: Face, scenario: Scenario, max_stream: str = "64Ki
         written.write_text(CONFIG.format(port=provider.port, max_stream=max_stream))
         config = json.loads(load(written, {}).normalised)
         cells = Cells.create(str(directory / "cells"))
-        running = Running(App(), face, provider, cells, directory, log_file, config)
+        running = Running(supervised_app(directory), face, provider, cells, directory, log_file, config)
         running.publish(1)
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: running.mishaps.append(context))
@@ -352,5 +354,5 @@ def run(directory: Path, face: Face, scenario: Scenario, max_stream: str = "64Ki
         await wait_for(lambda: provider.connections == 0)
         return running
 
-    with _environment(directory) as log_file, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with _log_file(directory) as log_file, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main())

@@ -41,7 +41,7 @@ def loaded(tmp_path: Path) -> Loaded:
 def worker(tmp_path: Path, loaded: Loaded) -> _native.Worker:
     """A worker with a configuration, without an event loop."""
     cells = _native.Cells.create(str(tmp_path / "cells"))
-    worker = _native.Worker(str(tmp_path / "cells"), 1, json=True)
+    worker = _native.Worker(cells, 1, json=True)
     worker.configure(_native.Snapshot.compile(loaded.normalised, cells, 1))
     return worker
 

@@ -21,7 +21,7 @@ def worker(tmp_path: Path) -> Worker:
     path = tmp_path / "edgeroute.yaml"
     path.write_text(CONFIG.format(port=9, max_stream="1MiB"))
     cells = Cells.create(str(tmp_path / "cells"))
-    worker = Worker(str(tmp_path / "cells"), 1, True)
+    worker = Worker(cells, 1, True)
     worker.configure(Snapshot.compile(load(path, {}).normalised, cells, 1))
     return worker
 

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 import uvloop
-from app_in_process import ANSWER, CONFIG, Client, Face, Running, completion, run, wait_for, whole
+from app_in_process import ANSWER, CONFIG, Client, Face, Running, completion, run, supervised_app, wait_for, whole
 
 from edgeroute._native import Cells
 from edgeroute.app import App
 from edgeroute.config import load
-from edgeroute.supervisor.handover import LOG, RUN_DIR
 from edgeroute.worker import LogWriter, Worker
 
 
@@ -36,8 +35,7 @@ def run_directory(tmp_path: Path) -> Path:
 # Start
 
 
-def start_and_fail(face: Face) -> None:
-    app = App()
+def start_and_fail(face: Face, app: App) -> None:
 
     async def asgi() -> None:
         said: list[MutableMapping[str, str]] = []
@@ -77,16 +75,13 @@ def test_a_worker_that_cannot_start_says_why_and_ends(
     message: str,
     face: Face,
     run_directory: Path,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setenv(RUN_DIR, str(run_directory))
-    monkeypatch.setenv(LOG, "json")
     if content is None:
         (run_directory / name).unlink()
     else:
         (run_directory / name).write_bytes(content)
-    start_and_fail(face)
+    start_and_fail(face, supervised_app(run_directory))
     (record,) = caplog.records
     assert record.getMessage().startswith(f"worker {os.getpid()} cannot start: ")
     assert message in record.getMessage()
@@ -192,7 +187,7 @@ def test_nothing_runs_after_the_end(run_directory: Path, monkeypatch: pytest.Mon
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        worker = Worker(loop, run_directory, json_log=True)
+        worker = Worker.supervised(loop, run_directory, json_log=True)
         monkeypatch.setattr(worker, "_compile", compiled.append)
         worker.stop()
         worker.stop()

@@ -1,5 +1,32 @@
-"""edgeroute: an LLM edge router. Importing the package loads no native code."""
+"""edgeroute: an LLM edge router. What is imported loads when it is first used."""
 
-__all__ = ["__version__"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgeroute._native import RuleSet
+    from edgeroute.config import Config, ConfigError
+    from edgeroute.embedding import create_app
+    from edgeroute.errors import EdgerouteError
+
+__all__ = ["Config", "ConfigError", "EdgerouteError", "RuleSet", "__version__", "create_app"]
 
 __version__ = "0.1.0"
+
+_HOME = {
+    "Config": "edgeroute.config",
+    "ConfigError": "edgeroute.config",
+    "EdgerouteError": "edgeroute.errors",
+    "RuleSet": "edgeroute._native",
+    "create_app": "edgeroute.embedding",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'edgeroute' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

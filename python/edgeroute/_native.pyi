@@ -4,7 +4,17 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, final, overload
 
-__all__ = ["Cells", "Snapshot", "Ticket", "Worker", "WorkerStatus", "check_rules", "explain", "rule_variables"]
+__all__ = [
+    "Cells",
+    "RuleSet",
+    "Snapshot",
+    "Ticket",
+    "Worker",
+    "WorkerStatus",
+    "check_rules",
+    "explain",
+    "rule_variables",
+]
 
 @final
 class Cells:
@@ -72,7 +82,9 @@ class Snapshot:
 class Worker:
     """One worker process: its row, its connections to providers, its configuration."""
 
-    def __new__(cls, cells: str, seed: int, json: bool) -> Worker: ...
+    def __new__(cls, cells: Cells, seed: int, json: bool) -> Worker:
+        """Claims a row of the cells."""
+
     def fileno(self) -> int:
         """The descriptor that becomes readable when `serve` has something to do."""
 
@@ -180,6 +192,34 @@ class Ticket:
 
     def close(self) -> None:
         """Cancel what is under way and write the record; may be called again."""
+
+@final
+class RuleSet:
+    """Conditions by name, tried in order, for use without a router.
+
+    Values are None, bool, int, float, str, bytes, lists and dicts of these. What is not given is absent, as a header
+    that a client did not send.
+    """
+
+    def __new__(cls, conditions: dict[str, str], variables: dict[str, str] | None = None) -> RuleSet:
+        """Compile CEL conditions; ValueError with every mistake, each with its place.
+
+        `variables` gives each variable a type such as `string`, `double` or `map(string, list(int))`; without it
+        there are the variables that rules of a configuration have (docs/reference/rules.md).
+        """
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the rules in order."""
+
+    def match(self, values: dict[str, Any]) -> str | None:
+        """The name of the first rule that holds; one that cannot be evaluated does not.
+
+        ValueError or OverflowError for a value that rules cannot have.
+        """
+
+    def outcomes(self, values: dict[str, Any]) -> list[tuple[str, bool | str]]:
+        """Each rule with whether it holds, or with the reason why that cannot be said."""
 
 def check_rules(expressions: list[str]) -> list[tuple[int, int, int, str, str | None]]:
     """Compile rule conditions together; each error is index, first byte, byte after the last, message, help."""

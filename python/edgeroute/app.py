@@ -1,17 +1,15 @@
-"""The server object: one application with an ASGI and an RSGI face, as granian loads it."""
+"""The server object: one application with an ASGI and an RSGI face."""
 
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
-from pathlib import Path
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from granian.rsgi import ProtocolClosed  # pyright: ignore[reportPrivateImportUsage] (as documented)
 
 from edgeroute._native import Ticket
 from edgeroute.gateway import CreateFuture, last_event, own_answer, perform
-from edgeroute.supervisor.handover import LOG, RUN_DIR
 from edgeroute.worker import Worker
 
 if TYPE_CHECKING:
@@ -27,31 +25,19 @@ _log = logging.getLogger("edgeroute")
 class App:
     """Answers requests on both faces. ASGI has back-pressure; RSGI is faster, and caps what a stream may hold."""
 
-    def __init__(self) -> None:
+    def __init__(self, open_worker: Callable[[asyncio.AbstractEventLoop], Worker]) -> None:
+        """`open_worker` is called when the server starts; its OSError or ValueError ends the server's process."""
+        self._open_worker = open_worker
         self._started: Worker | None = None
         self._create_future: CreateFuture | None = None
 
     # ASGI 3.0 (asgi.readthedocs.io)
 
-    def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """The ASGI face."""
         if scope["type"] == "lifespan":
-            return self._lifespan(receive, send)
-        return self._asgi(scope, receive, send)
-
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        await receive()
-        try:
-            self._start(asyncio.get_running_loop())
-        except SystemExit:  # which a task of the loop must not raise; the server ends the worker
-            await send({"type": "lifespan.startup.failed"})
+            await self._lifespan(receive, send)
             return
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        self._stop()
-        await send({"type": "lifespan.shutdown.complete"})
-
-    async def _asgi(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         worker, create_future = self._running()
         body = await _asgi_body(receive, worker)
         if body is None:
@@ -89,6 +75,18 @@ class App:
             if watcher is not None:
                 watcher.cancel()
             ticket.close()
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            self._start(asyncio.get_running_loop())
+        except SystemExit:  # which a task of the loop must not raise; the server ends the worker
+            await send({"type": "lifespan.startup.failed"})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self._stop()
+        await send({"type": "lifespan.shutdown.complete"})
 
     # RSGI 1.6 (granian's specification)
 
@@ -133,7 +131,7 @@ class App:
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            self._started = Worker(loop, Path(os.environ[RUN_DIR]), json_log=os.environ[LOG] == "json")
+            self._started = self._open_worker(loop)
         except (OSError, ValueError) as error:
             # One clear line instead of a traceback; granian sees a worker that failed.
             _log.critical("worker %d cannot start: %s", os.getpid(), error)
@@ -223,7 +221,3 @@ async def _close_on_disconnect(receive: Receive, ticket: Ticket) -> None:
 async def _close_on_leaving(protocol: "HTTPProtocol", ticket: Ticket) -> None:
     await protocol.client_disconnect()
     ticket.close()
-
-
-app = App()
-"""What granian loads."""

@@ -11,6 +11,7 @@ import resource
 import signal
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -19,7 +20,7 @@ from granian.http import HTTP2Settings
 from granian.log import LogLevels
 from granian.server import Server
 
-from edgeroute.supervisor.handover import LOG, SERVER, ServerSettings
+from edgeroute.supervisor.handover import LOG, RUN_DIR, SERVER, ServerSettings
 from edgeroute.telemetry import log_config
 
 _PR_SET_PDEATHSIG = 1
@@ -44,11 +45,13 @@ def end_with_parent(parent: int) -> None:
 def load_app(server: int) -> Any:
     """What granian calls first in a new worker, a child of the process `server`; gives the application."""
     end_with_parent(server)
-    from edgeroute.app import app  # noqa: PLC0415 (granian's own process never loads it)
+    # Granian's own process never loads these.
+    from edgeroute.app import App  # noqa: PLC0415
+    from edgeroute.worker import Worker  # noqa: PLC0415
 
     loop = asyncio.get_event_loop()
     loop.call_soon(loop.call_later, _SETTLED_SECONDS, _hear_stop, loop)
-    return app
+    return App(partial(Worker.supervised, run_directory=Path(os.environ[RUN_DIR]), json_log=os.environ[LOG] == "json"))
 
 
 def hold_stop_signals_of_workers() -> None:
@@ -83,7 +86,7 @@ def _hear_stop(loop: asyncio.AbstractEventLoop) -> None:
 def serve(settings: ServerSettings, log: Literal["text", "json"]) -> None:
     """Run granian until SIGTERM or SIGINT, or until its workers keep crashing (exit status 1)."""
     Server(
-        "edgeroute.app:app",
+        "edgeroute.app",  # only a name: load_app makes the application
         address=settings.host,
         port=settings.port,
         interface=Interfaces(settings.interface),

@@ -7,9 +7,12 @@ import queue
 import secrets
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 from edgeroute import _native
+from edgeroute.supervisor.handover import cells_file, generation_file
 
 _TICK_SECONDS = 0.05
 """How often deadlines, the published generation and the log are looked at."""
@@ -26,12 +29,22 @@ _log = logging.getLogger("edgeroute")
 class Worker:
     """One process of the server, from the start of its event loop to its end."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, run_directory: Path, *, json_log: bool) -> None:
-        """Raises OSError or ValueError if the memory file or the published configuration cannot be used."""
-        self.native = _native.Worker(str(run_directory / "cells"), secrets.randbits(64), json_log)
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        cells: _native.Cells,
+        generation: Callable[[int], bytes],
+        *,
+        json_log: bool,
+    ) -> None:
+        """Follows the generation that the cells name; `generation` gives the normalised configuration of one.
+
+        Raises OSError or ValueError if the cells or the published configuration cannot be used.
+        """
+        self.native = _native.Worker(cells, secrets.randbits(64), json_log)
         self.max_body = 0
         self._loop = loop
-        self._run_directory = run_directory
+        self._normalised = generation
         self._generation = 0
         self._adopt(self._compile(self.native.published))
         self._adopting: asyncio.Future[_native.Snapshot] | None = None
@@ -42,6 +55,12 @@ class Worker:
         self._stopped = False
         loop.add_reader(self.native.fileno(), self._serve)
         self._timer = loop.call_later(_TICK_SECONDS, self._tick)
+
+    @classmethod
+    def supervised(cls, loop: asyncio.AbstractEventLoop, run_directory: Path, *, json_log: bool) -> Self:
+        """A worker of `edgeroute run`: it follows what the supervisor publishes in the run directory."""
+        cells = _native.Cells.open(str(cells_file(run_directory)))
+        return cls(loop, cells, lambda number: generation_file(run_directory, number).read_bytes(), json_log=json_log)
 
     def stop(self) -> None:
         """End what is under way and write what is left of the log. May be called again."""
@@ -74,8 +93,7 @@ class Worker:
             self._adopting.add_done_callback(self._adopted)
 
     def _compile(self, generation: int) -> _native.Snapshot:
-        normalised = (self._run_directory / f"generation-{generation}.json").read_bytes()
-        return self.native.compile(normalised, generation)
+        return self.native.compile(self._normalised(generation), generation)
 
     def _adopted(self, compiled: "asyncio.Future[_native.Snapshot]") -> None:
         self._adopting = None

@@ -1,5 +1,6 @@
-"""What the supervisor hands to the server process and its workers, in environment variables."""
+"""What the supervisor hands to the server process and its workers: environment variables, and files."""
 
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -10,6 +11,16 @@ RUN_DIR = "EDGEROUTE_INTERNAL_RUN_DIR"
 """The run directory, where workers find the memory file and the generations."""
 LOG = "EDGEROUTE_INTERNAL_LOG"
 """The form of log lines: `text` or `json`."""
+
+
+def cells_file(run_directory: Path) -> Path:
+    """Where the memory file is."""
+    return run_directory / "cells"
+
+
+def generation_file(run_directory: Path, number: int) -> Path:
+    """Where a generation of the configuration is, in the form that workers compile."""
+    return run_directory / f"generation-{number}.json"
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):

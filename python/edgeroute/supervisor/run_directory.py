@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from edgeroute.errors import StartError
+from edgeroute.supervisor import handover
 
 VARIABLE = "EDGEROUTE_RUN_DIR"
 _PREFIX = "edgeroute-"
@@ -60,11 +61,11 @@ class RunDirectory:
     @property
     def cells(self) -> Path:
         """Where the memory file is."""
-        return self.path / "cells"
+        return handover.cells_file(self.path)
 
     def write_generation(self, number: int, normalised: bytes) -> None:
         """Store a configuration; a reader sees all of it or nothing."""
-        target = self._generation(number)
+        target = handover.generation_file(self.path, number)
         draft = target.with_name(target.name + ".new")
         draft.unlink(missing_ok=True)  # of a write that failed
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -97,9 +98,6 @@ class RunDirectory:
 
     def __exit__(self, *_: object) -> None:
         self.remove()
-
-    def _generation(self, number: int) -> Path:
-        return self.path / f"generation-{number}.json"
 
 
 def _check_private(path: Path) -> None:

@@ -5,6 +5,7 @@
 mod border;
 mod cells;
 mod exchange;
+mod rules;
 mod snapshot;
 mod state;
 mod ticket;
@@ -19,6 +20,7 @@ const _: () = assert!(
         && align_of::<snapshot::PySnapshot>() <= 16
         && align_of::<cells::PyCells>() <= 16
         && align_of::<cells::WorkerStatus>() <= 16
+        && align_of::<rules::RuleSet>() <= 16
 );
 
 /// The compiled core of edgeroute; see `_native.pyi`.
@@ -26,11 +28,12 @@ const _: () = assert!(
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<cells::PyCells>()?;
     module.add_class::<cells::WorkerStatus>()?;
+    module.add_class::<rules::RuleSet>()?;
     module.add_class::<snapshot::PySnapshot>()?;
     module.add_class::<ticket::PyTicket>()?;
     module.add_class::<worker::Worker>()?;
-    module.add_function(wrap_pyfunction!(snapshot::check_rules, module)?)?;
+    module.add_function(wrap_pyfunction!(rules::check_rules, module)?)?;
     module.add_function(wrap_pyfunction!(snapshot::explain, module)?)?;
-    module.add_function(wrap_pyfunction!(snapshot::rule_variables, module)?)?;
+    module.add_function(wrap_pyfunction!(rules::rule_variables, module)?)?;
     Ok(())
 }

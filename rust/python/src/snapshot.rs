@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use edgeroute_router::{Snapshot, VARIABLES, WrittenRequest, environment};
-use edgeroute_rules::RuleSet;
+use edgeroute_router::{Snapshot, WrittenRequest};
 use edgeroute_shared::{Cells, Layout};
 use edgeroute_upstream::Origin;
 use pyo3::prelude::*;
@@ -55,27 +54,6 @@ impl Loaded {
             .collect::<PyResult<_>>()?;
         Ok(Self { snapshot: Arc::new(snapshot), origins })
     }
-}
-
-/// One error of a rule: its index, byte span, message and help.
-type RuleError = (usize, usize, usize, String, Option<String>);
-
-/// Compiles rule conditions together and returns every error.
-#[pyfunction]
-pub(crate) fn check_rules(expressions: Vec<String>) -> Vec<RuleError> {
-    match RuleSet::compile(&environment(), &expressions) {
-        Ok(_) => Vec::new(),
-        Err(errors) => errors
-            .into_iter()
-            .map(|(index, error)| (index, error.span.start, error.span.end, error.message, error.help))
-            .collect(),
-    }
-}
-
-/// The variables of rules with their descriptions, for the reference documentation.
-#[pyfunction]
-pub(crate) fn rule_variables() -> Vec<(&'static str, &'static str)> {
-    VARIABLES.to_vec()
 }
 
 /// Explains the decision on a written request (JSON) under a normalised configuration. Nothing is reserved.

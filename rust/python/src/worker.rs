@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use edgeroute_router::{LiveFacts, LogFormat, Now, Request, decide};
-use edgeroute_shared::{Cells, Owner, Row};
+use edgeroute_shared::{Owner, Row};
 use edgeroute_upstream::{Client, Event, ExchangeId, Settings};
 use parking_lot::Mutex;
 use pyo3::exceptions::PyRuntimeError;
@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use crate::border::{Headers, os_error};
+use crate::cells::PyCells;
 use crate::snapshot::{Loaded, PySnapshot};
 use crate::ticket::PyTicket;
 
@@ -50,11 +51,10 @@ impl Core {
 
 #[pymethods]
 impl Worker {
-    /// Opens the memory file at `cells` and claims a row. `seed` starts the draws; `json` chooses the log format.
+    /// Claims a row of the cells. `seed` starts the draws; `json` chooses the log format.
     #[new]
-    fn new(cells: &str, seed: u64, json: bool) -> PyResult<Self> {
-        let cells = Cells::open(cells).map_err(os_error)?;
-        let row = cells.claim_row(Owner::current().map_err(os_error)?).map_err(os_error)?;
+    fn new(cells: &PyCells, seed: u64, json: bool) -> PyResult<Self> {
+        let row = cells.0.claim_row(Owner::current().map_err(os_error)?).map_err(os_error)?;
         row.heartbeat(unix_ms());
         Ok(Self {
             core: Arc::new(Core {

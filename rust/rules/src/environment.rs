@@ -39,6 +39,11 @@ impl Environment {
         })
     }
 
+    /// Whether the caller must give this variable's keys in lower case.
+    pub fn has_lowercase_keys(&self, name: &str) -> bool {
+        self.find(name).is_some_and(|(_, variable)| variable.lowercase_keys)
+    }
+
     fn with(mut self, variable: Variable) -> Self {
         self.variables.push(variable);
         self

@@ -25,5 +25,5 @@ pub use error::{ErrorKind, EvaluationError};
 pub use evaluate::Source;
 pub use program::Attribute;
 pub use ruleset::{Expression, Pass, RuleSet};
-pub use types::Type;
+pub use types::{Type, UnknownType};
 pub use value::{Kind, Ref, Value};

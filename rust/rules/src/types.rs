@@ -1,6 +1,7 @@
 //! Types, gradual: `dyn` fits everything and is checked when the rule runs.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 /// The type of a variable or an expression.
@@ -91,6 +92,69 @@ impl fmt::Display for Type {
             Self::Bytes => formatter.write_str("bytes"),
             Self::List(element) => write!(formatter, "list({element})"),
             Self::Map(key, value) => write!(formatter, "map({key}, {value})"),
+        }
+    }
+}
+
+/// A text that names no type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not a type; there are bool, int, uint, double, string, bytes, null, dyn, list(T) and map(K, V)"
+)]
+pub struct UnknownType(String);
+
+/// Reads what `Display` writes.
+impl FromStr for Type {
+    type Err = UnknownType;
+
+    fn from_str(text: &str) -> Result<Self, UnknownType> {
+        let text = text.trim();
+        let unknown = || UnknownType(text.to_owned());
+        // Which bounds how deep types are nested.
+        if text.len() > 200 {
+            return Err(unknown());
+        }
+        if let Some((constructor, rest)) = text.split_once('(') {
+            let inner = rest.strip_suffix(')').ok_or_else(unknown)?;
+            return match constructor.trim() {
+                "list" => Ok(Self::list(inner.parse()?)),
+                "map" => {
+                    // A key is a scalar, so the first comma ends it.
+                    let (key, value) = inner.split_once(',').ok_or_else(unknown)?;
+                    Ok(Self::map(key.parse()?, value.parse()?))
+                }
+                _ => Err(unknown()),
+            };
+        }
+        Ok(match text {
+            "dyn" => Self::Dyn,
+            "null" => Self::Null,
+            "bool" => Self::Bool,
+            "int" => Self::Int,
+            "uint" => Self::Uint,
+            "double" => Self::Double,
+            "string" => Self::String,
+            "bytes" => Self::Bytes,
+            _ => return Err(unknown()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Type;
+
+    #[test]
+    fn what_is_written_is_read() {
+        for text in
+            ["dyn", "null", "bool", "int", "uint", "double", "string", "bytes", "list(map(int, list(dyn)))"]
+        {
+            assert_eq!(text.parse::<Type>().unwrap().to_string(), text);
+        }
+        for text in
+            ["", "text", "list", "list(", "list()", "map(string)", "map(string, )", "set(int)", "int)"]
+        {
+            assert!(text.parse::<Type>().is_err(), "{text}");
         }
     }
 }
