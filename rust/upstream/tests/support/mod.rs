@@ -1,6 +1,8 @@
 //! A scripted server on loopback and a driver for the client with a clock of its own.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod tls;
+
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
