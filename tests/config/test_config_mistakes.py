@@ -22,7 +22,7 @@ models:
 """,
     "virtual_keys": """
 virtual_keys:
-  demo: {hash: "sha256:0000000000000000000000000000000000000000000000000000000000000000"}
+  demo: {hash: "sha256:2904cb91b4d3e13d761f8ea8a47d42158ae6729fe2c90764d9b3b0294140812e"}
 """,
 }
 
@@ -283,7 +283,7 @@ rules:
   - {name: none, when: 'params.request == "tokens_used" && model != r"\\" + "\\"request"', model: fast}
 virtual_keys:
   demo:
-    hash: "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+    hash: "sha256:2904cb91b4d3e13d761f8ea8a47d42158ae6729fe2c90764d9b3b0294140812e"
     limits: {concurrency: 1}
 """,
 }

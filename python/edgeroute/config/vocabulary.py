@@ -4,7 +4,7 @@ import re
 
 _BUDGETS = "budgets are not enforced by this version; limit with `limits: {tokens_per_minute: …}`"
 _KEYS = 'clients authenticate with `virtual_keys: {NAME: {hash: "sha256:…"}}`'
-HASH = 'write hash: "sha256:…", with what this prints: printf %s THE-KEY | sha256sum'
+HASH = 'write hash: "sha256:…": `edgeroute keys new` makes a key with its hash, `edgeroute keys hash` hashes one'
 _TOP = "write each setting at the top of the file; see `edgeroute schema`"
 
 # What to write instead of a setting of another gateway.
@@ -20,8 +20,7 @@ FOREIGN = {
     "base_url": "write url, or urls for several replicas",
     "endpoint": "write url, or urls for several replicas",
     "key": "write api_key",
-    "keys": "one credential per provider: write api_key; for clients write virtual_keys",
-    "api_keys": "one credential per provider: write api_key",
+    "keys": "write api_key, or api_keys for several; for clients write virtual_keys",
     "token": "write api_key",
     "type": "write dialect: openai-chat or anthropic-messages",
     "max_budget": _BUDGETS,
