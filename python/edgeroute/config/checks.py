@@ -2,10 +2,10 @@
 
 from edgeroute.config.diagnostics import suggest
 from edgeroute.config.document import Document, Path
-from edgeroute.config.listeners import check_listeners
+from edgeroute.config.listeners import check_listeners, warn_listeners
 from edgeroute.config.models import Target, find_cycles, match, split_target
 from edgeroute.config.names import Names
-from edgeroute.config.providers import check_providers
+from edgeroute.config.providers import check_providers, warn_providers
 from edgeroute.config.rules import check_rules, warn_unlimited
 from edgeroute.config.schema import Config, ListedTarget, Pool, TargetTimeouts, Timeouts, WeightedTarget
 from edgeroute.config.unused import warn_unused
@@ -32,6 +32,8 @@ def check(document: Document, config: Config) -> None:
         _check_team(document, names, name)
     _check_virtual_keys(document, config)
     if not document.has_errors:  # so that no warning is the consequence of an error
+        warn_listeners(document, config)
+        warn_providers(document, config)
         _warn_timeouts(document, config)
         _warn_placeholders(document, config)
         warn_unlimited(document, config)

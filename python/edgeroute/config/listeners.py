@@ -10,12 +10,24 @@ from edgeroute.config.values import Address, Malformed
 
 
 def check_listeners(document: Document, config: Config) -> None:
-    """Reports every error and warning about the listeners."""
+    """Reports every error about the listeners."""
     _check_addresses(document, config)
-    _check_tls(document, config)
+    _check_pair(document, config)
     _check_trusted_proxies(document)
+
+
+def warn_listeners(document: Document, config: Config) -> None:
+    """Warns of listeners that more people can use than is meant."""
     warn_written_credential(document, ("admin_key",))
-    if document.find(("admin_key",)) is None and not _is_loopback(config.admin):
+    key: Path = ("tls", "key")
+    if config.tls is not None and config.tls.key.open_to_all:
+        advice = f"chmod o-r {document.shown(key, config.tls.key)}"
+        document.warn(key, "every user of this machine may read this private key", advice)
+    for index, network in enumerate(config.trusted_proxies):
+        if network.endswith("/0"):
+            message = "this believes everybody: any client can claim any address"
+            document.warn(("trusted_proxies", index), message, "name the networks of your own proxies")
+    if config.admin_key is None and not _is_loopback(config.admin):
         advice = 'add admin_key: "${EDGEROUTE_ADMIN_KEY}", or let admin listen on 127.0.0.1'
         message = '"admin" has no key: /status and /reload answer this machine only'
         document.warn(("admin",), message, advice)
@@ -42,17 +54,12 @@ def _called(document: Document, path: Path) -> str:
     return name if origin is None else f"{name} (from {origin})"
 
 
-def _check_tls(document: Document, config: Config) -> None:
-    if config.tls is None:
-        return
-    key: Path = ("tls", "key")
-    try:
-        check_pair(config.tls.certificate, config.tls.key)
-    except Malformed as problem:
-        document.error(key, problem.message, problem.advice)
-    if config.tls.key.open_to_all:
-        advice = f"chmod o-r {document.shown(key, config.tls.key)}"
-        document.warn(key, "every user of this machine may read this private key", advice)
+def _check_pair(document: Document, config: Config) -> None:
+    if config.tls is not None:
+        try:
+            check_pair(config.tls.certificate, config.tls.key)
+        except Malformed as problem:
+            document.error(("tls", "key"), problem.message, problem.advice)
 
 
 def _check_trusted_proxies(document: Document) -> None:
@@ -61,9 +68,6 @@ def _check_trusted_proxies(document: Document) -> None:
     for index, text in document.texts(path):
         if text in seen:
             document.error((*path, index), "this network is listed twice", "remove one of them")
-        elif text.endswith("/0"):
-            message = "this believes everybody: any client can claim any address"
-            document.warn((*path, index), message, "name the networks of your own proxies")
         seen.append(text)
 
 

@@ -20,15 +20,23 @@ _FORBIDDEN_HEADERS = {
 
 
 def check_providers(document: Document, config: Config) -> None:
-    """Reports every error and warning about providers."""
-    for name, provider in config.providers.items():
+    """Reports every error in the providers."""
+    for name in config.providers:
         path: Path = ("providers", name)
         _check_catalogue(document, name, path)
         _check_urls(document, path)
         _check_credentials(document, path)
         _check_headers(document, path)
-        _warn_of_no_version(document, path, provider)
-        _warn_of_no_tls(document, name, path, provider)
+
+
+def warn_providers(document: Document, config: Config) -> None:
+    """Warns of what is allowed in a provider, and hardly meant."""
+    for name, provider in config.providers.items():
+        path: Path = ("providers", name)
+        _warn_no_credential(document, name, path)
+        _warn_written_credentials(document, path)
+        _warn_no_version(document, path, provider)
+        _warn_no_tls(document, name, path, provider)
 
 
 def warn_written_credential(document: Document, path: Path) -> None:
@@ -52,19 +60,13 @@ def forbidden_header(name: str) -> tuple[str, str] | None:
 def _check_catalogue(document: Document, name: str, path: Path) -> None:
     """What the catalogue knows need not be said; anything else must be."""
     given = set(document.names(*path))
-    known = CATALOGUE.get(name)
     missing = [] if "dialect" in given else ['"dialect"']
     missing += [] if {"url", "urls"} & given else ['"url"']
-    if known is None and missing:
+    if name not in CATALOGUE and missing:
         near = nearest(name, CATALOGUE)
         advice = f'did you mean "{near}"? Otherwise it' if near else "it"
         advice += " is not in the catalogue: say what it speaks, and where it is"
         document.error(path, f'provider "{name}" needs {" and ".join(missing)}', advice, at_key=True)
-    if known is None or {"url", "urls", "api_key", "api_keys"} & given:
-        return
-    if not any(header.lower() in _CREDENTIAL_HEADERS for header in document.names(*path, "headers")):
-        advice = f'add api_key: "${{{known.key_variable}}}"'
-        document.warn(path, f'provider "{name}" has no api_key and will refuse requests', advice, at_key=True)
 
 
 def _check_urls(document: Document, path: Path) -> None:
@@ -89,8 +91,6 @@ def _check_credentials(document: Document, path: Path) -> None:
         if text in (other for _, other in credentials[:index]):
             advice = "remove one of them; look whether two variables hold the same value"
             document.error((*keys, place), "this credential is listed twice", advice)
-        warn_written_credential(document, (*keys, place))
-    warn_written_credential(document, (*path, "api_key"))
 
 
 def _check_headers(document: Document, path: Path) -> None:
@@ -109,12 +109,28 @@ def _check_headers(document: Document, path: Path) -> None:
             message = f'header "{written}" and a credential are both set'
             advice = "keep one of them: the credential is sent in this header"
             document.error((*headers, written), message, advice, at_key=True)
-        elif name in _CREDENTIAL_HEADERS or names_a_secret(name):
-            warn_written_credential(document, (*headers, written))
         lower.setdefault(name, written)
 
 
-def _warn_of_no_version(document: Document, path: Path, provider: Provider) -> None:
+def _warn_no_credential(document: Document, name: str, path: Path) -> None:
+    known = CATALOGUE.get(name)
+    if known is None or not {"url", "urls", "api_key", "api_keys"}.isdisjoint(document.names(*path)):
+        return
+    if not any(header.lower() in _CREDENTIAL_HEADERS for header in document.names(*path, "headers")):
+        advice = f'add api_key: "${{{known.key_variable}}}"'
+        document.warn(path, f'provider "{name}" has no api_key and will refuse requests', advice, at_key=True)
+
+
+def _warn_written_credentials(document: Document, path: Path) -> None:
+    warn_written_credential(document, (*path, "api_key"))
+    for index in range(len(document.items((*path, "api_keys")))):
+        warn_written_credential(document, (*path, "api_keys", index))
+    for header in document.names(*path, "headers"):
+        if header.lower() in _CREDENTIAL_HEADERS or names_a_secret(header):
+            warn_written_credential(document, (*path, "headers", header))
+
+
+def _warn_no_version(document: Document, path: Path, provider: Provider) -> None:
     """OpenAI's SDKs take a base URL with its version, and so do we; without one every request is a 404."""
     if provider.dialect != "openai-chat":
         return
@@ -124,7 +140,7 @@ def _warn_of_no_version(document: Document, path: Path, provider: Provider) -> N
             document.warn(place, "this URL has no path", advice)
 
 
-def _warn_of_no_tls(document: Document, name: str, path: Path, provider: Provider) -> None:
+def _warn_no_tls(document: Document, name: str, path: Path, provider: Provider) -> None:
     """What is for https has no effect on a provider that is reached by http."""
     urls = [provider.url, *(provider.urls or [])]
     given = [url for url in urls if url is not None]

@@ -225,7 +225,12 @@ class _Reader:
     def _mismatch(self, node: Node, choices: list[_Choice], path: Path) -> _Invalid:
         found = {Scalar: "a single value", Sequence: "a list", Mapping: "a map"}[type(node)]
         wanted = " or ".join(_expected_choice(*each) for each in choices)
-        return self._refuse(path, f"{_setting(path)} must be {wanted}, not {found}", None)
+        advice = None
+        if isinstance(node, Scalar) and any(isinstance(each, inspect.ListType) for each, _ in choices):
+            advice = "put it in brackets, as a list of one: [VALUE]"
+        elif isinstance(node, Sequence) and not any(map(_is_container, (each for each, _ in choices))):
+            advice = "write one value, without brackets and hyphens"
+        return self._refuse(path, f"{_setting(path)} must be {wanted}, not {found}", advice)
 
     def _refuse(self, path: Path, message: str, advice: str | None) -> _Invalid:
         self._document.error(path, message, advice)
@@ -276,7 +281,7 @@ def _expected_choice(kind: inspect.Type, extra: dict[str, Any]) -> str:
         case inspect.StructType():
             return f"a map of settings ({', '.join(each.name for each in kind.fields)})"
         case _:
-            return "text"
+            return extra.get("form", "text")
 
 
 def _setting(path: Path) -> str:

@@ -164,7 +164,7 @@ class ListedTarget(Section, frozen=True):
     """A target of a list, with settings of its own."""
 
     noun: ClassVar[str] = "a target"
-    target: Annotated[str, _about("`provider/model`.")]
+    target: Annotated[str, Meta(description="`provider/model`.", extra={"form": "provider/model"})]
     timeouts: Annotated[TargetTimeouts, _about("Deadlines of this target.")] = TargetTimeouts()
 
 
