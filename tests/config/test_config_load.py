@@ -14,7 +14,8 @@ from edgeroute.config import Address, Config, ConfigError, Loaded, Secret, load
 
 CONFIG = Path(__file__).parents[2] / "config"
 ENVIRON = {"OPENAI_API_KEY": "sk-openai-do-not-print", "ANTHROPIC_API_KEY": "sk-anthropic-do-not-print"}
-HASH = "sha256:" + "0" * 64
+DIGITS = hashlib.sha256(b"sk-demo").hexdigest()
+HASH = f"sha256:{DIGITS}"
 MINIMAL = f"""
 providers: {{openai: {{api_key: "${{OPENAI_API_KEY}}"}}}}
 models: {{fast: openai/gpt-5-mini}}
@@ -138,7 +139,7 @@ def test_the_example_of_the_design_as_workers_get_it(tmp_path: Path) -> None:
                 "limits": {"requests_per_minute": 6000, "tokens_per_minute": 2000000, "concurrency": 400},
             }
         ],
-        "virtual_keys": [{"name": "search-prod", "team": "search", "hash": "0" * 64, "limits": unlimited}],
+        "virtual_keys": [{"name": "search-prod", "team": "search", "hash": DIGITS, "limits": unlimited}],
         "defaults": {
             "attempts": 3,
             "reserve_output": 1024,
@@ -154,7 +155,8 @@ def test_the_example_of_the_design_as_workers_get_it(tmp_path: Path) -> None:
 
 def test_the_files_we_ship_load_without_a_warning() -> None:
     for name in ("quickstart.yaml", "example.yaml"):
-        assert load(CONFIG / name, ENVIRON).warnings == []
+        warnings = [each.message for each in load(CONFIG / name, ENVIRON).warnings]
+        assert [each for each in warnings if "is a placeholder" not in each] == []
     demo = normalised(load(CONFIG / "quickstart.yaml", {}))["virtual_keys"][0]
     assert demo["hash"] == hashlib.sha256(b"sk-edgeroute-demo").hexdigest()
 
@@ -231,7 +233,7 @@ def test_warnings(tmp_path: Path) -> None:
     )
     check(
         MINIMAL + "defaults: {timeouts: {gap: 2h}}\n",
-        '"gap" is longer than "total", so it can never pass',
+        '"gap" is longer than "total" (15m), which ends the request first',
     )
     check(
         MINIMAL.replace("openai: {", "openai: {url: 'http://localhost:8000', dialect: openai-chat, "),

@@ -1,14 +1,15 @@
 """What the parts of a configuration say of each other: names exist, nothing goes in circles."""
 
-from edgeroute.config.diagnostics import nearest
+from edgeroute.config.diagnostics import suggest
 from edgeroute.config.document import Document, Path
-from edgeroute.config.models import Model, Target, find_cycles, match, split_target
+from edgeroute.config.listeners import check_listeners, warn_listeners
+from edgeroute.config.models import Target, find_cycles, match, split_target
 from edgeroute.config.names import Names
+from edgeroute.config.providers import check_providers, warn_providers
 from edgeroute.config.rules import check_rules, warn_unlimited
-from edgeroute.config.schema import Config, Pool, Provider, Team
+from edgeroute.config.schema import Config, ListedTarget, Pool, TargetTimeouts, Timeouts, WeightedTarget
 from edgeroute.config.unused import warn_unused
-from edgeroute.config.values import Address
-from edgeroute.providers import CATALOGUE
+from edgeroute.config.values import format_quantity
 
 _NEEDED = {
     "providers": ("somebody has to serve models", 'providers: {openai: {api_key: "${OPENAI_API_KEY}"}}'),
@@ -21,18 +22,20 @@ def check(document: Document, config: Config) -> None:
     """Reports every error and warning that is not about a single value."""
     names = Names(document, config)
     _check_needed(document)
-    _check_addresses(document, config)
-    _check_timeouts(document, config)
-    for name, provider in config.providers.items():
-        _check_provider(document, name, provider)
-    for name, model in names.interpreted.items():
-        _check_model(document, names, name, config.models[name], model)
+    check_listeners(document, config)
+    check_providers(document, config)
+    for name in names.models:
+        _check_model(document, names, name)
     _check_cycles(document, names)
     check_rules(document, names)
-    for name, team in config.teams.items():
-        _check_team(document, names, name, team)
+    for name in document.names("teams"):
+        _check_team(document, names, name)
     _check_virtual_keys(document, config)
     if not document.has_errors:  # so that no warning is the consequence of an error
+        warn_listeners(document, config)
+        warn_providers(document, config)
+        _warn_timeouts(document, config)
+        _warn_placeholders(document, config)
         warn_unlimited(document, config)
         warn_unused(document, config, names)
 
@@ -47,83 +50,39 @@ def _check_needed(document: Document) -> None:
             document.error((name,), f'"{name}" is empty: {reason}', f"for example {example}", at_key=True)
 
 
-def _check_addresses(document: Document, config: Config) -> None:
-    listening: list[tuple[tuple[str, ...], Address]] = [
-        (("listen",), config.listen),
-        (("admin",), config.admin),
-    ]
-    if config.mock is not None:
-        listening.append((("mock", "listen"), config.mock.listen))
-    owners: dict[str, str] = {}
-    for path, address in listening:
-        name = ".".join(path)
-        if address in owners:
-            message = f'"{owners[address]}" and "{name}" cannot both listen on one address'
-            written = path if document.find(path) else (owners[address],)  # the other one is a default
-            document.error(written, message, "give one of them another port")
-        owners.setdefault(address, name)
+def _warn_timeouts(document: Document, config: Config) -> None:
+    """Warns of parts of a request that may take longer than the whole."""
+    total = config.defaults.timeouts.total
+    _warn_longer(document, ("defaults", "timeouts"), config.defaults.timeouts, total)
+    for name, model in config.models.items():
+        targets = model.targets if isinstance(model, Pool) else {}
+        entries = targets.items() if isinstance(targets, dict) else enumerate(targets)
+        for step, target in entries:
+            if isinstance(target, (ListedTarget, WeightedTarget)):
+                _warn_longer(document, ("models", name, "targets", step, "timeouts"), target.timeouts, total)
 
 
-def _check_timeouts(document: Document, config: Config) -> None:
-    timeouts = config.defaults.timeouts
+def _warn_longer(document: Document, path: Path, timeouts: Timeouts | TargetTimeouts, total: int) -> None:
     for name in ("connect", "first_byte", "gap"):
-        if getattr(timeouts, name) > timeouts.total:
-            written = document.find(("defaults", "timeouts", name)) is not None
-            path: Path = ("defaults", "timeouts", name if written else "total")
-            message = f'"{name}" is longer than "total", so it can never pass'
-            document.warn(path, message, f"lower {name}, or raise total")
+        value: int | None = getattr(timeouts, name)
+        if value is not None and value > total:
+            written = document.find((*path, name)) is not None
+            limit = format_quantity(total, "milliseconds")
+            message = f'"{name}" is longer than "total" ({limit}), which ends the request first'
+            advice = f"lower {name}, or raise total under defaults.timeouts"
+            document.warn((*path, name) if written else ("defaults", "timeouts", "total"), message, advice)
 
 
-def _check_provider(document: Document, name: str, provider: Provider) -> None:
-    path: Path = ("providers", name)
-    given = set(document.names(*path))
-    known = CATALOGUE.get(name)
-    if {"url", "urls"} <= given:
-        document.error((*path, "urls"), '"url" and "urls" are both set', "keep one of them", at_key=True)
-    if document.is_empty((*path, "urls")):
-        document.error((*path, "urls"), '"urls" is empty', "name at least one URL", at_key=True)
-    urls = document.texts((*path, "urls"))
-    for index, (place, text) in enumerate(urls):
-        if text.rstrip("/") in (other.rstrip("/") for _, other in urls[:index]):
-            document.error((*path, "urls", place), "this URL is listed twice", "remove one of them")
-    missing = [] if "dialect" in given else ['"dialect"']
-    missing += [] if {"url", "urls"} & given else ['"url"']
-    if known is None and missing:
-        near = nearest(name, CATALOGUE)
-        advice = f'did you mean "{near}"? ' if near else ""
-        advice += f"{name} is not in the catalogue, so say what it speaks and where it is"
-        document.error(path, f'provider "{name}" needs {" and ".join(missing)}', advice, at_key=True)
-    if provider.api_key is not None and (*path, "api_key") not in document.replaced:
-        advice = "read it from the environment, ${NAME}, or from a file, ${file:/path}"
-        document.warn((*path, "api_key"), "this credential is written into the configuration", advice)
-    if known is not None and not {"url", "urls", "api_key"} & given:
-        advice = f'add api_key: "${{{known.key_variable}}}"'
-        document.warn(path, f'provider "{name}" has no api_key and will refuse requests', advice, at_key=True)
-    _check_version(document, path, provider)
-
-
-def _check_version(document: Document, path: Path, provider: Provider) -> None:
-    """OpenAI's SDKs take a base URL with its version, and so do we; without one every request is a 404."""
-    if provider.dialect != "openai-chat":
-        return
-    places = [
-        ((*path, "url"), provider.url),
-        *(((*path, "urls", i), u) for i, u in enumerate(provider.urls or [])),
-    ]
-    for place, url in places:
-        if url is not None and url.count("/") == len(("http:", "", "host")) - 1:
-            advice = "most servers answer under /v1: add it, unless this one does not"
-            document.warn(place, "this URL has no path", advice)
-
-
-def _check_model(document: Document, names: Names, name: str, value: str | Pool, model: Model) -> None:
+def _check_model(document: Document, names: Names, name: str) -> None:
     path: Path = ("models", name)
-    if model.alias is not None:
-        _check_alias(document, names, name, model.alias, path)
-    elif isinstance(value, str):
+    text = document.text(path)
+    model = names.interpreted[name]
+    if text is None:
+        _check_pool(document, names, name, path)
+    elif model.alias is None:
         _check_target(document, names, name, model.targets[0], path)
     else:
-        _check_pool(document, names, name, path)
+        _check_alias(document, names, name, model.alias, path)
 
 
 def _check_alias(document: Document, names: Names, name: str, alias: str, path: Path) -> None:
@@ -144,12 +103,17 @@ def _check_pool(document: Document, names: Names, name: str, path: Path) -> None
     for text in document.names("models", name, "targets"):
         _check_target(document, names, name, split_target(text), (*targets, text), at_key=True)
     listed: set[str] = set()
-    for index, text in document.texts(targets):
-        _check_target(document, names, name, split_target(text), (*targets, index))
-        if text in listed:
-            advice = "remove one of them; to weigh targets write a map"
-            document.error((*targets, index), "this target is listed twice", advice)
-        listed.add(text)
+    for index in range(len(document.items(targets))):
+        plain, within = (*targets, index), (*targets, index, "target")
+        for place in (plain, within):
+            text = document.text(place)
+            if text is None:
+                continue
+            _check_target(document, names, name, split_target(text), place)
+            if text in listed:
+                advice = "remove one of them; to weigh targets write a map"
+                document.error(place, "this target is listed twice", advice)
+            listed.add(text)
     for index, fallback in document.texts((*path, "fallbacks")):
         names.check_model(fallback, (*path, "fallbacks", index), "a fallback")
 
@@ -184,21 +148,27 @@ def _check_cycles(document: Document, names: Names) -> None:
         document.error(("models", cycle[0]), message, "take one of them out", at_key=True)
 
 
-def _check_team(document: Document, names: Names, name: str, team: Team) -> None:
+def _check_team(document: Document, names: Names, name: str) -> None:
     path: Path = ("teams", name)
+    models = [text for _, text in document.texts((*path, "models"))]
+    aliases = document.names(*path, "aliases")
     if document.is_empty((*path, "models")):
         advice = "name some, or remove the line to allow all"
         document.error((*path, "models"), f'team "{name}" may use no model', advice, at_key=True)
     for index, model in document.texts((*path, "models")):
-        if model not in team.aliases:
+        if model not in aliases:
             names.check_model(model, (*path, "models", index), "a team")
-    for alias, model in team.aliases.items():
+    for alias in aliases:
         here = (*path, "aliases", alias)
+        model = document.text(here)
+        if model is None:
+            continue
         if "*" in alias or "*" in model:
             document.error(here, "an alias of a team cannot have a *", "write each alias out", at_key=True)
             continue
         known = names.check_model(model, here, "an alias")
-        if known and team.models is not None and match(model, team.models) is None and alias not in team.models:
+        restricted = document.find((*path, "models")) is not None
+        if known and restricted and match(model, models) is None and alias not in models:
             message = f'team "{name}" may not use "{document.shown(here, model)}", so this alias is of no use'
             document.warn(here, message, "add the model to those of the team")
 
@@ -206,15 +176,28 @@ def _check_team(document: Document, names: Names, name: str, team: Team) -> None
 def _check_virtual_keys(document: Document, config: Config) -> None:
     teams = document.names("teams")
     owners: dict[str, str] = {}
-    for name, key in config.virtual_keys.items():
+    for name in document.names("virtual_keys"):
         path: Path = ("virtual_keys", name)
-        if key.team is not None and key.team not in teams:
-            near = document.nearest(key.team, teams)
-            advice = f'did you mean "{near}"?' if near else "add it under teams"
+        team = document.text((*path, "team"))
+        if team is not None and team not in teams:
+            near = document.nearest(team, teams)
+            advice = suggest(near, teams, "teams are" if teams else "add it under teams: {NAME: {}}")
             where = (*path, "team")
-            document.error(where, f'unknown team "{document.shown(where, key.team)}"', advice)
+            document.error(where, f'unknown team "{document.shown(where, team)}"', advice)
+        key = config.virtual_keys.get(name)
+        if key is None:
+            continue
         if key.hash in owners:
             message = f'virtual keys "{owners[key.hash]}" and "{name}" have the same hash'
-            advice = "each virtual key needs a credential of its own"
+            advice = "each virtual key needs a credential of its own: `edgeroute keys new`"
             document.error((*path, "hash"), message, advice)
         owners.setdefault(key.hash, name)
+
+
+def _warn_placeholders(document: Document, config: Config) -> None:
+    """Warns of hashes that stand in examples, whose keys nobody has."""
+    for name, key in config.virtual_keys.items():
+        if len(set(key.hash)) == 1:
+            message = f'the hash of virtual key "{name}" is a placeholder: no key has it'
+            advice = "put in the hash of a key: `edgeroute keys new` makes both"
+            document.warn(("virtual_keys", name, "hash"), message, advice)

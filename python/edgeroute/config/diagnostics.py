@@ -17,8 +17,9 @@ _SNIPPET_WIDTH = 120
 _LONGEST_SENTENCE = 500
 _LONGEST_NAME = 64
 _LISTED = 20
-_LIKELY_SECRET = re.compile(r"(?im)(?:key|secret|password|token|hash)s?[\"']?[ \t]*:[ \t]+(?![|>]|[\"']?\$\{)(\S.*)$")
-_CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^/@\s\"']+(?=@)")
+_NAMED = r"(?:key|secret|password|token|hash|credential|authorization|header)s?[\"']?[ \t]*:"
+_LIKELY_SECRET = re.compile(rf"(?im){_NAMED}(?:[ \t]+(?![|>]|[\"']?\$\{{)(\S.*)$|[ \t]*\n((?:[ \t]*-[ \t].*\n?)+))")
+_CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^\s\"']+(?=@)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,8 @@ class Source:
 
     def hide_likely_secrets(self) -> None:
         """Blot out what follows names of credentials, line by line; for files that may not even be YAML."""
-        self.hide(Span(*found.span(1)) for found in _LIKELY_SECRET.finditer(self.text))
+        found = _LIKELY_SECRET.finditer(self.text)
+        self.hide(Span(*each.span(each.lastindex or 0)) for each in found)
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column, both from 1, of a character offset."""

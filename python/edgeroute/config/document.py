@@ -11,17 +11,23 @@ Path = tuple[str | int, ...]
 
 _MOST_COMPARISONS = 50_000  # NOTE: about 20 µs each, so a second at most
 _SECRET_NAME = re.compile(r"(?i)(^|_|-)(api_?key|key|secret|password|token|hash|credential|authorization)s?$")
+_SECRET_MAPS = {"headers"}
 _NO_SECRETS = {"first_token", "virtual_keys"}
 _NAMED_BY_PEOPLE = {"providers", "models", "teams", "virtual_keys"}
-_WRITTEN_HASH = re.compile(r"sha256:[0-9a-fA-F]{64}")
+_HARMLESS = re.compile(r"\$\{[^{}]*\}|sha256:[0-9a-fA-F]{64}|[\w./-]+\.(?:pem|key|crt|cer)")
+"""One variable, a well-formed hash, the path of a key's file."""
 
 
 class Document:
-    """The file while it is checked: its tree, and the findings so far."""
+    """The file while it is checked: its tree, and the findings so far.
+
+    `origins` names what set a top-level setting instead of the file: an environment variable, an option.
+    """
 
     def __init__(self, source: Source, root: Node) -> None:
         self.source = source
         self.root = root
+        self.origins: dict[str, str] = {}
         self.diagnostics: list[Diagnostic] = []
         self.replaced: set[Path] = set()
         self._comparisons = 0
@@ -100,7 +106,7 @@ class Document:
         """Whether an error was found so far."""
         return any(each.severity == "error" for each in self.diagnostics)
 
-    def names(self, *path: str) -> list[str]:
+    def names(self, *path: str | int) -> list[str]:
         """The keys of a map in the file, also those whose values could not be read."""
         node = self.find(path)
         return list(node.entries) if isinstance(node, Mapping) else []
@@ -111,12 +117,17 @@ class Document:
         return node.text if path in self.replaced and isinstance(node, Scalar) else text
 
 
+def names_a_secret(name: str) -> bool:
+    """Whether a setting or header of this name holds a credential."""
+    return name not in _NO_SECRETS and _SECRET_NAME.search(name) is not None
+
+
 def secret_spans(node: Node, name: str = "") -> Iterator[Span]:
     """Values that must not be shown: what stands under a setting whose name means a credential.
 
-    A value that is one variable, or a well-formed hash, is no secret and stays readable.
+    A value that is one variable, a well-formed hash or the path of a key's file is none and stays readable.
     """
-    secret = name not in _NO_SECRETS and _SECRET_NAME.search(name) is not None
+    secret = names_a_secret(name) or name in _SECRET_MAPS
     if isinstance(node, Mapping):
         for key, value in node.entries.values():
             inherited = name if secret else "" if name in _NAMED_BY_PEOPLE else key.text
@@ -124,7 +135,5 @@ def secret_spans(node: Node, name: str = "") -> Iterator[Span]:
     elif isinstance(node, Sequence):
         for item in node.items:
             yield from secret_spans(item, name)
-    elif secret:
-        harmless = re.fullmatch(r"\$\{[^{}]*\}", node.text) or _WRITTEN_HASH.fullmatch(node.text)
-        if not harmless and foreign_variable(node.text) is None:
-            yield node.span
+    elif secret and not _HARMLESS.fullmatch(node.text) and foreign_variable(node.text) is None:
+        yield node.span

@@ -1,9 +1,12 @@
 """What each name under `models` means: an alias of another name, or targets with fallbacks."""
 
 from collections.abc import Collection, Container, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from edgeroute.config.schema import Pool
+from edgeroute.config.schema import Config, Dialect, ListedTarget, Pool, Provider, TargetTimeouts, WeightedTarget
+from edgeroute.providers import CATALOGUE
+
+_AS_DEFAULTS = TargetTimeouts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +16,7 @@ class Target:
     provider: str
     model: str
     weight: int = 1
+    timeouts: TargetTimeouts = _AS_DEFAULTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +35,16 @@ def interpret(value: str | Pool, providers: Container[str]) -> Model:
         if value.partition("/")[0] in providers and "/" in value:
             return Model(None, (split_target(value),), False, ())
         return Model(value, (), False, ())
-    weights = value.targets if isinstance(value.targets, dict) else dict.fromkeys(value.targets, 1)
-    targets = tuple(split_target(each, weight) for each, weight in weights.items())
-    return Model(None, targets, isinstance(value.targets, dict), tuple(value.fallbacks))
+    if isinstance(value.targets, dict):
+        weighted = tuple(_weighted(name, each) for name, each in value.targets.items())
+        return Model(None, weighted, True, tuple(value.fallbacks))
+    return Model(None, tuple(map(_listed, value.targets)), False, tuple(value.fallbacks))
 
 
-def split_target(text: str, weight: int = 1) -> Target:
+def split_target(text: str) -> Target:
     """`provider/model`, split at the first slash; without a slash the model is empty."""
     provider, _, model = text.partition("/")
-    return Target(provider, model, weight)
+    return Target(provider, model)
 
 
 def match(name: str, models: Collection[str]) -> str | None:
@@ -49,6 +54,30 @@ def match(name: str, models: Collection[str]) -> str | None:
     stem = name.removesuffix("*")
     covering = [each for each in models if each.endswith("*") and stem.startswith(each[:-1])]
     return max(covering, key=len, default=None)
+
+
+def dialects_of_model(config: Config, name: str) -> tuple[Dialect, ...]:
+    """The dialects that a model of a checked configuration serves, itself or by its fallbacks, sorted."""
+    found: set[Dialect] = set()
+    seen: set[str] = set()
+    pending = [name]
+    while pending:
+        following = match(pending.pop(), config.models)
+        if following is None or following in seen:
+            continue
+        seen.add(following)
+        model = interpret(config.models[following], config.providers)
+        pending += model.fallbacks if model.alias is None else [model.alias]
+        for target in model.targets:
+            dialect = dialect_of(target.provider, config.providers[target.provider])
+            found.update([dialect] if dialect is not None else [])
+    return tuple(sorted(found))
+
+
+def dialect_of(name: str, provider: Provider) -> Dialect | None:
+    """What a provider speaks: as it is configured, else as the catalogue knows."""
+    known = CATALOGUE.get(name)
+    return provider.dialect or (known.dialect if known else None)
 
 
 def find_cycles(edges: Mapping[str, Iterable[str]]) -> list[list[str]]:
@@ -73,3 +102,15 @@ def find_cycles(edges: Mapping[str, Iterable[str]]) -> list[list[str]]:
                 trail.append(following)
                 pending.append(iter(edges[following]))
     return cycles
+
+
+def _weighted(name: str, value: int | WeightedTarget) -> Target:
+    if isinstance(value, int):
+        return replace(split_target(name), weight=value)
+    return replace(split_target(name), weight=value.weight, timeouts=value.timeouts)
+
+
+def _listed(value: str | ListedTarget) -> Target:
+    if isinstance(value, str):
+        return split_target(value)
+    return replace(split_target(value.target), timeouts=value.timeouts)

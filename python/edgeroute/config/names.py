@@ -15,13 +15,19 @@ class Names:
         self.providers = dict.fromkeys(document.names("providers"))
         self.models = dict.fromkeys(document.names("models"))
         self._wildcards = [name for name in self.models if name.endswith("*")]
-        self.interpreted: dict[str, Model] = {
-            name: interpret(value, self.providers) for name, value in config.models.items()
-        }
+        self.interpreted: dict[str, Model] = {name: self._interpret(name, config) for name in self.models}
 
     def match(self, name: str) -> str | None:
         """The model that serves a name, if any does."""
         return name if name in self.models else match(name, self._wildcards)
+
+    def _interpret(self, name: str, config: Config) -> Model:
+        """What a name means, as far as it is known: its value may be wrong."""
+        value = config.models.get(name, self._document.text(("models", name)))
+        if value is not None:
+            return interpret(value, self.providers)
+        fallbacks = self._document.texts(("models", name, "fallbacks"))
+        return Model(None, (), False, tuple(text for _, text in fallbacks))
 
     def check_model(self, name: str, path: Path, where: str) -> bool:
         """Reports a name that no model has, and says whether one has it; `where` is as in "a fallback"."""

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from edgeroute.config.models import interpret
+from edgeroute.config.models import dialect_of, interpret
 from edgeroute.config.schema import Config, Limits, Provider, Rejection, Rule
 from edgeroute.providers import CATALOGUE
 
@@ -48,7 +48,7 @@ def normalise(config: Config) -> bytes:
 
 def _provider(name: str, provider: Provider) -> dict[str, object]:
     known = CATALOGUE.get(name)
-    dialect = provider.dialect or (known.dialect if known else None)
+    dialect = dialect_of(name, provider)
     urls: list[str] = [str(url) for url in provider.urls or ([provider.url] if provider.url else [])]
     if not urls and known:
         urls = [known.url]

@@ -9,13 +9,17 @@ from typing import Any, Final, cast
 from msgspec import inspect
 
 from edgeroute.config import schema
+from edgeroute.config.certificates import PemFile
 from edgeroute.config.diagnostics import nearest, suggest
 from edgeroute.config.document import Document, Path
 from edgeroute.config.marks import Mapping, Node, Scalar, Sequence, locate
 from edgeroute.config.schema import Config, Section, VirtualKey
-from edgeroute.config.values import Condition, KeyHash, Value, format_quantity, parse_quantity
+from edgeroute.config.values import Condition, Malformed, Value, format_quantity, parse_quantity
 from edgeroute.config.variables import Variables
 from edgeroute.config.vocabulary import CREDENTIALS, FOREIGN, HASH, LATER, foreign_variable
+
+_Choice = tuple[inspect.Type, dict[str, Any]]
+"""A type without its metadata, and what the schema adds to it."""
 
 _NULLS = ("", "~", "null", "Null", "NULL")
 
@@ -48,12 +52,12 @@ class _Reader:
     def value(self, node: Node, kind: inspect.Type, path: Path) -> Any:
         """The value of a node as a type wants it, or `_INVALID`."""
         kind, extra = _unwrap(kind)
-        choices = _choices(kind)
+        choices = _choices(kind, extra)
         if isinstance(node, Scalar) and not node.style and node.text in _NULLS:
             advice = "give it a value, or remove the line"
             self._document.error(path, f"{_setting(path)} has no value", advice, at_key=True)
             return _INVALID
-        for choice in choices:
+        for choice, extra in choices:
             if isinstance(node, Mapping) and isinstance(choice, inspect.StructType):
                 return self._struct(node, choice, path)
             if isinstance(node, Mapping) and isinstance(choice, inspect.DictType):
@@ -62,7 +66,7 @@ class _Reader:
                 return self._list(node, choice, path)
             if isinstance(node, Scalar) and not _is_container(choice):
                 return self._scalar(node, choice, extra, path)
-        return self._mismatch(node, choices, extra, path)
+        return self._mismatch(node, choices, path)
 
     def _struct(self, node: Mapping, kind: inspect.StructType, path: Path) -> Any:
         self._repeated(node)
@@ -144,10 +148,10 @@ class _Reader:
                 return self._refuse(path, f"{_setting(path)} must be {_expected(kind)}{_not(node, text)}", advice)
             case inspect.CustomType(cls=cls):
                 try:
-                    return cast(type[Value], cls).parse(text)
-                except ValueError as problem:
-                    advice = HASH if cls is KeyHash else None
-                    return self._refuse(path, str(problem), advice)
+                    value = cast(type[Value], cls).parse(text)
+                    return self._file(node, value, path) if isinstance(value, PemFile) else value
+                except Malformed as problem:
+                    return self._refuse(path, problem.message, problem.advice)
             case inspect.StrType(pattern=pattern, min_length=_, max_length=longest):
                 if not text.strip():
                     return self._refuse(path, f"{_setting(path)} is empty", "give it a value, or remove the line")
@@ -159,6 +163,16 @@ class _Reader:
                 return text
             case _:
                 raise AssertionError(f"the schema has a type that cannot be read: {kind}")
+
+    def _file(self, node: Scalar, file: PemFile, path: Path) -> Any:
+        place = self._variables.folder / file
+        try:
+            content = self._variables.read(place)
+        except ValueError as problem:
+            shown = place if file == node.text else node.text
+            advice = "put the file there, or make it readable for this user"
+            return self._refuse(path, f"cannot read {shown}: {problem}", advice)
+        return file.read(place, content)
 
     def _quantity(
         self, node: Scalar, text: str, extra: dict[str, Any], least: int | None, most: int | None, path: Path
@@ -197,7 +211,9 @@ class _Reader:
             message, advice = f'unknown setting "{name}" in {noun}', FOREIGN[name]
         else:
             message = f'unknown setting "{_shorten(name)}" in {noun}'
-            advice = suggest(nearest(name, known), known, _elsewhere(name) or "what can be set here")
+            near = nearest(name, known)
+            advice = _elsewhere(name) if near is None else None
+            advice = advice or suggest(near, known, "what can be set here")
         self._document.report("error", key.span, message, advice)
 
     def _repeated(self, node: Mapping) -> None:
@@ -206,18 +222,22 @@ class _Reader:
             message = f'"{_shorten(key.text)}" is given twice; the first is on line {line}'
             self._document.report("error", key.span, message, "remove one of them")
 
-    def _mismatch(self, node: Node, choices: list[inspect.Type], extra: dict[str, Any], path: Path) -> _Invalid:
+    def _mismatch(self, node: Node, choices: list[_Choice], path: Path) -> _Invalid:
         found = {Scalar: "a single value", Sequence: "a list", Mapping: "a map"}[type(node)]
-        wanted = " or ".join(_expected(inspect.Metadata(each, extra=extra)) for each in choices)
-        return self._refuse(path, f"{_setting(path)} must be {wanted}, not {found}", None)
+        wanted = " or ".join(_expected_choice(*each) for each in choices)
+        advice = None
+        if isinstance(node, Scalar) and any(isinstance(each, inspect.ListType) for each, _ in choices):
+            advice = "put it in brackets, as a list of one: [VALUE]"
+        elif isinstance(node, Sequence) and not any(map(_is_container, (each for each, _ in choices))):
+            advice = "write one value, without brackets and hyphens"
+        return self._refuse(path, f"{_setting(path)} must be {wanted}, not {found}", advice)
 
     def _refuse(self, path: Path, message: str, advice: str | None) -> _Invalid:
         self._document.error(path, message, advice)
         return _INVALID
 
 
-def _unwrap(kind: inspect.Type) -> tuple[inspect.Type, dict[str, Any]]:
-    """A type without its metadata, and what the schema adds to it."""
+def _unwrap(kind: inspect.Type) -> _Choice:
     if isinstance(kind, inspect.Metadata):
         extra = cast(dict[str, Any] | None, kind.extra)  # pyright: ignore[reportUnknownMemberType]
         return kind.type, extra or {}
@@ -228,12 +248,11 @@ def _section(kind: inspect.StructType) -> type[Section]:
     return cast(type[Section], kind.cls)
 
 
-def _choices(kind: inspect.Type) -> list[inspect.Type]:
+def _choices(kind: inspect.Type, extra: dict[str, Any]) -> list[_Choice]:
     """The types a value may have; `None` is how the schema says "not set" and cannot be written."""
     if isinstance(kind, inspect.UnionType):
-        plain = (each.type if isinstance(each, inspect.Metadata) else each for each in kind.types)
-        return [each for each in plain if not isinstance(each, inspect.NoneType)]
-    return [kind]
+        return [_unwrap(each) for each in kind.types if not isinstance(each, inspect.NoneType)]
+    return [(kind, extra)]
 
 
 def _is_container(kind: inspect.Type) -> bool:
@@ -242,10 +261,11 @@ def _is_container(kind: inspect.Type) -> bool:
 
 def _expected(kind: inspect.Type) -> str:
     """What a type wants, for people."""
-    kind, extra = _unwrap(kind)
+    return " or ".join(_expected_choice(*each) for each in _choices(*_unwrap(kind)))
+
+
+def _expected_choice(kind: inspect.Type, extra: dict[str, Any]) -> str:
     match kind:
-        case inspect.UnionType():
-            return " or ".join(map(_expected, _choices(kind)))
         case inspect.IntType():
             return {"milliseconds": "a time such as 500ms or 2s", "bytes": "a size such as 8MiB"}.get(
                 extra.get("unit", ""), "a whole number"
@@ -261,7 +281,7 @@ def _expected(kind: inspect.Type) -> str:
         case inspect.StructType():
             return f"a map of settings ({', '.join(each.name for each in kind.fields)})"
         case _:
-            return "text"
+            return extra.get("form", "text")
 
 
 def _setting(path: Path) -> str:
@@ -295,8 +315,7 @@ def _elsewhere(name: str) -> str | None:
     places = [each for each in _sections() if name in each.__struct_fields__]
     if not places:
         return None
-    nouns = " or ".join(each.noun for each in places)
-    return f'"{name}" belongs in {nouns}; what can be set here'
+    return f'"{name}" belongs in {" or ".join(dict.fromkeys(each.noun for each in places))}'
 
 
 def _sections() -> list[type[Section]]:

@@ -8,7 +8,18 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct, field
 
-from edgeroute.config.values import Address, Condition, KeyHash, Secret, Url, parse_quantity
+from edgeroute.config.certificates import CertificateFile, KeyFile
+from edgeroute.config.values import (
+    Address,
+    Condition,
+    HeaderValue,
+    KeyHash,
+    Network,
+    ProxyUrl,
+    Secret,
+    Url,
+    parse_quantity,
+)
 
 Dialect = Literal["openai-chat", "anthropic-messages"]
 Count = Annotated[int, Meta(ge=1, le=100_000_000_000)]
@@ -33,6 +44,14 @@ Slug = Annotated[
         extra={"form": "lower-case letters, digits and hyphens (it becomes a label and a header), at most 64"},
     ),
 ]
+HeaderName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$",
+        extra={"form": "letters, digits and hyphens, as in x-tenant (at most 128)"},
+    ),
+]
+Weight = Annotated[int, Meta(ge=1, le=1_000_000)]
 Message = Annotated[str, Meta(min_length=1, max_length=1000)]
 
 
@@ -74,6 +93,14 @@ class Mock(Section, frozen=True):
     seed: Annotated[int, Meta(description="The same request and seed give the same reply.", ge=0, le=2**32 - 1)] = 1
 
 
+class Tls(Section, frozen=True):
+    """TLS for clients. The files are read again when they change."""
+
+    noun: ClassVar[str] = "tls"
+    certificate: Annotated[CertificateFile, _about("PEM file: its certificate, then those of its issuers.")]
+    key: Annotated[KeyFile, _about("PEM file: its private key, without a password.")]
+
+
 class Provider(Section, frozen=True):
     """An account at somebody who serves models. Providers of the catalogue know their dialect and URL."""
 
@@ -82,6 +109,16 @@ class Provider(Section, frozen=True):
     url: Annotated[Url | None, _about("Its base URL, up to and including a version such as /v1.")] = None
     urls: Annotated[list[Url] | None, _about("Several base URLs that serve the same models: its replicas.")] = None
     api_key: Annotated[Secret | None, _about("Its credential: ${NAME} or ${file:/path}.")] = None
+    api_keys: Annotated[list[Secret] | None, _about("Several credentials, which share the requests.")] = None
+    headers: Annotated[dict[HeaderName, HeaderValue], _about("Headers to add to every request to it.")] = {}
+    proxy: Annotated[
+        ProxyUrl | None,
+        _about("The proxy (CONNECT) for its https URLs, instead of the one that HTTPS_PROXY names."),
+    ] = None
+    ca_file: Annotated[
+        CertificateFile | None,
+        _about("PEM file with authorities to trust for it, besides those of the system."),
+    ] = None
 
 
 class Timeouts(Section, frozen=True):
@@ -112,13 +149,40 @@ class Defaults(Section, frozen=True):
     timeouts: Annotated[Timeouts, _about("Deadlines.")] = Timeouts()
 
 
+class TargetTimeouts(Section, frozen=True):
+    """Deadlines of one target; what is not set is as in `defaults`."""
+
+    noun: ClassVar[str] = "timeouts of a target"
+    connect: Annotated[int, _time("To connect, TLS included.", "1ms", "10m")] | None = None
+    first_byte: (
+        Annotated[int, _time("From sending the request to the first byte of the reply.", "1ms", "24h")] | None
+    ) = None
+    gap: Annotated[int, _time("Between two pieces of a reply.", "1ms", "24h")] | None = None
+
+
+class ListedTarget(Section, frozen=True):
+    """A target of a list, with settings of its own."""
+
+    noun: ClassVar[str] = "a target"
+    target: Annotated[str, Meta(description="`provider/model`.", extra={"form": "provider/model"})]
+    timeouts: Annotated[TargetTimeouts, _about("Deadlines of this target.")] = TargetTimeouts()
+
+
+class WeightedTarget(Section, frozen=True):
+    """A target of a map, with settings of its own; `provider/model` is the key."""
+
+    noun: ClassVar[str] = "a target"
+    weight: Annotated[Weight, _about("Its share, beside the weights of the others.")]
+    timeouts: Annotated[TargetTimeouts, _about("Deadlines of this target.")] = TargetTimeouts()
+
+
 class Pool(Section, frozen=True):
     """A model that is served by several targets, or has fallbacks."""
 
     noun: ClassVar[str] = "a model"
     targets: Annotated[
-        list[str] | dict[str, Annotated[int, Meta(ge=1, le=1_000_000)]],
-        _about("`provider/model` each: a list is tried in order, a map gives weights."),
+        list[str | ListedTarget] | dict[str, Weight | WeightedTarget],
+        _about("`provider/model` each: a list is tried in order, a map gives weights; either may hold settings."),
     ]
     fallbacks: Annotated[list[str], _about("Models to try, in order, when every target failed.")] = []
 
@@ -175,9 +239,18 @@ class Config(Section, frozen=True):
     listen: Annotated[Address, _about("Where clients connect. Default: 127.0.0.1:4000.")] = field(
         default_factory=lambda: Address("127.0.0.1:4000")
     )
-    admin: Annotated[Address, _about("Probes and metrics. Default: 127.0.0.1:9400.")] = field(
+    tls: Annotated[Tls | None, _about("TLS for clients; plain HTTP, if not set.")] = None
+    admin: Annotated[Address, _about("Probes, metrics, status and reload. Default: 127.0.0.1:9400.")] = field(
         default_factory=lambda: Address("127.0.0.1:9400")
     )
+    admin_key: Annotated[
+        Secret | None,
+        _about("Bearer token of /status and /reload on `admin`; without one they answer this machine only."),
+    ] = None
+    trusted_proxies: Annotated[
+        list[Network],
+        _about("Addresses and networks whose x-forwarded-for is believed."),
+    ] = []
     workers: Annotated[int, Meta(description="Worker processes.", ge=1, le=64)] = 1
     interface: Annotated[
         Literal["asgi", "rsgi"],
@@ -188,6 +261,10 @@ class Config(Section, frozen=True):
     max_stream: Annotated[int, _size("With rsgi: the most bytes of one streamed reply.", "64KiB", "1GiB")] = 8 << 20
     max_connections: Annotated[int, Meta(description="Client connections per worker.", ge=1, le=1_000_000)] = 4096
     drain: Annotated[int, _time("How long streams may go on when stopping.", "0s", "1h")] = 30_000
+    drain_delay: Annotated[
+        int,
+        _time("After SIGTERM, how long /readyz answers 503 before connections are refused.", "0s", "10m"),
+    ] = 0
     mock: Annotated[Mock | None, _about("An embedded provider for trying things out.")] = None
     providers: Annotated[dict[Name, Provider], _about("Who serves models.")] = field(
         default_factory=dict[str, Provider]

@@ -19,7 +19,7 @@ _VARIABLE = {"$ref": "#/$defs/Variable"}
 # What the types cannot say: settings of which exactly one, or at most one, is given.
 _CONSTRAINTS: dict[str, dict[str, Any]] = {
     Rule.__name__: {"oneOf": [{"required": ["model"]}, {"required": ["reject"]}]},
-    Provider.__name__: {"not": {"required": ["url", "urls"]}},
+    Provider.__name__: {"not": {"anyOf": [{"required": ["url", "urls"]}, {"required": ["api_key", "api_keys"]}]}},
     Pool.__name__: {"properties": {"targets": {"minItems": 1, "minProperties": 1}}},
 }
 
@@ -68,7 +68,7 @@ def _adapt(node: Any) -> Any:
         least, most = schema.pop("minimum"), schema.pop("maximum")
         schema["description"] += f" From {format_quantity(least, unit)} to {format_quantity(most, unit)}."
         schema |= {"type": "string", "pattern": QUANTITY_PATTERNS[unit]}
-        default = format_quantity(default, unit)
+        default = None if default is None else format_quantity(default, unit)
     if "anyOf" in schema:
         choices = [each for each in schema.pop("anyOf") if each != {"type": "null"}]
         schema |= {"anyOf": choices} if len(choices) > 1 else choices[0]

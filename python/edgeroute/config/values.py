@@ -1,19 +1,32 @@
 """Values with a form of their own: secrets, addresses, URLs, key hashes, times and sizes.
 
-Each class has `parse(text)`, which raises ValueError with a sentence that never contains the
-text (it may be secret).
+Each class has `parse(text)`, which raises Malformed with sentences that never contain the text (it may be
+secret).
 """
 
+import ipaddress
 import re
 from typing import ClassVar, Protocol, Self
 from urllib.parse import urlsplit
+
+from edgeroute.config.vocabulary import HASH
 
 _UNITS = {
     "milliseconds": {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000},
     "bytes": {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30},
 }
+_URL = "write it as in https://api.example.com/v1"
+_PROXY = "write http://host:port; with http://user:password@host:port, special characters as %XX"
 _EXAMPLES = {"milliseconds": "such as 500ms, 2s, 15m or 1h", "bytes": "such as 64KiB or 8MiB"}
 QUANTITY_PATTERNS = {unit: f"^[0-9]+({'|'.join(scales)})$" for unit, scales in _UNITS.items()}
+
+
+class Malformed(Exception):  # noqa: N818 (it is about a text, and not a failure)
+    """A text that is not what it should be: what is wrong with it, and what to write instead."""
+
+    def __init__(self, message: str, advice: str | None = None) -> None:
+        super().__init__(message)
+        self.message, self.advice = message, advice
 
 
 class Value(Protocol):
@@ -42,7 +55,8 @@ class Secret:
     def parse(cls, text: str) -> Self:
         """Refuses what could not be sent as a header: blanks, line breaks, other than printable ASCII."""
         if not re.fullmatch(cls.pattern, text):
-            raise ValueError("a credential is printable ASCII without spaces or line breaks; this one is not")
+            advice = "look for a line break, a blank, or a word more than the credential where it comes from"
+            raise Malformed("a credential is printable ASCII without spaces or line breaks; this one is not", advice)
         return cls(text)
 
     def reveal(self) -> str:
@@ -64,6 +78,69 @@ class Secret:
         return hash(self._text)
 
 
+class HeaderValue(Secret):
+    """The value of a header, which may be a credential."""
+
+    __slots__ = ()
+    expected: ClassVar[str] = "printable text on one line"
+    pattern: ClassVar[str] = r"^[!-~]([ -~]*[!-~])?$"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Refuses what would end the header or be cut off: line breaks, blanks at the ends, other than ASCII."""
+        if not re.fullmatch(cls.pattern, text):
+            advice = "remove line breaks, blanks at the ends, and characters beyond ASCII"
+            raise Malformed("the value of a header is one line of printable ASCII; this one is not", advice)
+        return cls(text)
+
+
+class ProxyUrl(Secret):
+    """A proxy for CONNECT, as `http://[user:password@]host:port`; a secret, because of the password."""
+
+    __slots__ = ()
+    expected: ClassVar[str] = "a URL such as http://proxy:3128"
+    pattern: ClassVar[str] = r"^http://([^/?#@]+@)?[^/?#@]+/?$"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Takes http, a host, and what else is needed to reach a proxy; the port is 80 if not written."""
+        try:
+            parts = urlsplit(text)
+            port, host = parts.port, parts.hostname
+        except ValueError:
+            raise Malformed("the host or the port of this proxy is malformed", _PROXY) from None
+        if "://" in text and parts.scheme != "http":
+            advice = "name one that is reached by http://; providers are reached through it by TLS all the same"
+            raise Malformed("a proxy that is not reached by http:// is not supported", advice)
+        if not re.fullmatch(cls.pattern, text) or not re.fullmatch(r"[!-~]+", text) or not host or port == 0:
+            raise Malformed("a proxy is http://, a host and a port, and nothing else", _PROXY)
+        user, at, _ = parts.netloc.rpartition("@")
+        return cls(f"http://{user}{at}{f'[{host}]' if ':' in host else host}:{port or 80}")
+
+
+class Network(str):
+    """A range of addresses, written with its prefix length: `10.0.0.0/8`."""
+
+    __slots__ = ()
+    expected: ClassVar[str] = "an address or a network such as 10.0.0.0/8"
+    pattern: ClassVar[str] = r"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Takes an address, which stands for itself alone, or a network in CIDR notation."""
+        try:
+            network, address = ipaddress.ip_network(text, strict=False), ipaddress.ip_interface(text).ip
+        except ValueError:
+            network = address = None
+        if network is None or not re.fullmatch(cls.pattern, text):
+            advice = "write numbers, such as 10.0.0.7, 10.0.0.0/8 or fd00::/8; host names are not looked up"
+            raise Malformed("this is neither an address nor a network", advice)
+        if address != network.network_address:
+            advice = f"write {network} for the network, or leave out the prefix for the address alone"
+            raise Malformed("this address lies inside its network and does not begin it", advice)
+        return cls(network)
+
+
 class Address(str):
     """Where to listen: `host:port`, IPv6 hosts in brackets."""
 
@@ -75,7 +152,8 @@ class Address(str):
     def parse(cls, text: str) -> Self:
         """Checks the form; whether the host exists is found out when listening."""
         if not re.fullmatch(cls.pattern, text) or not 1 <= int(text.rpartition(":")[2]) <= 65535:
-            raise ValueError("an address is host:port, such as 127.0.0.1:4000 or [::1]:4000")
+            advice = "write host:port, such as 127.0.0.1:4000, 0.0.0.0:4000 (all interfaces) or [::1]:4000"
+            raise Malformed("this is not an address to listen on", advice)
         return cls(text)
 
     @property
@@ -100,18 +178,18 @@ class Url(str):
     def parse(cls, text: str) -> Self:
         """Takes http or https, a host, a path; nothing else, because `/chat/completions` is appended."""
         if not re.fullmatch(r"[\x21-\x7e]+", text):
-            raise ValueError("a URL has no spaces and no characters beyond ASCII")
+            raise Malformed("a URL has no spaces and no characters beyond ASCII", "write such characters as %XX")
         try:
             parts = urlsplit(text)
             port, host = parts.port, parts.hostname
         except ValueError:
-            raise ValueError("the host or the port of this URL is malformed") from None
+            raise Malformed("the host or the port of this URL is malformed", _URL) from None
         if parts.scheme not in ("http", "https") or not host or port == 0:
-            raise ValueError("a provider's URL is http:// or https://, a host, and a path")
+            raise Malformed("a provider's URL is http:// or https://, a host, and a path", _URL)
         if parts.username is not None or parts.password is not None:
-            raise ValueError("a URL must not carry credentials; use api_key")
+            raise Malformed("a URL must not carry credentials", "take them out, and write api_key or headers")
         if parts.query or parts.fragment or "?" in text or "#" in text:
-            raise ValueError("a base URL has no query and no fragment")
+            raise Malformed("a base URL has no query and no fragment", "leave out what begins with ? or #")
         return cls(text.rstrip("/"))
 
 
@@ -126,7 +204,7 @@ class KeyHash(str):
     def parse(cls, text: str) -> Self:
         """Reads `sha256:<64 hexadecimal digits>`."""
         if not re.fullmatch(cls.pattern, text):
-            raise ValueError('a hash is "sha256:" and the 64 hexadecimal digits of the key\'s SHA-256')
+            raise Malformed('a hash is "sha256:" and the 64 hexadecimal digits of the key\'s SHA-256', HASH)
         return cls(text.removeprefix("sha256:").lower())
 
 

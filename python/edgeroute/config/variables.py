@@ -16,6 +16,7 @@ _VARIABLE = re.compile(r"\$(\$|\{([^{}]*)(\}?))")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LARGEST_CONFIG = 16 << 20
 _LARGEST_VALUE = 64 << 10
+_LARGEST_FILE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,12 @@ class Variables:
                 return ""
 
         return _VARIABLE.sub(replacement, text), problems
+
+    def read(self, path: Path) -> str:
+        """The text of a file that a setting names, from now on among `files`; ValueError with a reason."""
+        if path not in self.files:
+            self.files.append(path)
+        return read_text(path, _LARGEST_FILE)
 
     def _value(self, name: str) -> str:
         if name.startswith("file:"):
@@ -123,4 +130,4 @@ def read_text(path: Path, largest: int) -> str:
 
 
 class _ProblemError(Exception):
-    """A message and a advice line."""
+    """A message and advice."""

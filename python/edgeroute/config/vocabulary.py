@@ -4,7 +4,12 @@ import re
 
 _BUDGETS = "budgets are not enforced by this version; limit with `limits: {tokens_per_minute: …}`"
 _KEYS = 'clients authenticate with `virtual_keys: {NAME: {hash: "sha256:…"}}`'
-HASH = 'write hash: "sha256:…", with what this prints: printf %s THE-KEY | sha256sum'
+HASH = 'write hash: "sha256:…": `edgeroute keys new` makes a key and its hash, `edgeroute keys hash` the hash of yours'
+_TLS = "write tls: {certificate: FILE, key: FILE}, at the top of the file"
+_VERIFIED = "certificates are always verified; trust an authority of your own with ca_file"
+_PROXY = "write proxy: http://host:port in the provider, or set HTTPS_PROXY in the environment"
+_ADMIN = 'write admin_key: "${EDGEROUTE_ADMIN_KEY}", at the top of the file'
+_FORWARDED = "write trusted_proxies: [10.0.0.0/8], at the top of the file"
 _TOP = "write each setting at the top of the file; see `edgeroute schema`"
 
 # What to write instead of a setting of another gateway.
@@ -20,10 +25,41 @@ FOREIGN = {
     "base_url": "write url, or urls for several replicas",
     "endpoint": "write url, or urls for several replicas",
     "key": "write api_key",
-    "keys": "one credential per provider: write api_key; for clients write virtual_keys",
-    "api_keys": "one credential per provider: write api_key",
+    "keys": "write api_key, or api_keys for several; for clients write virtual_keys",
     "token": "write api_key",
     "type": "write dialect: openai-chat or anthropic-messages",
+    "value": "a credential is text: api_key, or api_keys: [ONE, OTHER]",
+    "organization": "write headers: {openai-organization: …}",
+    "extra_headers": "write headers: {NAME: VALUE}",
+    "default_headers": "write headers: {NAME: VALUE}",
+    "custom_headers": "write headers: {NAME: VALUE}",
+    "network_config": "write url, headers and proxy in the provider, and timeouts under defaults",
+    "proxy_config": _PROXY,
+    "proxy_url": _PROXY,
+    "http_proxy": _PROXY,
+    "https_proxy": _PROXY,
+    "no_proxy": "the environment has it: NO_PROXY=host,.domain,10.0.0.0/8",
+    "ssl_verify": _VERIFIED,
+    "insecure_skip_verify": _VERIFIED,
+    "verify": _VERIFIED,
+    "ca_cert": "write ca_file: the path of a PEM file",
+    "ca_cert_pem": "write ca_file: the path of a PEM file",
+    "cafile": "write ca_file: the path of a PEM file",
+    "ssl_certfile": _TLS,
+    "ssl_certfile_path": _TLS,
+    "ssl_keyfile": _TLS,
+    "ssl_keyfile_path": _TLS,
+    "cert": _TLS,
+    "cert_file": _TLS,
+    "key_file": _TLS,
+    "admin_password": _ADMIN,
+    "admin_token": _ADMIN,
+    "ui_password": _ADMIN,
+    "forwarded_allow_ips": _FORWARDED,
+    "use_x_forwarded_for": _FORWARDED,
+    "set_real_ip_from": _FORWARDED,
+    "shutdown_timeout": "write drain: 30s; drain_delay is how long /readyz answers 503 before",
+    "grace_period": "write drain: 30s; drain_delay is how long /readyz answers 503 before",
     "max_budget": _BUDGETS,
     "budget_duration": _BUDGETS,
     "soft_budget": _BUDGETS,
@@ -43,7 +79,7 @@ FOREIGN = {
     "stream_timeout": "write defaults: {timeouts: {gap: …}}",
     "default_fallbacks": "write fallbacks in each model",
     "context_window_fallbacks": "write fallbacks in the model",
-    "weight": "weights stand beside targets: targets: {provider/model: 80, other/model: 20}",
+    "weight": "weights stand in a map: targets: {provider/model: 80, other/model: 20}",
     "condition": "write when",
     "cel_expression": "write when",
     "expression": "write when",
@@ -51,7 +87,7 @@ FOREIGN = {
     "if": "write when",
     "action": "write model: NAME, or reject: MESSAGE",
     "then": "write model: NAME, or reject: MESSAGE",
-    "target": "in a rule write model: NAME; in a model write targets",
+    "target": "in a rule write model: NAME; in a model targets, where a map has provider/model as its key",
     "routing_rules": "write rules",
     "port": "write listen: 127.0.0.1:4000",
     "host": "write listen: 127.0.0.1:4000",
