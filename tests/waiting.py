@@ -1,5 +1,7 @@
 """Free ports, and waiting for what another process does."""
 
+import contextlib
+import random
 import socket
 import time
 from collections.abc import Callable
@@ -16,13 +18,16 @@ _given: set[int] = set()
 
 
 def free_port() -> int:
-    """A port that nobody listens on, and that was not given before: it may still be waiting for its listener."""
+    """A port that nobody listens on, and that was not given before: it may still be waiting for its listener.
+
+    Below the range that the kernel takes the ports of outgoing connections from, so that it stays free meanwhile.
+    """
     while True:
-        with socket.create_server(("127.0.0.1", 0)) as found:
-            port: int = found.getsockname()[1]
+        port = random.randrange(10_000, 32_768)
         if port not in _given:
             _given.add(port)
-            return port
+            with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+                return port
 
 
 def wait_for(what: Callable[[], Found]) -> Found:

@@ -11,16 +11,18 @@ import resource
 import signal
 import sys
 from functools import partial
+from multiprocessing import Process
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
-from granian.constants import HTTPModes, Interfaces, Loops
+from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
 from granian.http import HTTP2Settings
 from granian.log import LogLevels
 from granian.server import Server
+from granian.server.mp import WorkerProcess
 
-from edgeroute.supervisor.handover import LOG, RUN_DIR, SERVER, ServerSettings
+from edgeroute.supervisor.handover import LOG, RUN_DIR, SERVER, ServerSettings, tls_file
 from edgeroute.telemetry import log_config
 
 _PR_SET_PDEATHSIG = 1
@@ -83,8 +85,11 @@ def _hear_stop(loop: asyncio.AbstractEventLoop) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
-def serve(settings: ServerSettings, log: Literal["text", "json"]) -> None:
-    """Run granian until SIGTERM or SIGINT, or until its workers keep crashing (exit status 1)."""
+def serve(settings: ServerSettings, log: Literal["text", "json"], tls: Path | None) -> None:
+    """Run granian until SIGTERM or SIGINT, or until its workers keep crashing (exit status 1).
+
+    On SIGHUP it replaces its workers one after the other, each of which reads the file `tls` anew.
+    """
     Server(
         "edgeroute.app",  # only a name: load_app makes the application
         address=settings.host,
@@ -95,6 +100,9 @@ def serve(settings: ServerSettings, log: Literal["text", "json"]) -> None:
         runtime_threads=1,  # Rust threads for client sockets; a second one gained nothing measurable
         http=HTTPModes.auto,  # HTTP/1.1, and HTTP/2 for those who ask; telling them apart is free
         http2_settings=HTTP2Settings(max_headers_size=64 * 1024),  # granian's 16 MiB is an invitation
+        ssl_cert=tls,
+        ssl_key=tls,
+        ssl_protocol_min=SSLProtocols.tls12,
         websockets=False,  # nothing here speaks them: an upgrade is an ordinary, refused request
         backlog=4096,  # bursts of connections wait in the kernel instead of being refused
         backpressure=settings.max_connections,  # per worker; idle connections count
@@ -104,6 +112,23 @@ def serve(settings: ServerSettings, log: Literal["text", "json"]) -> None:
         log_dictconfig=log_config(log),
         log_access=False,  # requests are logged by the application, with what matters about them
     ).serve(target_loader=partial(load_app, os.getpid()), wrap_loader=False)
+
+
+def see_ends_of_workers() -> None:
+    """Keep granian from "killing" workers that have ended: on a busy machine it took one in nine for alive.
+
+    A thread of its own waits for each worker, and for a moment only that thread knows.
+    """
+
+    def is_alive(self: WorkerProcess) -> bool:
+        process = cast(Process, self.inner)  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]
+        try:
+            os.kill(cast(int, process.pid), 0)
+        except ProcessLookupError:
+            return False
+        return process.is_alive()
+
+    WorkerProcess.is_alive = is_alive
 
 
 def raise_descriptor_limit() -> None:
@@ -117,8 +142,10 @@ def main() -> None:
     settings = msgspec.json.decode(os.environ[SERVER], type=ServerSettings)
     end_with_parent(settings.supervisor)
     hold_stop_signals_of_workers()
+    see_ends_of_workers()
     raise_descriptor_limit()
-    serve(settings, "json" if os.environ[LOG] == "json" else "text")
+    tls = tls_file(Path(os.environ[RUN_DIR])) if settings.tls else None
+    serve(settings, "json" if os.environ[LOG] == "json" else "text", tls)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from edgeroute.errors import StartError
 from edgeroute.supervisor.addresses import accepts, reserve
 from edgeroute.supervisor.banner import DEMO_KEY, banner
 from edgeroute.supervisor.child import RESTARTS, restart_delay
-from edgeroute.supervisor.main import unserved
+from edgeroute.supervisor.main import descriptor_shortage, unserved
 from edgeroute.supervisor.run_directory import RunDirectory
 from edgeroute.supervisor.watch import Watch
 
@@ -286,3 +286,14 @@ class Worker:
 )
 def test_one_fresh_worker_with_the_configuration_is_enough(workers: list[Worker], expected: str | None):
     assert unserved(cast(list[WorkerStatus], workers), generation=2, now_ms=100_000) == expected
+
+
+@pytest.mark.parametrize(
+    ("max_connections", "limit", "enough"),
+    [(4096, 8291, False), (4096, 8292, True), (4096, -1, True), (10, 100, False), (1_000_000, 1_048_576, False)],
+)
+def test_the_limit_of_open_files_is_told_before_it_is_met(max_connections: int, limit: int, enough: bool):
+    shortage = descriptor_shortage(max_connections, limit)
+    assert (shortage is None) == enough
+    if shortage:
+        assert f"the limit is {limit}" in shortage

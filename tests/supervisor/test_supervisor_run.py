@@ -43,6 +43,16 @@ def test_both_faces_with_two_workers(make_router: MakeRouter, interface: str):
     assert router.metric("edgeroute_workers") == 2
 
 
+def test_it_can_be_started_again_at_once(router: Router):
+    """The connections of probes that the router closed itself do not hold its ports."""
+    with socket.create_connection(("127.0.0.1", router.admin), PATIENCE) as probe:
+        probe.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
+        assert probe.makefile("rb").read().startswith(b"HTTP/1.1 200")
+    router.send(signal.SIGTERM)
+    assert router.wait() == 0
+    assert router.start().ready().models() == ["first"]
+
+
 def test_the_run_directory_is_private(router: Router):
     run = router.folder / "run"
     files = {path.name: stat.S_IMODE(path.stat().st_mode) for path in run.iterdir()}

@@ -154,6 +154,8 @@ class AdminListener:
     def start(self, answers: Answers) -> None:
         """Begin to answer, in threads."""
         self._server.answers = answers
+        # Inherited by its connections, whose remains after a stop would otherwise hold the port for a minute.
+        self._server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._server.server_activate()
         self._thread.start()
 

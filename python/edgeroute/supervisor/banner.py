@@ -19,7 +19,7 @@ def banner(config: Config) -> str:
         f"  models   {_listed(list(config.models))}",
         f"  rules    {_listed([each.name for each in config.rules])}",
         f"  keys     {_listed(list(config.virtual_keys))}",
-        f"  admin    http://{config.admin}  (/healthz /readyz /metrics)",
+        f"  admin    http://{config.admin}  (/healthz /readyz /metrics /status)",
         "  limits are per host",
     ]
     if any(key.hash == hashlib.sha256(DEMO_KEY.encode()).hexdigest() for key in config.virtual_keys.values()):
@@ -37,7 +37,8 @@ def banner(config: Config) -> str:
 def base_url(config: Config) -> str:
     """The URL by which clients on this machine reach the router."""
     host = reachable_host(config.listen.host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{config.listen.port}"
+    scheme = "http" if config.tls is None else "https"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{config.listen.port}"
 
 
 def _listed(names: list[str]) -> str:

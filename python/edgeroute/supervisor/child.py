@@ -68,6 +68,11 @@ class Child:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
 
+    def hang_up(self) -> None:
+        """Send it SIGHUP."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGHUP)
+
     def kill(self) -> None:
         """End it and every process it left, at once."""
         for group, _ in self._orphans:

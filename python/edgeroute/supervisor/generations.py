@@ -11,12 +11,24 @@ import msgspec
 
 from edgeroute._native import Cells, Snapshot
 from edgeroute.config import Config, ConfigError, Loaded, load
+from edgeroute.supervisor.certificate import ServerCertificate
 from edgeroute.supervisor.run_directory import RunDirectory
 from edgeroute.supervisor.watch import Watch
 
 Result = Literal["applied", "unchanged", "invalid", "unconfirmed"]
 
-AT_RESTART = ("listen", "admin", "workers", "interface", "max_connections", "mock", "log", "drain")
+AT_RESTART = (
+    "listen",
+    "admin",
+    "admin_key",
+    "workers",
+    "interface",
+    "max_connections",
+    "mock",
+    "log",
+    "drain",
+    "drain_delay",
+)
 """Settings that are read once: changed, they wait for the next start."""
 
 _ADOPTION_SECONDS = 5.0
@@ -43,6 +55,7 @@ class Generations:
         first: Loaded,
         watch: Watch,
         directory: RunDirectory,
+        certificate: ServerCertificate,
         cells: Cells,
         pause: Callable[[float], bool],
     ) -> None:
@@ -55,6 +68,7 @@ class Generations:
         self._path = path
         self._environ = environ
         self._directory = directory
+        self._certificate = certificate
         self._cells = cells
         self._pause = pause
         self._current = first
@@ -88,6 +102,7 @@ class Generations:
         if isinstance(loaded, ConfigError):
             return self._refused(str(loaded))
         notes = [str(warning) for warning in loaded.warnings] + restart_settings(self.started, loaded.config)
+        notes += self._renew_certificate(loaded.config)
         if loaded.normalised == self._current.normalised:
             if self._lagging():
                 return self._adopted(notes)
@@ -101,6 +116,13 @@ class Generations:
             reason = f"cannot store the new configuration in {where}: {error.strerror}; mend that and reload again"
             return self._refused(reason)
         return self._adopted(notes)
+
+    def _renew_certificate(self, config: Config) -> list[str]:
+        try:
+            renewed = self._certificate.update(config)
+        except OSError as error:
+            return [f"warning: the certificate is still the old one: {error}; reload again"]
+        return ["the certificate is replaced: workers start anew, one after the other"] if renewed else []
 
     def _publish(self, loaded: Loaded) -> None:
         Snapshot.compile(loaded.normalised, self._cells, self.number + 1)
@@ -149,6 +171,8 @@ def load_watched(path: Path, environ: Mapping[str, str]) -> tuple[Loaded | Confi
 def restart_settings(started: Config, wanted: Config) -> list[str]:
     """One warning that names the changed settings which take effect at a restart, or none."""
     changed = [name for name in AT_RESTART if getattr(started, name) != getattr(wanted, name)]
+    if (started.tls is None) != (wanted.tls is None):
+        changed.append("tls")
     if not changed:
         return []
     verb = "takes" if len(changed) == 1 else "take"

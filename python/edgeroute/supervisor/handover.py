@@ -23,6 +23,11 @@ def generation_file(run_directory: Path, number: int) -> Path:
     return run_directory / f"generation-{number}.json"
 
 
+def tls_file(run_directory: Path) -> Path:
+    """Where the server's certificates and private key are: one PEM file, so that both change at once."""
+    return run_directory / "tls.pem"
+
+
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the server is started with; none of it changes before a restart."""
 
@@ -32,6 +37,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     max_connections: int
     """Connections per worker; more wait in the kernel's queue."""
+    tls: bool
+    """Whether clients speak TLS; then `tls_file` is there."""
     drain: int
     """Whole seconds that open responses may take after SIGTERM."""
     supervisor: int

@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import queue
+import resource
 import signal
 import sys
 import time
@@ -23,6 +24,7 @@ from edgeroute.errors import StartError
 from edgeroute.supervisor import handover
 from edgeroute.supervisor.addresses import accepts, reserve
 from edgeroute.supervisor.banner import banner
+from edgeroute.supervisor.certificate import ServerCertificate
 from edgeroute.supervisor.child import Child
 from edgeroute.supervisor.generations import Generations, Reloaded, load_watched
 from edgeroute.supervisor.run_directory import RunDirectory
@@ -47,6 +49,8 @@ def run(path: Path, environ: Mapping[str, str]) -> int:
     configure_log(loaded.config.log)
     for warning in loaded.warnings:
         _log.warning("%s", warning)
+    if shortage := descriptor_shortage(loaded.config.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[1]):
+        _log.warning("%s", shortage)
     with ExitStack() as stack:
         signals = stack.enter_context(Signals(_SIGNALS))
         stack.enter_context(reserve(loaded.config.listen, "listen"))
@@ -58,7 +62,10 @@ def run(path: Path, environ: Mapping[str, str]) -> int:
         try:
             cells = Cells.create(str(directory.cells))
             supervisor = Supervisor(signals, loaded.config, directory, cells, environ)
-            supervisor.generations = Generations(path, environ, loaded, watch, directory, cells, supervisor.pause)
+            certificate = ServerCertificate(directory, loaded.config, supervisor.renew_workers)
+            supervisor.generations = Generations(
+                path, environ, loaded, watch, directory, certificate, cells, supervisor.pause
+            )
         except (OSError, ValueError) as error:
             raise StartError(f"cannot start: {error}") from error
         stack.callback(supervisor.kill)
@@ -87,6 +94,7 @@ class Supervisor:
         self._children = [child for child in (self._mock, self._server) if child is not None]
         self._accepting = False
         self._stopping = False
+        self._hurried = False
         self._forced = False
         self._reload_wanted = False
         self._reload_requests: queue.SimpleQueue[Future[Reloaded]] = queue.SimpleQueue()
@@ -120,11 +128,16 @@ class Supervisor:
                 case signal.SIGHUP:
                     self._reload_wanted = True
                 case signal.SIGINT | signal.SIGTERM:
-                    self._forced |= self._stopping and number == signal.SIGINT
+                    self._forced |= self._hurried and number == signal.SIGINT
+                    self._hurried |= number == signal.SIGINT
                     self._stopping = True
                 case _:
                     pass
         return not self._stopping
+
+    def renew_workers(self) -> None:
+        """Have the server start its workers anew, one after the other; open responses may finish."""
+        self._server.hang_up()
 
     def kill(self) -> None:
         """End all children at once."""
@@ -255,8 +268,20 @@ class Supervisor:
         for future in waiting:
             future.set_result(outcome)
 
+    def _leave(self) -> None:
+        """Serve on while /readyz says no, until load balancers have seen it. SIGINT ends the wait."""
+        delay = self._config.drain_delay / 1000
+        deadline = time.monotonic() + delay
+        if delay and not self._hurried:
+            _log.info("leaving: /readyz answers 503; connections are accepted for %g s more", delay)
+        while not self._hurried and (now := time.monotonic()) < deadline and self._look_after_children(now):
+            self.pause(min(_LOOK_SECONDS, deadline - now))
+            self._look_after_workers()
+        self._hurried = True
+
     def _shut_down(self) -> int:
         """Let open responses finish, then end the mock provider. A second SIGINT ends everything at once."""
+        self._leave()
         if not self._forced:
             _log.info(
                 "stopping: open responses may take %g s; Ctrl-C again to stop at once",
@@ -273,6 +298,18 @@ class Supervisor:
         deadline = time.monotonic() + seconds
         while not child.has_ended() and not self._forced and time.monotonic() < deadline:
             self.pause(0.1)
+
+
+def descriptor_shortage(max_connections: int, limit: int) -> str | None:
+    """What to do when a worker may not open as many files as it may have connections, or None."""
+    # One socket for the client and one for the provider of each request, and what a process has anyway.
+    needed = 2 * max_connections + 100
+    if limit in (resource.RLIM_INFINITY, -1) or limit >= needed:
+        return None
+    return (
+        f"a worker with {max_connections} connections opens up to {needed} files, and the limit is {limit}: "
+        "raise it (ulimit -Hn, LimitNOFILE in systemd), or lower max_connections"
+    )
 
 
 def unserved(workers: Iterable[WorkerStatus], generation: int, now_ms: int) -> str | None:
@@ -295,6 +332,7 @@ def _server(config: Config, directory: RunDirectory, environ: Mapping[str, str])
         interface=config.interface,
         workers=config.workers,
         max_connections=config.max_connections,
+        tls=config.tls is not None,
         drain=math.ceil(config.drain / 1000),
         supervisor=os.getpid(),
     )

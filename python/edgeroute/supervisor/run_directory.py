@@ -1,4 +1,4 @@
-"""The run directory: the memory file and the generations of the configuration, private to this user.
+"""The run directory: the memory file, the generations of the configuration and the TLS key, private to this user.
 
 It is removed at exit. Those that killed supervisors left are told by their free lock, and removed at the next
 start.
@@ -9,9 +9,10 @@ import logging
 import os
 import re
 import shutil
+import ssl
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -22,7 +23,7 @@ VARIABLE = "EDGEROUTE_RUN_DIR"
 _PREFIX = "edgeroute-"
 _LOCK = "lock"
 _log = logging.getLogger("edgeroute")
-_OURS = re.compile(r"cells|lock(\.new)?|generation-[0-9]+\.json(\.new)?")
+_OURS = re.compile(r"cells|lock(\.new)?|(generation-[0-9]+\.json|tls\.pem)(\.new)?")
 
 
 class RunDirectory:
@@ -65,14 +66,12 @@ class RunDirectory:
 
     def write_generation(self, number: int, normalised: bytes) -> None:
         """Store a configuration; a reader sees all of it or nothing."""
-        target = handover.generation_file(self.path, number)
-        draft = target.with_name(target.name + ".new")
-        draft.unlink(missing_ok=True)  # of a write that failed
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(draft, flags, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(normalised)
-        draft.rename(target)
+        _write(handover.generation_file(self.path, number), normalised)
+
+    def write_tls(self, pem: bytes) -> None:
+        """Store the server's certificates and private key; ssl.SSLError if they do not belong together."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        _write(handover.tls_file(self.path), pem, context.load_cert_chain)
 
     def forget_before(self, number: int) -> None:
         """Remove the generations older than `number`."""
@@ -98,6 +97,18 @@ class RunDirectory:
 
     def __exit__(self, *_: object) -> None:
         self.remove()
+
+
+def _write(target: Path, content: bytes, check: Callable[[Path], None] = lambda _: None) -> None:
+    """All of it or nothing, and nothing if the check of what was written raises."""
+    draft = target.with_name(target.name + ".new")
+    draft.unlink(missing_ok=True)  # of a write that failed
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(draft, flags, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    check(draft)
+    draft.rename(target)
 
 
 def _check_private(path: Path) -> None:

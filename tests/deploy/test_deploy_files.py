@@ -1,0 +1,62 @@
+"""What `deploy/` offers is valid, and what it configures passes `edgeroute check`."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from edgeroute.config import load
+from edgeroute.config.values import parse_quantity
+
+ROOT = Path(__file__).parent.parent.parent
+DEPLOY = ROOT / "deploy"
+
+
+def run(*command: str | Path) -> None:
+    done = subprocess.run([str(each) for each in command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_dockerfile() -> None:
+    run(Path(sys.executable).with_name("hadolint"), DEPLOY / "Dockerfile")
+
+
+def test_the_image_has_what_the_build_needs() -> None:
+    kept = {line[1:] for line in (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert {
+        "Cargo.toml",
+        "Cargo.lock",
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "python",
+        "rust",
+        "requirements",
+    } <= kept
+    assert all((ROOT / each).exists() for each in kept)
+
+
+def test_the_kubernetes_manifest(tmp_path: Path) -> None:
+    run(Path(sys.executable).with_name("kubernetes-validate"), "--strict", DEPLOY / "kubernetes.yaml")
+    resources = {each["kind"]: each for each in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())}
+    path = tmp_path / "edgeroute.yaml"
+    path.write_text(resources["ConfigMap"]["data"]["edgeroute.yaml"])
+    config = load(path, resources["Secret"]["stringData"]).config
+    pod = resources["Deployment"]["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] * 1000 > config.drain_delay + config.drain
+    ports = {each["name"]: each["containerPort"] for each in pod["containers"][0]["ports"]}
+    assert (ports["http"], ports["admin"]) == (config.listen.port, config.admin.port)
+    assert config.drain_delay > pod["containers"][0]["readinessProbe"]["periodSeconds"] * 1000
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze (Debian: systemd)")
+def test_the_systemd_unit(tmp_path: Path) -> None:
+    unit = tmp_path / "edgeroute.service"
+    text = (DEPLOY / "edgeroute.service").read_text()
+    unit.write_text(text.replace("/opt/edgeroute/bin/edgeroute", "/bin/true"))
+    run("systemd-analyze", "verify", unit)
+    seconds = next(line for line in text.splitlines() if line.startswith("TimeoutStopSec=")).partition("=")[2]
+    assert int(seconds) * 1000 > parse_quantity("30s", "milliseconds"), "longer than the default of drain"
