@@ -4,6 +4,10 @@ The loader, the JSON Schema and the reference are made from these structs, so a 
 Times are whole milliseconds and sizes whole bytes once loaded; in the file they carry a unit.
 """
 
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct, field
@@ -20,6 +24,8 @@ from edgeroute.config.values import (
     Url,
     parse_quantity,
 )
+
+_log = logging.getLogger("edgeroute")
 
 Dialect = Literal["openai-chat", "anthropic-messages"]
 Count = Annotated[int, Meta(ge=1, le=100_000_000_000)]
@@ -279,3 +285,16 @@ class Config(Section, frozen=True):
     virtual_keys: Annotated[dict[Name, VirtualKey], _about("Who may call.")] = field(
         default_factory=dict[str, VirtualKey]
     )
+
+    @classmethod
+    def load(cls, path: Path | str, environ: Mapping[str, str] | None = None) -> "Config":
+        """Reads and checks a configuration file; raises ConfigError with all errors. Warnings are logged.
+
+        Without `environ` the environment of this process holds the variables.
+        """
+        from edgeroute.config.loading import load  # noqa: PLC0415 (it needs this class)
+
+        loaded = load(Path(path), os.environ if environ is None else environ)
+        for warning in loaded.warnings:
+            _log.warning("%s", warning)
+        return loaded.config

@@ -21,7 +21,7 @@ _EXAMPLES = {"milliseconds": "such as 500ms, 2s, 15m or 1h", "bytes": "such as 6
 QUANTITY_PATTERNS = {unit: f"^[0-9]+({'|'.join(scales)})$" for unit, scales in _UNITS.items()}
 
 
-class Malformed(Exception):  # noqa: N818 (it is about a text, and not a failure)
+class Malformed(ValueError):  # noqa: N818 (it is about a text, and not a failure)
     """A text that is not what it should be: what is wrong with it, and what to write instead."""
 
     def __init__(self, message: str, advice: str | None = None) -> None:
