@@ -1,6 +1,6 @@
 # One target per thing a person does here. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python lint format build bench bench-decide schema clean
+.PHONY: help run test test-rust test-python lint format build bench bench-decide schema reference clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -46,6 +46,9 @@ bench-decide: ## the whole decision in Rust, criterion
 
 schema: $(VENV)/built ## regenerate config/edgeroute.schema.json
 	$(BIN)/edgeroute schema > config/edgeroute.schema.json
+
+reference: $(VENV)/built ## regenerate docs/reference/configuration.md
+	$(BIN)/python -m edgeroute.config.reference docs/reference/configuration.md
 
 clean: ## remove everything that was built
 	rm -rf $(VENV) target dist python/edgeroute/*.so

@@ -14,6 +14,7 @@ from edgeroute.config import Address, Config, ConfigError, Loaded, Secret, load
 
 CONFIG = Path(__file__).parents[2] / "config"
 ENVIRON = {"OPENAI_API_KEY": "sk-openai-do-not-print", "ANTHROPIC_API_KEY": "sk-anthropic-do-not-print"}
+OF_THE_EXAMPLE = {**ENVIRON, "ANTHROPIC_API_KEY_2": "sk-2-do-not-print", "EDGEROUTE_ADMIN_KEY": "sk-3-do-not-print"}
 DIGITS = hashlib.sha256(b"sk-demo").hexdigest()
 HASH = f"sha256:{DIGITS}"
 MINIMAL = f"""
@@ -155,7 +156,7 @@ def test_the_example_of_the_design_as_workers_get_it(tmp_path: Path) -> None:
 
 def test_the_files_we_ship_load_without_a_warning() -> None:
     for name in ("quickstart.yaml", "example.yaml"):
-        warnings = [each.message for each in load(CONFIG / name, ENVIRON).warnings]
+        warnings = [each.message for each in load(CONFIG / name, OF_THE_EXAMPLE).warnings]
         assert [each for each in warnings if "is a placeholder" not in each] == []
     demo = normalised(load(CONFIG / "quickstart.yaml", {}))["virtual_keys"][0]
     assert demo["hash"] == hashlib.sha256(b"sk-edgeroute-demo").hexdigest()
@@ -325,7 +326,7 @@ def test_any_structure_gives_a_configuration_or_a_readable_error(tmp_path: Path,
 
 def check_any(folder: Path, text: str) -> None:
     try:
-        load_text(folder, text)
+        load_text(folder, text, **OF_THE_EXAMPLE)
     except ConfigError as error:
         caught = error
     else:

@@ -60,9 +60,16 @@ HeaderName = Annotated[
 Weight = Annotated[int, Meta(ge=1, le=1_000_000)]
 Message = Annotated[str, Meta(min_length=1, max_length=1000)]
 
+_LISTEN = Address("127.0.0.1:4000")
+_ADMIN = Address("127.0.0.1:9400")
+
 
 def _about(description: str) -> Meta:
     return Meta(description=description)
+
+
+def _listener(description: str, default: Address) -> Meta:
+    return Meta(description=description, extra_json_schema={"default": str(default)})
 
 
 def _time(description: str, least: str, most: str) -> Meta:
@@ -242,12 +249,10 @@ class Config(Section, frozen=True):
     """The configuration file."""
 
     noun: ClassVar[str] = "the configuration"
-    listen: Annotated[Address, _about("Where clients connect. Default: 127.0.0.1:4000.")] = field(
-        default_factory=lambda: Address("127.0.0.1:4000")
-    )
+    listen: Annotated[Address, _listener("Where clients connect.", _LISTEN)] = field(default_factory=lambda: _LISTEN)
     tls: Annotated[Tls | None, _about("TLS for clients; plain HTTP, if not set.")] = None
-    admin: Annotated[Address, _about("Probes, metrics, status and reload. Default: 127.0.0.1:9400.")] = field(
-        default_factory=lambda: Address("127.0.0.1:9400")
+    admin: Annotated[Address, _listener("Probes, metrics, status and reload.", _ADMIN)] = field(
+        default_factory=lambda: _ADMIN
     )
     admin_key: Annotated[
         Secret | None,
