@@ -211,6 +211,14 @@ rules:
     model: fast
   - {name: c, when: '  ', model: fast}
 """,
+    "rule_types": """
+rules:
+  - {name: a, when: 'prompt_tokens > "many"', model: fast}
+  - {name: b, when: 'headers["x-tier"]', model: fast}
+  - {name: c, when: 'stream && prompt_tokens', model: fast}
+  - {name: d, when: 'model.startswith("gpt")', model: fast}
+  - {name: e, when: 'stream &&', model: fast}
+""",
     "rule_never_matches": """
 rules:
   - {name: a, when: 'stream', model: fast}

@@ -242,6 +242,8 @@ class _Reader:
             advice = "put it in brackets, as a list of one: [VALUE]"
         elif isinstance(node, Sequence) and not any(map(_is_container, (each for each, _ in choices))):
             advice = "write one value, without brackets and hyphens"
+        elif isinstance(node, Mapping) and any(isinstance(each, inspect.ListType) for each, _ in choices):
+            advice = "begin each entry with a hyphen, or put brackets around all: [ONE, OTHER]"
         return self._refuse(path, f"{_setting(path)} must be {wanted}, not {found}", advice)
 
     def _refuse(self, path: Path, message: str, advice: str | None) -> _Invalid:

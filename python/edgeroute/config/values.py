@@ -55,7 +55,7 @@ class Secret:
     def parse(cls, text: str) -> Self:
         """Refuses what could not be sent as a header: blanks, line breaks, other than printable ASCII."""
         if not re.fullmatch(cls.pattern, text):
-            advice = "look for a line break, a blank, or a word more than the credential where it comes from"
+            advice = "remove line breaks, blanks, and words such as Bearer, where it comes from"
             raise Malformed("a credential is printable ASCII without spaces or line breaks; this one is not", advice)
         return cls(text)
 
