@@ -34,6 +34,7 @@ WHOLE = {
     "tab": "providers:\n\topenai: {}\n",
     "unclosed_brace": "providers:\n  openai: {api_key: x\nmodels: {}\n",
     "secret_near_a_syntax_error": "providers:\n  openai: {api_key: sk-very-secret-1234, url: [a: b: c}\n",
+    "secrets_near_a_syntax_error": "api_keys:\n  - sk-very-secret-1234\n  - hunter2: b: c\n",
     "unclosed_quote": 'log: "text\nworkers: 1\n',
     "unquoted_variable": "providers:\n  openai: {api_key: ${OPENAI_API_KEY}}\n",
     "unquoted_condition": """
