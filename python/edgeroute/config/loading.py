@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
@@ -12,10 +13,13 @@ from edgeroute.config.diagnostics import ConfigError, Diagnostic, Source
 from edgeroute.config.document import Document, secret_spans
 from edgeroute.config.from_environment import ENVIRONMENT, configuration_from
 from edgeroute.config.marks import MarkupError, compose
+from edgeroute.config.models import urls_of
 from edgeroute.config.normalise import normalise
 from edgeroute.config.overrides import find_overrides, misspelt
+from edgeroute.config.proxies import proxy_for
 from edgeroute.config.reader import read, read_override
 from edgeroute.config.schema import Config
+from edgeroute.config.values import Malformed
 from edgeroute.config.variables import Variables, read_config
 
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -66,11 +70,23 @@ def _load(source: Source, variables: Variables, watched: list[Path], options: Ma
     document = Document(source, root)
     config = _override(document, read(document, variables), variables, options)
     check(document, config)
+    document.diagnostics += _check_proxy(config, variables.environ)
     watched = [*watched, *variables.files]
     if document.has_errors:
         raise ConfigError(document.diagnostics, watched)
     warnings = [*document.diagnostics, *misspelt(variables.environ)]
-    return Loaded(config, warnings, normalise(config), watched)
+    return Loaded(config, warnings, normalise(config, variables.environ), watched)
+
+
+def _check_proxy(config: Config, environ: Mapping[str, str]) -> list[Diagnostic]:
+    """What is wrong with the proxy that the environment names, if a provider is reached through it."""
+    urls = (urls_of(name, each) for name, each in config.providers.items() if each.proxy is None)
+    try:
+        for url in chain.from_iterable(urls):
+            proxy_for(url, environ)
+    except Malformed as problem:
+        return [Diagnostic.about("HTTPS_PROXY", "error", problem.message, problem.advice)]
+    return []
 
 
 def _override(document: Document, config: Config, variables: Variables, options: Mapping[str, str]) -> Config:
