@@ -262,6 +262,8 @@ providers:
     "tls_files_unreadable": "tls: {certificate: tls/missing.crt, key: tls}\n",
     "tls_files_exchanged": "tls: {certificate: tls/localhost.key, key: tls/localhost.crt}\n",
     "tls_key_of_another": "tls: {certificate: tls/localhost.crt, key: tls/other.key}\n",
+    "tls_key_of_another_kind": "tls: {certificate: tls/localhost.crt, key: tls/ed25519.key}\n",
+    "tls_key_weak": "tls: {certificate: tls/weak.crt, key: tls/weak.key}\n",
     "tls_files_damaged": "tls: {certificate: tls/damaged.crt, key: tls/encrypted.key}\n",
     "tls_key_damaged": "tls: {certificate: tls/localhost.crt, key: tls/damaged.key}\n",
     "tls_file_pasted": """
