@@ -8,8 +8,6 @@ from edgeroute.config.diagnostics import Diagnostic, nearest
 OVERRIDABLE = ("listen", "admin", "workers", "log")
 """The settings that may be set outside the file."""
 
-CONFIG_VARIABLE = "EDGEROUTE_CONFIG"
-"""Names the configuration file."""
 KEY_VARIABLE = "EDGEROUTE_KEY"
 """The virtual key of a configuration that is made from the environment."""
 
