@@ -1,6 +1,6 @@
 # One target per thing a person does here. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python lint format audit build bench bench-decide schema lock clean
+.PHONY: help run test test-rust test-python lint format audit build bench bench-decide schema reference lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -50,6 +50,9 @@ bench-decide: ## the whole decision in Rust, criterion
 
 schema: $(VENV)/built ## regenerate config/edgeroute.schema.json
 	$(BIN)/edgeroute schema > config/edgeroute.schema.json
+
+reference: $(VENV)/built ## regenerate docs/reference/configuration.md
+	$(BIN)/python -m edgeroute.config.reference docs/reference/configuration.md
 
 lock: $(VENV)/environment ## lock Python dependencies with their hashes, into requirements/
 	@$(BIN)/python -m pip install --quiet 'uv>=0.13,<1'

@@ -34,6 +34,7 @@ WHOLE = {
     "tab": "providers:\n\topenai: {}\n",
     "unclosed_brace": "providers:\n  openai: {api_key: x\nmodels: {}\n",
     "secret_near_a_syntax_error": "providers:\n  openai: {api_key: sk-very-secret-1234, url: [a: b: c}\n",
+    "secrets_near_a_syntax_error": "api_keys:\n  - sk-very-secret-1234\n  - hunter2: b: c\n",
     "unclosed_quote": 'log: "text\nworkers: 1\n',
     "unquoted_variable": "providers:\n  openai: {api_key: ${OPENAI_API_KEY}}\n",
     "unquoted_condition": """
@@ -211,6 +212,14 @@ rules:
     model: fast
   - {name: c, when: '  ', model: fast}
 """,
+    "rule_types": """
+rules:
+  - {name: a, when: 'prompt_tokens > "many"', model: fast}
+  - {name: b, when: 'headers["x-tier"]', model: fast}
+  - {name: c, when: 'stream && prompt_tokens', model: fast}
+  - {name: d, when: 'model.startswith("gpt")', model: fast}
+  - {name: e, when: 'stream &&', model: fast}
+""",
     "rule_never_matches": """
 rules:
   - {name: a, when: 'stream', model: fast}
@@ -253,6 +262,8 @@ providers:
     "tls_files_unreadable": "tls: {certificate: tls/missing.crt, key: tls}\n",
     "tls_files_exchanged": "tls: {certificate: tls/localhost.key, key: tls/localhost.crt}\n",
     "tls_key_of_another": "tls: {certificate: tls/localhost.crt, key: tls/other.key}\n",
+    "tls_key_of_another_kind": "tls: {certificate: tls/localhost.crt, key: tls/ed25519.key}\n",
+    "tls_key_weak": "tls: {certificate: tls/weak.crt, key: tls/weak.key}\n",
     "tls_files_damaged": "tls: {certificate: tls/damaged.crt, key: tls/encrypted.key}\n",
     "tls_key_damaged": "tls: {certificate: tls/localhost.crt, key: tls/damaged.key}\n",
     "tls_file_pasted": """

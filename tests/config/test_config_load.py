@@ -14,6 +14,7 @@ from edgeroute.config import Address, Config, ConfigError, Loaded, Secret, load
 
 CONFIG = Path(__file__).parents[2] / "config"
 ENVIRON = {"OPENAI_API_KEY": "sk-openai-do-not-print", "ANTHROPIC_API_KEY": "sk-anthropic-do-not-print"}
+OF_THE_EXAMPLE = {**ENVIRON, "ANTHROPIC_API_KEY_2": "sk-2-do-not-print", "EDGEROUTE_ADMIN_KEY": "sk-3-do-not-print"}
 DIGITS = hashlib.sha256(b"sk-demo").hexdigest()
 HASH = f"sha256:{DIGITS}"
 MINIMAL = f"""
@@ -78,8 +79,19 @@ def test_the_example_of_the_design_as_workers_get_it(tmp_path: Path) -> None:
     assert loaded.watched == [tmp_path / "edgeroute.yaml", secret]
     unlimited = {"requests_per_minute": None, "tokens_per_minute": None, "concurrency": None}
 
+    def provider(name: str, dialect: str, credential: str | None, *urls: str) -> dict[str, Any]:
+        return {
+            "name": name,
+            "dialect": dialect,
+            "replicas": [{"url": url, "proxy": None} for url in urls],
+            "credentials": [credential] if credential else [],
+            "headers": [],
+            "ca": None,
+        }
+
     def target(provider: str, model: str, weight: int = 1) -> dict[str, Any]:
-        return {"provider": provider, "model": model, "weight": weight}
+        default = {"connect_ms": None, "first_byte_ms": None, "gap_ms": None}
+        return {"provider": provider, "model": model, "weight": weight, **default}
 
     def model(name: str, *targets: dict[str, Any], **given: Any) -> dict[str, Any]:
         empty: dict[str, Any] = {"alias": None, "weighted": False, "fallbacks": []}
@@ -90,24 +102,9 @@ def test_the_example_of_the_design_as_workers_get_it(tmp_path: Path) -> None:
 
     assert normalised(loaded) == {
         "providers": [
-            {
-                "name": "openai",
-                "dialect": "openai-chat",
-                "urls": ["https://api.openai.com/v1"],
-                "api_key": "sk-openai-do-not-print",
-            },
-            {
-                "name": "anthropic",
-                "dialect": "anthropic-messages",
-                "urls": ["https://api.anthropic.com/v1"],
-                "api_key": "sk-from-a-file",
-            },
-            {
-                "name": "vllm",
-                "dialect": "openai-chat",
-                "urls": ["http://gpu-0:8000/v1", "http://gpu-1:8000/v1"],
-                "api_key": None,
-            },
+            provider("openai", "openai-chat", "sk-openai-do-not-print", "https://api.openai.com/v1"),
+            provider("anthropic", "anthropic-messages", "sk-from-a-file", "https://api.anthropic.com/v1"),
+            provider("vllm", "openai-chat", None, "http://gpu-0:8000/v1", "http://gpu-1:8000/v1"),
         ],
         "models": [
             model(
@@ -148,6 +145,7 @@ def test_the_example_of_the_design_as_workers_get_it(tmp_path: Path) -> None:
             "gap_ms": 60_000,
             "total_ms": 900_000,
         },
+        "trusted_proxies": [],
         "max_body": 33_554_432,
         "max_stream": 8_388_608,
     }
@@ -155,7 +153,7 @@ def test_the_example_of_the_design_as_workers_get_it(tmp_path: Path) -> None:
 
 def test_the_files_we_ship_load_without_a_warning() -> None:
     for name in ("quickstart.yaml", "example.yaml"):
-        warnings = [each.message for each in load(CONFIG / name, ENVIRON).warnings]
+        warnings = [each.message for each in load(CONFIG / name, OF_THE_EXAMPLE).warnings]
         assert [each for each in warnings if "is a placeholder" not in each] == []
     demo = normalised(load(CONFIG / "quickstart.yaml", {}))["virtual_keys"][0]
     assert demo["hash"] == hashlib.sha256(b"sk-edgeroute-demo").hexdigest()
@@ -184,7 +182,7 @@ def test_variables(tmp_path: Path) -> None:
     def check(written: str, expected: str) -> None:
         text = MINIMAL.replace('"${OPENAI_API_KEY}"', written)
         loaded = load_text(tmp_path, text, A="one", B="t${A}wo")
-        assert normalised(loaded)["providers"][0]["api_key"] == expected
+        assert normalised(loaded)["providers"][0]["credentials"] == [expected]
 
     (tmp_path / "key").write_bytes(b"from-file\r\n")
     check('"${A}"', "one")
@@ -198,7 +196,8 @@ def test_variables(tmp_path: Path) -> None:
 def test_urls(tmp_path: Path) -> None:
     def check(dialect: str, url: str, expected: str) -> None:
         text = MINIMAL.replace("openai: {", f"openai: {{dialect: {dialect}, url: '{url}', ")
-        assert normalised(load_text(tmp_path, text))["providers"][0]["urls"] == [expected]
+        [replica] = normalised(load_text(tmp_path, text))["providers"][0]["replicas"]
+        assert replica == {"url": expected, "proxy": None}
 
     check("openai-chat", "http://host:8000/v1/", "http://host:8000/v1")
     check("openai-chat", "https://host/compatible-mode", "https://host/compatible-mode")
@@ -271,7 +270,7 @@ def test_links_are_watched_where_they_stand(tmp_path: Path) -> None:
     (tmp_path / "next").symlink_to("v2")
     (tmp_path / "next").rename(link)
     assert all(path.stat().st_ino != inode for path, inode in zip(first.watched, before, strict=True))
-    assert normalised(load(link / "edgeroute.yaml", {}))["providers"][0]["api_key"] == "sk-2"
+    assert normalised(load(link / "edgeroute.yaml", {}))["providers"][0]["credentials"] == ["sk-2"]
 
 
 def test_files_read_before_an_error_are_watched_too(tmp_path: Path) -> None:
@@ -325,7 +324,7 @@ def test_any_structure_gives_a_configuration_or_a_readable_error(tmp_path: Path,
 
 def check_any(folder: Path, text: str) -> None:
     try:
-        load_text(folder, text)
+        load_text(folder, text, **OF_THE_EXAMPLE)
     except ConfigError as error:
         caught = error
     else:

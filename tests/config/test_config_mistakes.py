@@ -53,6 +53,10 @@ def test_mistake(name: str, write: Callable[[str], Path], golden: Callable[[str,
     path = write(WHOLE[name].lstrip("\n") if name in WHOLE else complete(MISTAKES[name]))
     with pytest.raises(ConfigError) as caught:
         load(path, _SECRETS)
+    for each in caught.value.diagnostics:
+        assert each.line > 0, "it says where"
+        cure = each.advice or "must be" in each.message or each.message.startswith("condition: ")
+        assert cure, f"it says what to do: {each.message}"
     text = str(caught.value)
     assert not [secret for secret in _LITERALS if secret in text]
     golden(name, text)

@@ -5,8 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeroute.config.models import Model, Target, find_cycles, interpret, match
-from edgeroute.config.schema import Pool
+from edgeroute.config.models import Model, Target, dialects_of_model, find_cycles, interpret, match
+from edgeroute.config.schema import Config, ListedTarget, Pool, Provider, TargetTimeouts, WeightedTarget
 
 
 def test_interpret() -> None:
@@ -23,6 +23,34 @@ def test_interpret() -> None:
     check("other/gpt", Model("other/gpt", (), False, ()))
     check(Pool(["openai/a"], ["b"]), served(Target("openai", "a"), fallbacks=("b",)))
     check(Pool({"openai/a": 3}), served(Target("openai", "a", 3), weighted=True))
+    soon = TargetTimeouts(connect=5)
+    check(Pool([ListedTarget("openai/a", soon), "vllm/b"]), served(Target("openai", "a", 1, soon), Target("vllm", "b")))
+    check(Pool({"openai/a": WeightedTarget(7, soon)}), served(Target("openai", "a", 7, soon), weighted=True))
+
+
+def test_dialects_of_model() -> None:
+    config = Config(
+        providers={"openai": Provider(), "anthropic": Provider(), "vllm": Provider(dialect="openai-chat")},
+        models={
+            "one": "openai/a",
+            "same": Pool(["openai/a", "vllm/b"]),
+            "both": Pool({"openai/a": 1, "anthropic/b": 1}),
+            "alias": "both",
+            "helped": Pool(["anthropic/c"], ["one", "helped"]),
+            "any/*": "anthropic/*",
+        },
+    )
+
+    def check(name: str, *expected: str) -> None:
+        assert dialects_of_model(config, name) == expected
+
+    check("one", "openai-chat")
+    check("same", "openai-chat")
+    check("both", "anthropic-messages", "openai-chat")
+    check("alias", "anthropic-messages", "openai-chat")
+    check("helped", "anthropic-messages", "openai-chat")
+    check("any/thing", "anthropic-messages")
+    check("unknown")
 
 
 def test_match() -> None:

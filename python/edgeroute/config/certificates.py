@@ -11,6 +11,8 @@ from edgeroute.config.values import Malformed
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _PASTED = re.compile(r"-----BEGIN|\n")
+_OF_ANOTHER = {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}
+"""How OpenSSL says that key and certificate do not belong together; the last is for keys of another kind."""
 
 
 class PemFile(str):
@@ -85,9 +87,12 @@ def check_pair(certificate: CertificateFile, key: KeyFile) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
     except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
+        if error.reason in _OF_ANOTHER:
             advice = "name the key that the certificate was made for; its own certificate comes first in the file"
             raise Malformed("this is not the key of the certificate", advice) from None
+        if str(error.reason).endswith(("TOO_SMALL", "TOO_WEAK")):
+            advice = "make a new key and certificate: RSA of 2048 bits or more, or EC, signed with SHA-256"
+            raise Malformed("this key, or its certificate, is too weak for clients to accept", advice) from None
         advice = "copy it again from where it was made, whole and in PEM"
         raise Malformed("this file holds a private key that cannot be read", advice) from None
     except OSError:

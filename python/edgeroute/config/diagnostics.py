@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from edgeroute.errors import EdgerouteError
 
@@ -32,20 +32,29 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding. `line` and `column` count from 1 (line 0: the file as a whole); `snippet` is the line."""
+    """One finding. `line` and `column` count from 1 (line 0: the whole of it); `snippet` is the line.
+
+    `path` is the file, or what else was read: an environment variable, an option of the command line.
+    """
 
     severity: Severity
     message: str
-    path: Path
+    path: str
     line: int
     column: int
     snippet: str
     width: int
     advice: str | None = None
 
+    @classmethod
+    def about(cls, path: str, severity: Severity, message: str, advice: str | None = None) -> Self:
+        """A finding about something as a whole."""
+        return cls(severity, message, path, 0, 0, "", 0, advice)
+
     def __str__(self) -> str:
         if self.line == 0:
-            return f"{self.path}: {self.severity}: {self.message}"
+            advice = f"\n  = help: {self.advice}" if self.advice is not None else ""
+            return f"{self.path}: {self.severity}: {self.message}{advice}"
         margin = " " * len(str(self.line))
         before, marked = self.snippet[: self.column - 1], self.snippet[self.column - 1 :][: self.width]
         start = self.column - 1
@@ -80,7 +89,7 @@ class ConfigError(EdgerouteError):
 class Source:
     """The text of the file and what of it may be shown."""
 
-    def __init__(self, path: Path, text: str) -> None:
+    def __init__(self, path: str, text: str) -> None:
         self.path = path
         self.text = text
         self._visible = text

@@ -1,17 +1,28 @@
-"""Reads a configuration file: everything that is wrong with it at once, or the configuration."""
+"""Reads a configuration: everything that is wrong with it at once, or the configuration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
+
+from msgspec.structs import replace
 
 from edgeroute.config.checks import check
 from edgeroute.config.diagnostics import ConfigError, Diagnostic, Source
 from edgeroute.config.document import Document, secret_spans
+from edgeroute.config.from_environment import ENVIRONMENT, configuration_from
 from edgeroute.config.marks import MarkupError, compose
+from edgeroute.config.models import urls_of
 from edgeroute.config.normalise import normalise
-from edgeroute.config.reader import read
+from edgeroute.config.overrides import find_overrides, misspelt
+from edgeroute.config.proxies import proxy_for
+from edgeroute.config.reader import read, read_override
 from edgeroute.config.schema import Config
+from edgeroute.config.values import Malformed
 from edgeroute.config.variables import Variables, read_config
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +39,63 @@ class Loaded:
     watched: list[Path]
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Loaded:
-    """Reads and checks a configuration file and the files it names. Raises ConfigError with all errors."""
-    variables = Variables(environ, path.parent)
+def load(path: Path, environ: Mapping[str, str], overrides: Mapping[str, str] = _NONE) -> Loaded:
+    """Reads and checks a configuration file and the files it names. Raises ConfigError with all errors.
+
+    Variables such as `EDGEROUTE_LISTEN` override the file; `overrides`, the options of the command line
+    (`{"listen": "0.0.0.0:4000"}`), override both.
+    """
     try:
-        source = Source(path, read_config(path))
+        text = read_config(path)
     except ValueError as problem:
-        unreadable = Diagnostic("error", f"cannot read the configuration: {problem}", path, 0, 0, "", 0)
+        unreadable = Diagnostic.about(str(path), "error", f"cannot read the configuration: {problem}")
         raise ConfigError([unreadable], [path]) from None
+    return _load(Source(str(path), text), Variables(environ, path.parent), [path], overrides)
+
+
+def load_environment(environ: Mapping[str, str], overrides: Mapping[str, str] = _NONE) -> Loaded:
+    """The configuration that `configuration_from` makes of the environment, read and checked like a file."""
+    source = Source(ENVIRONMENT, configuration_from(environ))
+    return _load(source, Variables(environ, Path()), [], overrides)
+
+
+def _load(source: Source, variables: Variables, watched: list[Path], options: Mapping[str, str]) -> Loaded:
     source.hide_likely_secrets()
     try:
         root = compose(source)
     except MarkupError as problem:
         diagnostic = source.diagnose("error", problem.span, problem.message, problem.advice)
-        raise ConfigError([diagnostic], [path]) from None
+        raise ConfigError([diagnostic], watched) from None
     source.hide(secret_spans(root))
     document = Document(source, root)
-    config = read(document, variables)
+    config = _override(document, read(document, variables), variables, options)
     check(document, config)
-    watched = [path, *variables.files]
+    document.diagnostics += _check_proxy(config, variables.environ)
+    watched = [*watched, *variables.files]
     if document.has_errors:
         raise ConfigError(document.diagnostics, watched)
-    return Loaded(config, document.diagnostics, normalise(config), watched)
+    warnings = [*document.diagnostics, *misspelt(variables.environ)]
+    return Loaded(config, warnings, normalise(config, variables.environ), watched)
+
+
+def _check_proxy(config: Config, environ: Mapping[str, str]) -> list[Diagnostic]:
+    """What is wrong with the proxy that the environment names, if a provider is reached through it."""
+    urls = (urls_of(name, each) for name, each in config.providers.items() if each.proxy is None)
+    try:
+        for url in chain.from_iterable(urls):
+            proxy_for(url, environ)
+    except Malformed as problem:
+        return [Diagnostic.about("HTTPS_PROXY", "error", problem.message, problem.advice)]
+    return []
+
+
+def _override(document: Document, config: Config, variables: Variables, options: Mapping[str, str]) -> Config:
+    """The configuration with what the environment and the command line set; their errors join the file's."""
+    values: dict[str, object] = {}
+    for override in find_overrides(variables.environ, options):
+        value, diagnostics = read_override(override, variables)
+        document.diagnostics += diagnostics
+        if not diagnostics:
+            values[override.setting] = value
+            document.origins[override.setting] = override.origin
+    return replace(config, **values)

@@ -17,6 +17,7 @@ from edgeroute.config.diagnostics import Source, Span
 _DEEPEST = 32
 _FORBIDDEN = re.compile(r"[^\t\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _BLANK = " \t\n"
+_UNQUOTED_VARIABLE = re.compile(r"[\[{,]\s*([\w-]+:\s*)?\$\{")
 _ESCAPE_LENGTH = {"x": 4, "u": 6, "U": 10}
 
 
@@ -99,7 +100,8 @@ class _Composer:
 
     def _node(self, event: yaml.Event, depth: int) -> Node:
         if depth > _DEEPEST:
-            raise MarkupError(_span(event), f"nested more than {_DEEPEST} levels deep")
+            advice = "nothing here needs as many; look for brackets that are not closed"
+            raise MarkupError(_span(event), f"nested more than {_DEEPEST} levels deep", advice)
         if isinstance(event, yaml.ScalarEvent):
             return Scalar(event.value, event.style or "", self._scalar_span(event))
         if isinstance(event, yaml.SequenceStartEvent):
@@ -118,7 +120,7 @@ class _Composer:
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
             key = self._node(event, depth + 1)
             if not isinstance(key, Scalar):
-                raise MarkupError(key.span, "a key must be text, not a list or a map")
+                raise MarkupError(key.span, "a key must be text, not a list or a map", "write NAME: VALUE")
             if key.text == "<<" and not key.style:
                 raise MarkupError(key.span, "merge keys are not supported", "write the settings out")
             value = self._node(self._next(), depth + 1)
@@ -203,25 +205,30 @@ def _syntax_error(source: Source, error: yaml.MarkedYAMLError) -> MarkupError:
     at_end = not source.text[offset:].strip() and error.context_mark is not None
     if at_end and error.context_mark is not None:
         offset = error.context_mark.index
+    span = Span(offset, offset + 1)
+    character = source.text[offset : offset + 1]
+    if _UNQUOTED_VARIABLE.search(line):
+        message = "a variable inside brackets or braces has no quotes around it"
+        return MarkupError(span, message, 'put it in quotes: "${NAME}"')
+    if character == "\t" or line.startswith("\t"):
+        return MarkupError(span, "a tab stands where YAML allows none", "indent with spaces")
     message = f"this is not valid YAML: {error.problem}"
     if error.context:
         message += f" {error.context}"
-    return MarkupError(Span(offset, offset + 1), message, _syntax_help(line, source.text[offset : offset + 1], error))
+    return MarkupError(span, message, _syntax_help(line, character, error))
 
 
-def _syntax_help(line: str, character: str, error: yaml.MarkedYAMLError) -> str | None:
-    if re.search(r"[\[{,]\s*([\w-]+:\s*)?\$\{", line):
-        return 'put variables in quotes here: "${NAME}"'
-    if character == "\t" or line.startswith("\t"):
-        return "indent with spaces; YAML does not allow tabs"
-    if character in ("@", "`", "%", "*", "&", "!") or "alias" in (error.context or ""):
+def _syntax_help(line: str, character: str, error: yaml.MarkedYAMLError) -> str:
+    context = error.context or ""
+    if character in ("@", "`", "%", "*", "&", "!") or "alias" in context:
         return f"put text that begins with {character if character in '@`%*&!' else '*'} in quotes"
-    if "quoted scalar" in (error.context or ""):
+    if "quoted scalar" in context:
         return "close the quotes; inside double quotes a backslash begins an escape"
     if re.search(r"\bwhen:\s*\S", line):
         return 'put the whole condition in single quotes: when: \'headers["x-tier"] == "premium"\''
     if error.problem and error.problem.startswith("mapping values"):
         return 'put text that contains ": " in quotes'
-    if error.context and "flow" in error.context:
-        return "close the bracket or brace that opens here, and separate entries with commas"
+    if "flow" in context and error.context_mark is not None:
+        opened = error.context_mark.line + 1
+        return f"close the bracket or brace that opens on line {opened}, and separate entries with commas"
     return "check the indentation of this line and the one before"

@@ -4,6 +4,7 @@ from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from edgeroute.config.schema import Config, Dialect, ListedTarget, Pool, Provider, TargetTimeouts, WeightedTarget
+from edgeroute.config.values import Url
 from edgeroute.providers import CATALOGUE
 
 _AS_DEFAULTS = TargetTimeouts()
@@ -102,6 +103,13 @@ def find_cycles(edges: Mapping[str, Iterable[str]]) -> list[list[str]]:
                 trail.append(following)
                 pending.append(iter(edges[following]))
     return cycles
+
+
+def urls_of(name: str, provider: Provider) -> list[Url]:
+    """Where a provider is reached, a URL for each replica: as it is configured, else as the catalogue knows."""
+    known = CATALOGUE.get(name)
+    urls = provider.urls or ([provider.url] if provider.url else [])
+    return urls or ([Url(known.url)] if known else [])
 
 
 def _weighted(name: str, value: int | WeightedTarget) -> Target:

@@ -48,8 +48,8 @@ class Names:
         if provider in self.providers:
             return True
         shown = self._document.shown(path, provider)
-        if not target.model:
-            message = f'"{shown}" is not a target'
+        if not target.model or not provider:
+            message = f'"{shown or f"/{target.model}"}" is not a target'
             advice = "a target is provider/model"
             if self.match(provider) is not None:
                 advice += "; another model can stand under fallbacks"

@@ -5,23 +5,28 @@ credentials, so it stays in memory and never reaches a log.
 """
 
 import re
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import orjson
 
-from edgeroute.config.models import dialect_of, interpret
+from edgeroute.config.models import dialect_of, interpret, urls_of
+from edgeroute.config.proxies import proxy_for
 from edgeroute.config.schema import Config, Limits, Provider, Rejection, Rule
-from edgeroute.providers import CATALOGUE
+from edgeroute.config.values import Url
 
 _VERSION = re.compile(r"v[0-9]+[a-z0-9]*")
 
 
-def normalise(config: Config) -> bytes:
-    """A checked configuration as JSON bytes; the same configuration gives the same bytes."""
+def normalise(config: Config, environ: Mapping[str, str]) -> bytes:
+    """A checked configuration as JSON bytes; the same configuration and environment give the same bytes.
+
+    Of the environment only the proxies are read: HTTPS_PROXY, NO_PROXY. Raises Malformed about HTTPS_PROXY.
+    """
     timeouts = config.defaults.timeouts
     return orjson.dumps(
         {
-            "providers": [_provider(name, provider) for name, provider in config.providers.items()],
+            "providers": [_provider(name, provider, environ) for name, provider in config.providers.items()],
             "models": [_model(config, name) for name in config.models],
             "rules": [_rule(rule) for rule in config.rules],
             "teams": [
@@ -40,24 +45,37 @@ def normalise(config: Config) -> bytes:
                 "gap_ms": timeouts.gap,
                 "total_ms": timeouts.total,
             },
+            "trusted_proxies": config.trusted_proxies,
             "max_body": config.max_body,
             "max_stream": config.max_stream,
         }
     )
 
 
-def _provider(name: str, provider: Provider) -> dict[str, object]:
-    known = CATALOGUE.get(name)
+def _provider(name: str, provider: Provider, environ: Mapping[str, str]) -> dict[str, object]:
     dialect = dialect_of(name, provider)
-    urls: list[str] = [str(url) for url in provider.urls or ([provider.url] if provider.url else [])]
-    if not urls and known:
-        urls = [known.url]
+    credentials = provider.api_keys or ([provider.api_key] if provider.api_key else [])
     return {
         "name": name,
         "dialect": dialect,
-        "urls": [_versioned(url) if dialect == "anthropic-messages" else url for url in urls],
-        "api_key": provider.api_key.reveal() if provider.api_key else None,
+        "replicas": [
+            {
+                "url": _versioned(url) if dialect == "anthropic-messages" else url,
+                "proxy": _proxy(provider, url, environ),
+            }
+            for url in urls_of(name, provider)
+        ],
+        "credentials": [each.reveal() for each in credentials],
+        "headers": [[header.lower(), value.reveal()] for header, value in provider.headers.items()],
+        "ca": provider.ca_file.pem if provider.ca_file else None,
     }
+
+
+def _proxy(provider: Provider, url: Url, environ: Mapping[str, str]) -> str | None:
+    if provider.proxy is not None:
+        return provider.proxy.reveal() if url.startswith("https:") else None
+    found = proxy_for(url, environ)
+    return found.reveal() if found else None
 
 
 def _versioned(url: str) -> str:
@@ -71,7 +89,15 @@ def _model(config: Config, name: str) -> dict[str, object]:
         "name": name,
         "alias": model.alias,
         "targets": [
-            {"provider": target.provider, "model": target.model, "weight": target.weight} for target in model.targets
+            {
+                "provider": target.provider,
+                "model": target.model,
+                "weight": target.weight,
+                "connect_ms": target.timeouts.connect,
+                "first_byte_ms": target.timeouts.first_byte,
+                "gap_ms": target.timeouts.gap,
+            }
+            for target in model.targets
         ],
         "weighted": model.weighted,
         "fallbacks": model.fallbacks,

@@ -10,9 +10,10 @@ from msgspec import inspect
 
 from edgeroute.config import schema
 from edgeroute.config.certificates import PemFile
-from edgeroute.config.diagnostics import nearest, suggest
+from edgeroute.config.diagnostics import Diagnostic, Source, Span, nearest, suggest
 from edgeroute.config.document import Document, Path
 from edgeroute.config.marks import Mapping, Node, Scalar, Sequence, locate
+from edgeroute.config.overrides import Override
 from edgeroute.config.schema import Config, Section, VirtualKey
 from edgeroute.config.values import Condition, Malformed, Value, format_quantity, parse_quantity
 from edgeroute.config.variables import Variables
@@ -42,6 +43,17 @@ def read(document: Document, variables: Variables) -> Config:
         "start from config/quickstart.yaml",
     )
     return Config()
+
+
+def read_override(override: Override, variables: Variables) -> tuple[Any, list[Diagnostic]]:
+    """The value that a text from outside the file gives a setting, or what is wrong with it."""
+    whole = Span(0, len(override.text))
+    value = Scalar(override.text, '"', whole)
+    root = Mapping({override.setting: (Scalar(override.setting, "", whole), value)}, whole)
+    document = Document(Source(override.origin, override.text), root)
+    fields = cast(inspect.StructType, inspect.type_info(Config)).fields
+    [kind] = [each.type for each in fields if each.name == override.setting]
+    return _Reader(document, variables).value(value, kind, (override.setting,)), document.diagnostics
 
 
 class _Reader:
@@ -230,6 +242,8 @@ class _Reader:
             advice = "put it in brackets, as a list of one: [VALUE]"
         elif isinstance(node, Sequence) and not any(map(_is_container, (each for each, _ in choices))):
             advice = "write one value, without brackets and hyphens"
+        elif isinstance(node, Mapping) and any(isinstance(each, inspect.ListType) for each, _ in choices):
+            advice = "begin each entry with a hyphen, or put brackets around all: [ONE, OTHER]"
         return self._refuse(path, f"{_setting(path)} must be {wanted}, not {found}", advice)
 
     def _refuse(self, path: Path, message: str, advice: str | None) -> _Invalid:

@@ -4,6 +4,10 @@ The loader, the JSON Schema and the reference are made from these structs, so a 
 Times are whole milliseconds and sizes whole bytes once loaded; in the file they carry a unit.
 """
 
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct, field
@@ -20,6 +24,8 @@ from edgeroute.config.values import (
     Url,
     parse_quantity,
 )
+
+_log = logging.getLogger("edgeroute")
 
 Dialect = Literal["openai-chat", "anthropic-messages"]
 Count = Annotated[int, Meta(ge=1, le=100_000_000_000)]
@@ -54,9 +60,16 @@ HeaderName = Annotated[
 Weight = Annotated[int, Meta(ge=1, le=1_000_000)]
 Message = Annotated[str, Meta(min_length=1, max_length=1000)]
 
+_LISTEN = Address("127.0.0.1:4000")
+_ADMIN = Address("127.0.0.1:9400")
+
 
 def _about(description: str) -> Meta:
     return Meta(description=description)
+
+
+def _listener(description: str, default: Address) -> Meta:
+    return Meta(description=description, extra_json_schema={"default": str(default)})
 
 
 def _time(description: str, least: str, most: str) -> Meta:
@@ -236,12 +249,10 @@ class Config(Section, frozen=True):
     """The configuration file."""
 
     noun: ClassVar[str] = "the configuration"
-    listen: Annotated[Address, _about("Where clients connect. Default: 127.0.0.1:4000.")] = field(
-        default_factory=lambda: Address("127.0.0.1:4000")
-    )
+    listen: Annotated[Address, _listener("Where clients connect.", _LISTEN)] = field(default_factory=lambda: _LISTEN)
     tls: Annotated[Tls | None, _about("TLS for clients; plain HTTP, if not set.")] = None
-    admin: Annotated[Address, _about("Probes, metrics, status and reload. Default: 127.0.0.1:9400.")] = field(
-        default_factory=lambda: Address("127.0.0.1:9400")
+    admin: Annotated[Address, _listener("Probes, metrics, status and reload.", _ADMIN)] = field(
+        default_factory=lambda: _ADMIN
     )
     admin_key: Annotated[
         Secret | None,
@@ -279,3 +290,16 @@ class Config(Section, frozen=True):
     virtual_keys: Annotated[dict[Name, VirtualKey], _about("Who may call.")] = field(
         default_factory=dict[str, VirtualKey]
     )
+
+    @classmethod
+    def load(cls, path: Path | str, environ: Mapping[str, str] | None = None) -> "Config":
+        """Reads and checks a configuration file; raises ConfigError with all errors. Warnings are logged.
+
+        Without `environ` the environment of this process holds the variables.
+        """
+        from edgeroute.config.loading import load  # noqa: PLC0415 (it needs this class)
+
+        loaded = load(Path(path), os.environ if environ is None else environ)
+        for warning in loaded.warnings:
+            _log.warning("%s", warning)
+        return loaded.config

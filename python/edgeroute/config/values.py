@@ -21,7 +21,7 @@ _EXAMPLES = {"milliseconds": "such as 500ms, 2s, 15m or 1h", "bytes": "such as 6
 QUANTITY_PATTERNS = {unit: f"^[0-9]+({'|'.join(scales)})$" for unit, scales in _UNITS.items()}
 
 
-class Malformed(Exception):  # noqa: N818 (it is about a text, and not a failure)
+class Malformed(ValueError):  # noqa: N818 (it is about a text, and not a failure)
     """A text that is not what it should be: what is wrong with it, and what to write instead."""
 
     def __init__(self, message: str, advice: str | None = None) -> None:
@@ -55,7 +55,7 @@ class Secret:
     def parse(cls, text: str) -> Self:
         """Refuses what could not be sent as a header: blanks, line breaks, other than printable ASCII."""
         if not re.fullmatch(cls.pattern, text):
-            advice = "look for a line break, a blank, or a word more than the credential where it comes from"
+            advice = "remove line breaks, blanks, and words such as Bearer, where it comes from"
             raise Malformed("a credential is printable ASCII without spaces or line breaks; this one is not", advice)
         return cls(text)
 

@@ -2,8 +2,8 @@
 
 import re
 
-_BUDGETS = "budgets are not enforced by this version; limit with `limits: {tokens_per_minute: …}`"
-_KEYS = 'clients authenticate with `virtual_keys: {NAME: {hash: "sha256:…"}}`'
+_BUDGETS = "budgets come later; until then write limits: {tokens_per_minute: …}"
+_KEYS = 'clients authenticate with virtual_keys: {NAME: {hash: "sha256:…"}}'
 HASH = 'write hash: "sha256:…": `edgeroute keys new` makes a key and its hash, `edgeroute keys hash` the hash of yours'
 _TLS = "write tls: {certificate: FILE, key: FILE}, at the top of the file"
 _VERIFIED = "certificates are always verified; trust an authority of your own with ca_file"
@@ -63,7 +63,7 @@ FOREIGN = {
     "max_budget": _BUDGETS,
     "budget_duration": _BUDGETS,
     "soft_budget": _BUDGETS,
-    "model_list": "write models: {NAME: provider/model}",
+    "model_list": "write models: {NAME: provider/model}; `edgeroute import litellm` converts the whole file",
     "model_name": "the name is the key: models: {NAME: provider/model}",
     "model_group_alias": "an alias is a model too: models: {ALIAS: NAME}",
     "litellm_params": "write models: {NAME: provider/model}, and the key and URL under providers",
