@@ -243,6 +243,7 @@ SOUND: dict[str, Any] = {
     "input": "x",
     "max_tokens": 9,
     "messages": [{"role": "user", "content": "a tool"}],
+    "prompt": "x",
     "tools": [],
     "tool_choice": {"type": "any"},
     "metadata": {},

@@ -8,6 +8,8 @@ import msgspec
 from edgeroute.mock import anthropic, faults, openai
 from edgeroute.mock.faults import Faults
 from edgeroute.mock.journal import Record
+from edgeroute.mock.openai_completions import completions
+from edgeroute.mock.openai_responses import responses
 from edgeroute.mock.reply import BadRequestError, Plain, Reply
 from edgeroute.mock.settings import MockSettings
 
@@ -34,8 +36,11 @@ class Route(msgspec.Struct, frozen=True):
 
 ROUTES = {
     "/v1/chat/completions": Route(openai.chat, openai.error),
+    "/v1/completions": Route(completions, openai.error),
+    "/v1/responses": Route(responses, openai.error),
     "/v1/embeddings": Route(openai.embeddings, openai.error),
     "/v1/messages": Route(anthropic.messages, anthropic.error),
+    "/v1/messages/count_tokens": Route(anthropic.count_tokens, anthropic.error),
 }
 MODELS = "/v1/models"
 
