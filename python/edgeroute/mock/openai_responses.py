@@ -121,7 +121,7 @@ def _finished(request: ResponsesRequest, answer: Answer) -> dict[str, object]:
         "output": [_item(answer, status, "".join(answer.pieces))],
         "usage": {
             "input_tokens": answer.prompt_tokens,
-            "input_tokens_details": {"cached_tokens": 0},
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
             "output_tokens": len(answer.pieces),
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": answer.prompt_tokens + len(answer.pieces),
