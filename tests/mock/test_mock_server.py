@@ -272,8 +272,6 @@ def test_a_request_is_counted_once() -> None:
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"first_token": -1.0}, "first_token must be"),
-        ({"token_interval": float("nan")}, "token_interval must be"),
         ({"listen": "4010"}, "listen must be host:port"),
         ({"listen": "127.0.0.1:x"}, "listen must be host:port"),
         ({"listen": "127.0.0.1:70000"}, "listen must be host:port"),
@@ -319,12 +317,18 @@ def running(*arguments: str) -> Generator[subprocess.Popen[str]]:
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_serves_until_it_is_told_to_stop(sent: signal.Signals) -> None:
-    with running(*command("--first-token", "0", "--seed", "3")) as process:
+    with running(*command("--first-token", "uniform(0ms, 1ms)", "--seed", "3")) as process:
         assert process.stdout is not None
         other = Mock(port_in(process.stdout.readline()))
         assert other.call("GET", "/v1/models")[0] == 200
         process.send_signal(sent)
         assert process.wait(HANG) == 0
+
+
+def test_the_command_tells_of_a_wrong_time() -> None:
+    done = subprocess.run(command("--token-interval", "soon"), capture_output=True, text=True, timeout=HANG)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: this is not a time such as 20ms")
 
 
 def test_the_command_tells_of_a_port_in_use(mock: Mock) -> None:

@@ -5,7 +5,8 @@ Start it with ``python -m edgeroute.mock``, with :func:`serve` (blocking) or ins
 ``GET /mock/requests`` and ``GET /mock/stats``; ``POST /mock/reset`` forgets it.
 """
 
+from edgeroute.config.distributions import Distribution
 from edgeroute.mock.server import MockServer, serve, start
 from edgeroute.mock.settings import MockSettings
 
-__all__ = ["MockServer", "MockSettings", "serve", "start"]
+__all__ = ["Distribution", "MockServer", "MockSettings", "serve", "start"]

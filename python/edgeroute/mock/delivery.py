@@ -3,10 +3,10 @@
 import enum
 import http.client
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from edgeroute.mock.faults import Faults
 from edgeroute.mock.reply import Plain, Reply, Stream
-from edgeroute.mock.settings import MockSettings
 
 _GARBAGE = b"\x16\x03\x03 this is not HTTP\r\n\r\n"
 _BAD_CHUNK = b"not-a-size\r\n"
@@ -28,9 +28,12 @@ Step = bytes | float | End
 
 
 def steps(
-    reply: Reply, faults: Faults, settings: MockSettings, *, request: int, keep_alive: bool, chunked: bool
+    reply: Reply, faults: Faults, waits: Iterator[float], *, request: int, keep_alive: bool, chunked: bool
 ) -> Iterator[Step]:
-    """Deliver ``reply`` to request number ``request``; without ``chunked`` (HTTP/1.0) closing ends it."""
+    """Deliver ``reply`` to request number ``request``; without ``chunked`` (HTTP/1.0) closing ends it.
+
+    ``waits`` are the seconds before each of its tokens.
+    """
     yield faults.delay / 1000
     if faults.reset:
         yield End.RESET
@@ -42,16 +45,16 @@ def steps(
         if not keep_alive:
             headers.append(("connection", "close"))
         if isinstance(reply, Plain):
-            yield from _plain(reply, faults, settings, headers)
+            yield from _plain(reply, faults, waits, headers)
         else:
-            yield from _stream(reply, faults, settings, headers, chunked=chunked)
+            yield from _stream(reply, faults, waits, headers, chunked=chunked)
         if not keep_alive:
             yield End.CLOSE
 
 
-def _plain(reply: Plain, faults: Faults, settings: MockSettings, headers: Iterable[tuple[str, str]]) -> Iterator[Step]:
+def _plain(reply: Plain, faults: Faults, waits: Iterator[float], headers: Iterable[tuple[str, str]]) -> Iterator[Step]:
     if reply.generated is not None:
-        yield settings.first_token + settings.token_interval * reply.generated
+        yield sum(islice(waits, max(1, reply.generated)))
     headers = [*headers, ("content-type", reply.content_type), *reply.headers]
     if faults.bad_chunking:
         yield _head(reply.status, [*headers, ("transfer-encoding", "chunked")]) + _BAD_CHUNK + reply.body
@@ -71,7 +74,7 @@ def _plain(reply: Plain, faults: Faults, settings: MockSettings, headers: Iterab
 def _stream(
     reply: Stream,
     faults: Faults,
-    settings: MockSettings,
+    waits: Iterator[float],
     headers: Iterable[tuple[str, str]],
     *,
     chunked: bool,
@@ -86,11 +89,9 @@ def _stream(
     elif chunked:
         headers.append(("transfer-encoding", "chunked"))
     yield _head(200, headers)
-    wait = settings.first_token
     sent = 0
     for beat in beats:
-        yield wait
-        wait = settings.token_interval
+        yield next(waits)
         for event in beat:
             if end := _end_after(sent, faults):
                 yield end
