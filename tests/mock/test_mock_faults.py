@@ -54,7 +54,9 @@ def dechunk(reply: bytes) -> tuple[list[bytes], bytes]:
         ("mock-tokens-200+cut-5", "", "", Faults(tokens=200, cut=5)),
         ("mock-html", "", "", Faults(html=502)),
         ("mock-html-503", "", "", Faults(html=503)),
-        ("mock-wrong-length+bad-chunking", "", "", Faults(wrong_length=True, bad_chunking=True)),
+        ("mock-wrong-length+bad-chunking", "", "", Faults(wrong_length=16, bad_chunking=True)),
+        ("mock-cut-reset-3+short-length", "", "", Faults(cut_reset=3, short_length=16)),
+        ("mock-status-503+retry-after-20", "", "", Faults(status=503, retry_after=20)),
         ("m", "", "status=429, delay=200", Faults(status=429, delay=200)),
         ("m", "reset", "garbage", Faults(reset=True, garbage=True)),
         ("mock-status-400", "status-401", "status=402", Faults(status=402)),
@@ -192,6 +194,7 @@ def test_pace(reply: Reply, faults: Faults, waits: list[float]) -> None:
         (Faults(cut=5), 4, None),
         (Faults(stall=2), 2, End.STALL),
         (Faults(stall=2, cut=1), 1, End.CLOSE),
+        (Faults(cut_reset=2, stall=2), 2, End.RESET),
         (Faults(reset=True, garbage=True), 0, End.RESET),
     ],
 )

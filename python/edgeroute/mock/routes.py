@@ -14,7 +14,6 @@ from edgeroute.mock.reply import BadRequestError, Plain, Reply
 from edgeroute.mock.settings import MockSettings
 
 _HTML = b"<!DOCTYPE html>\n<html><head><title>Error</title></head><body><h1>Bad gateway</h1></body></html>\n"
-_RETRY_AFTER = ("retry-after", "1")
 
 ErrorShape = Callable[[int, str], Plain]
 
@@ -98,7 +97,8 @@ def _instead(chosen: Faults, error: ErrorShape) -> Plain | None:
     if chosen.status is None:
         return None
     reply = error(chosen.status, f"mock provider was asked for status {chosen.status}")
-    return msgspec.structs.replace(reply, headers=(_RETRY_AFTER,)) if chosen.status == 429 else reply
+    seconds = 1 if chosen.retry_after is None and chosen.status == 429 else chosen.retry_after
+    return reply if seconds is None else msgspec.structs.replace(reply, headers=(("retry-after", str(seconds)),))
 
 
 def _speaks_anthropic(record: Record) -> bool:
