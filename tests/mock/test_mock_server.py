@@ -74,6 +74,15 @@ def test_the_last_hundred_are_kept(mock: Mock) -> None:
     assert (mock.requests(), mock.stats()["total"]) == ([], 0)
 
 
+def test_large_bodies_push_older_requests_out(mock: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeroute.mock.journal._KEPT_BYTES", 1000)
+    for size in (400, 500, 600, 1001):
+        mock.call("POST", CHAT, b"x" * size)
+        kept = [len(base64.b64decode(record["body"])) for record in mock.requests()]
+        assert kept == {400: [400], 500: [400, 500], 600: [600], 1001: [1001]}[size]
+    assert mock.stats()["total"] == 4
+
+
 # --- connections --------------------------------------------------------------------------------------------
 
 
