@@ -20,6 +20,7 @@ from mock_client import HANG, Mock
 
 from edgeroute.errors import StartError
 from edgeroute.mock import MockSettings, start
+from edgeroute.mock.faults import FAULTS, usage
 from edgeroute.mock.journal import Journal, Record
 from edgeroute.mock.reply import Plain, compose, vector
 from edgeroute.mock.routes import ROUTES, respond
@@ -371,3 +372,11 @@ def test_it_ends_with_its_parent_but_not_by_ctrl_c() -> None:
                 os.kill(int(pid), signal.SIGKILL)
                 raise
         assert "is gone; the mock provider ends" in parent.stderr.read()
+
+
+def test_the_command_line_lists_the_faults() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "edgeroute", "mock", "--faults"], capture_output=True, text=True, timeout=HANG
+    )
+    assert done.returncode == 0
+    assert all(f"\n  {usage(name, fault)} " in done.stdout for name, fault in FAULTS.items())
