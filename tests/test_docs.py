@@ -9,6 +9,9 @@ import pytest
 
 from edgeroute import _native
 from edgeroute.cli import main
+from edgeroute.mock import Distribution
+from edgeroute.mock.faults import FAULTS, Fault, usage
+from edgeroute.mock.routes import MODELS, ROUTES
 from edgeroute.telemetry import FAMILIES
 
 ROOT = Path(__file__).parent.parent
@@ -52,6 +55,29 @@ def test_every_response_header_is_documented() -> None:
 @pytest.mark.parametrize("name", sorted(main.list_commands(click.Context(main))))
 def test_every_command_is_documented(name: str) -> None:
     assert f"edgeroute {name}" in (REFERENCE / "cli.md").read_text()
+
+
+def test_every_fault_of_the_mock_is_documented() -> None:
+    rows = re.findall(
+        r"^\| `([^`]+)` \| ([^|]*)\| ([^|]+) \|[^|]+\|[^|]+\|$", (REFERENCE / "mock.md").read_text(), re.M
+    )
+
+    def numbers(fault: Fault) -> str:
+        least_to_most = "" if fault.least is None else f"{fault.least} to {fault.most}"
+        return least_to_most if fault.default is None else f"{least_to_most}, else {fault.default}"
+
+    assert [(name, number.strip(), meaning) for name, number, meaning in rows] == [
+        (usage(name, fault), numbers(fault), fault.meaning) for name, fault in FAULTS.items()
+    ]
+
+
+def test_every_endpoint_of_the_mock_is_documented() -> None:
+    assert first_cells("mock.md", "/v1/") == [*ROUTES, MODELS]
+
+
+@pytest.mark.parametrize("text", [name for name in first_cells("mock.md") if re.match("(uniform|lognormal)", name)])
+def test_the_distributions_of_the_mock_can_be_written(text: str) -> None:
+    assert Distribution.parse(text) == text
 
 
 def test_every_setting_is_documented() -> None:

@@ -44,7 +44,7 @@ def test_every_command_has_help(command: str):
         (["frobnicate"], "No such command 'frobnicate': there are run, check,"),
         (["check"], "Missing argument 'FILE'"),
         (["run", "--confg", "x"], "--config"),
-        (["mock", "--first-token", "20"], "'20' is not a time such as 20ms"),
+        (["mock", "--first-token", "20"], "'20': this is not a time such as 20ms"),
         (["explain"], "Missing argument 'REQUEST.json'"),
     ],
 )

@@ -175,7 +175,7 @@ def test_values_are_what_the_setting_wants_and_not_what_yaml_makes_of_them(tmp_p
     assert (list(config.models), list(config.virtual_keys), config.log) == (["on"], ["007"], "json")
     assert config.mock is not None
     assert (config.mock.listen.host, config.mock.listen.port) == ("::1", 4010)
-    assert (config.mock.first_token, config.mock.token_interval, config.mock.seed) == (1000, 0, 7)
+    assert (config.mock.first_token, config.mock.token_interval, config.mock.seed) == ("1s", "0ms", 7)
 
 
 def test_variables(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ import pytest
 import uvloop
 from mock_client import HANG, Mock
 
-from edgeroute.mock import MockSettings, start
+from edgeroute.mock import Distribution, MockSettings, start
+
+NO_TIME = Distribution.parse("0ms")
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +22,7 @@ def server() -> Iterator[Mock]:
     stop = asyncio.Event()
 
     async def run() -> None:
-        mock = await start(MockSettings(listen="127.0.0.1:0", first_token=0.0, token_interval=0.0))
+        mock = await start(MockSettings(listen="127.0.0.1:0", first_token=NO_TIME, token_interval=NO_TIME))
         port.append(mock.port)
         ready.set()
         await stop.wait()

@@ -98,6 +98,13 @@ def test_tools(client: anthropic.Anthropic, messages: Any, choice: Any, called: 
         assert isinstance(reply.content[0].input["city"], str)
 
 
+@pytest.mark.parametrize("system", [anthropic.omit, "Be short.", [{"type": "text", "text": "Be short."}]])
+def test_counted_tokens_are_those_of_the_usage(client: anthropic.Anthropic, system: Any) -> None:
+    request: Any = {"model": "claude", "messages": USER, "system": system}
+    reply = client.messages.create(max_tokens=1, **request)
+    assert client.messages.count_tokens(**request).input_tokens == reply.usage.input_tokens
+
+
 def test_models(client: anthropic.Anthropic) -> None:
     listed = list(client.models.list())
     assert "claude-opus-4-8" in [model.id for model in listed]
@@ -143,6 +150,15 @@ def test_bad_input_is_a_400_that_says_what(mock: Mock, body: bytes, headers: dic
     answer = json.loads(reply)
     assert (status, answer["type"], answer["error"]["type"]) == (400, "error", "invalid_request_error")
     assert told in answer["error"]["message"]
+
+
+def test_bad_count(mock: Mock) -> None:
+    for path, body, headers in (
+        ("/v1/messages/count_tokens", b'{"model":"m"}', VERSION),
+        ("/v1/messages/count_tokens", b'{"model":"m","messages":[{"role":"user","content":"x"}]}', {}),
+    ):
+        status, _, reply = mock.call("POST", path, body, headers)
+        assert (status, json.loads(reply)["error"]["type"]) == (400, "invalid_request_error")
 
 
 def test_wrong_path_has_the_shape_of_the_dialect(mock: Mock) -> None:

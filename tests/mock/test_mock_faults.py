@@ -2,12 +2,12 @@
 
 import json
 import re
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
 from mock_client import Mock
 
-from edgeroute.mock import MockSettings
 from edgeroute.mock.delivery import End, steps
 from edgeroute.mock.faults import FAULTS, FaultError, Faults, describe, of_request
 from edgeroute.mock.reply import Plain, Reply, Stream
@@ -54,7 +54,9 @@ def dechunk(reply: bytes) -> tuple[list[bytes], bytes]:
         ("mock-tokens-200+cut-5", "", "", Faults(tokens=200, cut=5)),
         ("mock-html", "", "", Faults(html=502)),
         ("mock-html-503", "", "", Faults(html=503)),
-        ("mock-wrong-length+bad-chunking", "", "", Faults(wrong_length=True, bad_chunking=True)),
+        ("mock-wrong-length+bad-chunking", "", "", Faults(wrong_length=16, bad_chunking=True)),
+        ("mock-cut-reset-3+short-length", "", "", Faults(cut_reset=3, short_length=16)),
+        ("mock-status-503+retry-after-20", "", "", Faults(status=503, retry_after=20)),
         ("m", "", "status=429, delay=200", Faults(status=429, delay=200)),
         ("m", "reset", "garbage", Faults(reset=True, garbage=True)),
         ("mock-status-400", "status-401", "status=402", Faults(status=402)),
@@ -171,14 +173,15 @@ def test_tokens(mock: Mock) -> None:
     ("reply", "faults", "waits"),
     [
         (Stream([[b"a", b"b"], [b"c"], [b"d"]]), Faults(delay=1500), [1.5, 2.0, 0.25, 0.25]),
-        (Plain(200, b"{}", generated=4), Faults(), [0.0, 3.0]),
+        (Plain(200, b"{}", generated=4), Faults(), [0.0, 2.75]),
+        (Plain(200, b"{}", generated=0), Faults(), [0.0, 2.0]),
         (Plain(400, b"{}"), Faults(), [0.0]),
         (Plain(400, b"{}"), Faults(delay=10, reset=True), [0.01]),
     ],
 )
 def test_pace(reply: Reply, faults: Faults, waits: list[float]) -> None:
-    settings = MockSettings(first_token=2.0, token_interval=0.25)
-    taken = steps(reply, faults, settings, request=1, keep_alive=True, chunked=True)
+    pace = chain([2.0], repeat(0.25))
+    taken = steps(reply, faults, pace, request=1, keep_alive=True, chunked=True)
     assert [step for step in taken if isinstance(step, float)] == waits
 
 
@@ -191,12 +194,13 @@ def test_pace(reply: Reply, faults: Faults, waits: list[float]) -> None:
         (Faults(cut=5), 4, None),
         (Faults(stall=2), 2, End.STALL),
         (Faults(stall=2, cut=1), 1, End.CLOSE),
+        (Faults(cut_reset=2, stall=2), 2, End.RESET),
         (Faults(reset=True, garbage=True), 0, End.RESET),
     ],
 )
 def test_where_a_stream_ends(faults: Faults, events: int, end: End | None) -> None:
     reply = Stream([[b"event"] * 3, [b"event"]])
-    taken = list(steps(reply, faults, MockSettings(), request=1, keep_alive=True, chunked=True))
+    taken = list(steps(reply, faults, repeat(0.0), request=1, keep_alive=True, chunked=True))
     assert sum(step.count(b"event\r\n") for step in taken if isinstance(step, bytes)) == events
     assert [step for step in taken if isinstance(step, End)] == ([end] if end else [])
 

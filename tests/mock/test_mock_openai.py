@@ -229,3 +229,58 @@ def test_wrong_path_or_method(mock: Mock, method: str, path: str, status: int) -
     got, _, body = mock.call(method, path)
     assert got == status
     assert json.loads(body)["error"]["message"]
+
+
+# --- legacy completions -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "texts"),
+    [
+        ({"prompt": "hi"}, 1),
+        ({"prompt": ["hi", "there"]}, 2),
+        ({"prompt": [1, 2, 3]}, 1),
+        ({"prompt": [[1, 2], [3]], "max_tokens": 3}, 2),
+        ({"prompt": "hi", "max_tokens": 100}, 1),
+    ],
+)
+def test_completions(client: openai.OpenAI, fields: Any, texts: int) -> None:
+    plain = client.completions.create(model="m", **fields)
+    assert (plain.object, len(plain.choices)) == ("text_completion", texts)
+    assert plain.usage is not None
+    assert plain.usage.completion_tokens == sum(len(choice.text.split(" ")) for choice in plain.choices)
+    options: Any = {"include_usage": True}
+    *chunks, last = client.completions.create(model="m", stream=True, stream_options=options, **fields)
+    streamed = [""] * texts
+    for chunk in chunks:
+        streamed[chunk.choices[0].index] += chunk.choices[0].text
+    assert streamed == [choice.text for choice in plain.choices]
+    assert (last.choices, last.usage, last.id) == ([], plain.usage, plain.id)
+
+
+@pytest.mark.parametrize(
+    ("model", "maximum", "words", "finish"),
+    [("m", None, 16, "length"), ("m", 3, 3, "length"), ("mock-tokens-40", None, 40, "stop"), ("m", 60, None, "stop")],
+)
+def test_length_of_completions(
+    client: openai.OpenAI, model: str, maximum: int | None, words: int | None, finish: str
+) -> None:
+    reply = client.completions.create(model=model, prompt="hi", max_tokens=maximum)
+    assert reply.choices[0].finish_reason == finish
+    assert words is None or len(reply.choices[0].text.split(" ")) == words
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"model":"m"}', "missing required field `prompt`"),
+        (b'{"model":"m","prompt":[]}', "prompt must have 1 to 2048 items"),
+        (b'{"model":"m","prompt":["a",1]}', "prompt mixes"),
+        (b'{"model":"m","prompt":"x","n":2}', "`$.n`"),
+        (b'{"model":"m","prompt":"x","stream_options":{}}', "only allowed when stream is true"),
+    ],
+)
+def test_bad_completions(mock: Mock, body: bytes, told: str) -> None:
+    status, _, reply = mock.call("POST", "/v1/completions", body)
+    assert status == 400
+    assert told in json.loads(reply)["error"]["message"]

@@ -20,6 +20,7 @@ from mock_client import HANG, Mock
 
 from edgeroute.errors import StartError
 from edgeroute.mock import MockSettings, start
+from edgeroute.mock.faults import FAULTS, usage
 from edgeroute.mock.journal import Journal, Record
 from edgeroute.mock.reply import Plain, compose, vector
 from edgeroute.mock.routes import ROUTES, respond
@@ -72,6 +73,15 @@ def test_the_last_hundred_are_kept(mock: Mock) -> None:
     assert mock.stats()["total"] == 103
     mock.call("POST", "/mock/reset")
     assert (mock.requests(), mock.stats()["total"]) == ([], 0)
+
+
+def test_large_bodies_push_older_requests_out(mock: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeroute.mock.journal._KEPT_BYTES", 1000)
+    for size in (400, 500, 600, 1001):
+        mock.call("POST", CHAT, b"x" * size)
+        kept = [len(base64.b64decode(record["body"])) for record in mock.requests()]
+        assert kept == {400: [400], 500: [400, 500], 600: [600], 1001: [1001]}[size]
+    assert mock.stats()["total"] == 4
 
 
 # --- connections --------------------------------------------------------------------------------------------
@@ -243,6 +253,7 @@ SOUND: dict[str, Any] = {
     "input": "x",
     "max_tokens": 9,
     "messages": [{"role": "user", "content": "a tool"}],
+    "prompt": "x",
     "tools": [],
     "tool_choice": {"type": "any"},
     "metadata": {},
@@ -271,8 +282,6 @@ def test_a_request_is_counted_once() -> None:
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"first_token": -1.0}, "first_token must be"),
-        ({"token_interval": float("nan")}, "token_interval must be"),
         ({"listen": "4010"}, "listen must be host:port"),
         ({"listen": "127.0.0.1:x"}, "listen must be host:port"),
         ({"listen": "127.0.0.1:70000"}, "listen must be host:port"),
@@ -318,12 +327,18 @@ def running(*arguments: str) -> Generator[subprocess.Popen[str]]:
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_serves_until_it_is_told_to_stop(sent: signal.Signals) -> None:
-    with running(*command("--first-token", "0", "--seed", "3")) as process:
+    with running(*command("--first-token", "uniform(0ms, 1ms)", "--seed", "3")) as process:
         assert process.stdout is not None
         other = Mock(port_in(process.stdout.readline()))
         assert other.call("GET", "/v1/models")[0] == 200
         process.send_signal(sent)
         assert process.wait(HANG) == 0
+
+
+def test_the_command_tells_of_a_wrong_time() -> None:
+    done = subprocess.run(command("--token-interval", "soon"), capture_output=True, text=True, timeout=HANG)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: this is not a time such as 20ms")
 
 
 def test_the_command_tells_of_a_port_in_use(mock: Mock) -> None:
@@ -357,3 +372,11 @@ def test_it_ends_with_its_parent_but_not_by_ctrl_c() -> None:
                 os.kill(int(pid), signal.SIGKILL)
                 raise
         assert "is gone; the mock provider ends" in parent.stderr.read()
+
+
+def test_the_command_line_lists_the_faults() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "edgeroute", "mock", "--faults"], capture_output=True, text=True, timeout=HANG
+    )
+    assert done.returncode == 0
+    assert all(f"\n  {usage(name, fault)} " in done.stdout for name, fault in FAULTS.items())

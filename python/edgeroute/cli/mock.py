@@ -1,25 +1,58 @@
 """`edgeroute mock`."""
 
+from typing import Any
+
 import click
 
-from edgeroute.cli.options import Milliseconds, refuse
+from edgeroute.cli.options import refuse
+from edgeroute.config.distributions import Distribution
 from edgeroute.errors import StartError
 from edgeroute.mock import MockSettings, serve
 from edgeroute.mock.faults import describe
 
 
-@click.command("mock", epilog="\b\n" + describe())
-@click.option("--listen", default="127.0.0.1:4010", show_default=True, metavar="HOST:PORT", help="Where to listen.")
-@click.option("--first-token", type=Milliseconds(), default="20ms", show_default=True, help="Time to the first token.")
-@click.option("--token-interval", type=Milliseconds(), default="5ms", show_default=True, help="Time between tokens.")
+class _Time(click.ParamType[Distribution]):
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Distribution:
+        try:
+            return Distribution.parse(value)
+        except ValueError as problem:
+            self.fail(f"{value!r}: {problem}", param, ctx)
+
+
+def _print_faults(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(describe())
+        ctx.exit()
+
+
+@click.command("mock", epilog="Example: edgeroute mock --first-token 'lognormal(200ms, 0.6)'")
+@click.option(
+    "--listen",
+    default="127.0.0.1:4010",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where to listen; port 0 takes a free one.",
+)
+@click.option("--first-token", type=_Time(), default="20ms", show_default=True, help="Time to the first token.")
+@click.option("--token-interval", type=_Time(), default="5ms", show_default=True, help="Time between tokens.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Same seed and request: same reply.")
-def command(listen: str, first_token: int, token_interval: int, seed: int) -> None:
-    """Start the mock provider on its own: it speaks OpenAI and Anthropic, and fails on demand."""
+@click.option(
+    "--faults",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_faults,
+    help="List the faults that requests may ask for, and exit.",
+)
+def command(listen: str, first_token: Distribution, token_interval: Distribution, seed: int) -> None:
+    """Start the mock provider on its own: it speaks OpenAI and Anthropic, and fails on demand.
+
+    It prints its URL once it listens; Ctrl-C stops it. A time is fixed (20ms) or drawn: uniform(50ms, 300ms) or
+    lognormal(200ms, 0.6). Exit status: 0 stopped, 1 could not start.
+    """
     try:
-        settings = MockSettings(
-            listen=listen, first_token=first_token / 1000, token_interval=token_interval / 1000, seed=seed
-        )
-        click.echo(f"mock provider on http://{listen}/v1 (Ctrl-C stops it)", err=True)
-        serve(settings)
+        serve(MockSettings(listen=listen, first_token=first_token, token_interval=token_interval, seed=seed))
     except (ValueError, StartError) as error:
         refuse(f"error: {error}", 1)

@@ -3,12 +3,11 @@
 import os
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from edgeroute.config import ConfigError, Loaded, load
-from edgeroute.config.values import parse_quantity
 
 DEFAULT_CONFIG = Path("edgeroute.yaml")
 INVALID_CONFIG = 2
@@ -48,16 +47,3 @@ def refuse(text: str, status: int) -> NoReturn:
     """Say why on standard error, and exit."""
     click.echo(text, err=True)
     sys.exit(status)
-
-
-class Milliseconds(click.ParamType[int]):
-    """A time as the configuration writes it (`20ms`, `2s`), as milliseconds."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Whole milliseconds, or a usage error."""
-        try:
-            return value if isinstance(value, int) else parse_quantity(value, "milliseconds")
-        except ValueError:
-            self.fail(f"{value!r} is not a time such as 20ms, 2s or 1m", param, ctx)

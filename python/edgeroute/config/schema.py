@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import Meta, Struct, field
 
 from edgeroute.config.certificates import CertificateFile, KeyFile
+from edgeroute.config.distributions import Distribution
 from edgeroute.config.values import (
     Address,
     Condition,
@@ -101,9 +102,15 @@ class Mock(Section, frozen=True):
 
     noun: ClassVar[str] = "mock"
     listen: Annotated[Address, _about("Where the mock provider listens.")]
-    first_token: Annotated[int, _time("Time to the first token.", "0ms", "10m")] = 20
-    token_interval: Annotated[int, _time("Time between tokens.", "0ms", "1m")] = 5
-    seed: Annotated[int, Meta(description="The same request and seed give the same reply.", ge=0, le=2**32 - 1)] = 1
+    first_token: Annotated[
+        Distribution, _about("Time to the first token: a time or a distribution. Default: 20ms.")
+    ] = field(default_factory=lambda: Distribution.parse("20ms"))
+    token_interval: Annotated[Distribution, _about("Time between tokens: a time or a distribution. Default: 5ms.")] = (
+        field(default_factory=lambda: Distribution.parse("5ms"))
+    )
+    seed: Annotated[
+        int, Meta(description="The same request and seed give the same reply at the same pace.", ge=0, le=2**32 - 1)
+    ] = 1
 
 
 class Tls(Section, frozen=True):

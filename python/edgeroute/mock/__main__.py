@@ -2,6 +2,7 @@
 
 import argparse
 
+from edgeroute.config.distributions import Distribution
 from edgeroute.errors import StartError
 from edgeroute.mock import faults
 from edgeroute.mock.server import serve
@@ -18,18 +19,16 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--listen", default=default.listen, help="host:port (default: %(default)s)")
-    parser.add_argument("--first-token", type=float, default=default.first_token, help="seconds (default: %(default)s)")
-    parser.add_argument(
-        "--token-interval", type=float, default=default.token_interval, help="seconds (default: %(default)s)"
-    )
+    for name, time in (("--first-token", default.first_token), ("--token-interval", default.token_interval)):
+        parser.add_argument(name, default=time, help="a time or a distribution (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=default.seed, help="of the replies (default: %(default)s)")
     parser.add_argument("--parent", type=int, help="end when this parent process is gone")
     options = parser.parse_args()
     try:
         settings = MockSettings(
             listen=options.listen,
-            first_token=options.first_token,
-            token_interval=options.token_interval,
+            first_token=Distribution.parse(options.first_token),
+            token_interval=Distribution.parse(options.token_interval),
             seed=options.seed,
             parent=options.parent,
         )

@@ -1,6 +1,6 @@
-"""The Anthropic dialect: messages, models and error objects.
+"""The Anthropic dialect: messages, counting their tokens, models and error objects.
 
-Follows https://docs.anthropic.com/en/api/messages as of 2025. Unknown fields are ignored.
+Follows https://docs.anthropic.com/en/api/messages and …/messages-count-tokens as of 2025. Unknown fields are ignored.
 """
 
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from edgeroute.mock.reply import Answer, Plain, Reply, Schema, Stream, Tool, choose_tool, compose
+from edgeroute.mock.reply import Answer, Plain, Reply, Schema, Stream, Tool, choose_tool, compose, prompt_tokens
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -41,13 +41,22 @@ class ToolChoice(msgspec.Struct):
     name: str | None = None
 
 
-class MessagesRequest(msgspec.Struct):
-    """``POST /v1/messages``."""
+class CountRequest(msgspec.Struct):
+    """``POST /v1/messages/count_tokens``."""
 
     model: str
-    max_tokens: Positive
     messages: Annotated[list[Message], msgspec.Meta(min_length=1)]
     system: str | list[Block] = ""
+
+    def texts(self) -> list[str]:
+        """What the prompt consists of."""
+        return [_text(self.system), *(_text(message.content) for message in self.messages)]
+
+
+class MessagesRequest(CountRequest, kw_only=True):
+    """``POST /v1/messages``."""
+
+    max_tokens: Positive
     stream: bool = False
     tools: list[ClientTool] = []
     tool_choice: ToolChoice = msgspec.field(default_factory=lambda: ToolChoice("auto"))
@@ -58,7 +67,7 @@ def messages(body: bytes, *, seed: int, length: int | None) -> Reply:
     request = msgspec.json.decode(body, type=MessagesRequest)
     answer = compose(
         request.model,
-        [_text(request.system), *(_text(message.content) for message in request.messages)],
+        request.texts(),
         seed=seed,
         tool=_tool(request),
         limit=request.max_tokens,
@@ -72,6 +81,13 @@ def messages(body: bytes, *, seed: int, length: int | None) -> Reply:
         "usage": _usage(answer, len(answer.pieces)),
     }
     return Plain(200, msgspec.json.encode(fields), generated=len(answer.pieces))
+
+
+def count_tokens(body: bytes, *, seed: int, length: int | None) -> Reply:
+    """Count the tokens of a prompt as its reply's usage will."""
+    del seed, length
+    request = msgspec.json.decode(body, type=CountRequest)
+    return Plain(200, msgspec.json.encode({"input_tokens": prompt_tokens(request.texts())}))
 
 
 def models(names: tuple[str, ...]) -> Plain:

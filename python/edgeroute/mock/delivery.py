@@ -2,17 +2,17 @@
 
 import enum
 import http.client
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
+from edgeroute.mock.damage import damaged_body, damaged_events
 from edgeroute.mock.faults import Faults
 from edgeroute.mock.reply import Plain, Reply, Stream
-from edgeroute.mock.settings import MockSettings
 
 _GARBAGE = b"\x16\x03\x03 this is not HTTP\r\n\r\n"
 _BAD_CHUNK = b"not-a-size\r\n"
 _LAST_CHUNK = b"0\r\n\r\n"
-_MISSING = 16
-"""Bytes that ``wrong-length`` declares and does not send."""
+_INTERIM = b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n\r\n"
 
 
 class End(enum.Enum):
@@ -25,12 +25,16 @@ class End(enum.Enum):
 
 Step = bytes | float | End
 """Bytes to write, seconds to wait, or the end; steps that end without one leave the connection open."""
+Headers = Sequence[tuple[str, str]]
 
 
 def steps(
-    reply: Reply, faults: Faults, settings: MockSettings, *, request: int, keep_alive: bool, chunked: bool
+    reply: Reply, faults: Faults, waits: Iterator[float], *, request: int, keep_alive: bool, chunked: bool
 ) -> Iterator[Step]:
-    """Deliver ``reply`` to request number ``request``; without ``chunked`` (HTTP/1.0) closing ends it."""
+    """Deliver ``reply`` to request number ``request``; without ``chunked`` (HTTP/1.0) closing ends it.
+
+    ``waits`` are the seconds before each of its tokens.
+    """
     yield faults.delay / 1000
     if faults.reset:
         yield End.RESET
@@ -42,55 +46,47 @@ def steps(
         if not keep_alive:
             headers.append(("connection", "close"))
         if isinstance(reply, Plain):
-            yield from _plain(reply, faults, settings, headers)
+            yield from _plain(reply, faults, waits, headers)
         else:
-            yield from _stream(reply, faults, settings, headers, chunked=chunked)
+            yield from _stream(reply, faults, waits, headers, chunked=chunked)
         if not keep_alive:
             yield End.CLOSE
 
 
-def _plain(reply: Plain, faults: Faults, settings: MockSettings, headers: Iterable[tuple[str, str]]) -> Iterator[Step]:
+def _plain(reply: Plain, faults: Faults, waits: Iterator[float], headers: Headers) -> Iterator[Step]:
     if reply.generated is not None:
-        yield settings.first_token + settings.token_interval * reply.generated
+        yield sum(islice(waits, max(1, reply.generated)))
     headers = [*headers, ("content-type", reply.content_type), *reply.headers]
+    body = damaged_body(reply.body, faults)
     if faults.bad_chunking:
-        yield _head(reply.status, [*headers, ("transfer-encoding", "chunked")]) + _BAD_CHUNK + reply.body
+        yield from _begin(reply.status, [*headers, ("transfer-encoding", "chunked")], faults, _BAD_CHUNK + body)
         yield End.CLOSE
         return
-    extra = _MISSING if faults.wrong_length else 0
-    head = _head(reply.status, [*headers, ("content-length", str(len(reply.body) + extra))])
-    if faults.cut is not None or faults.stall is not None:
-        yield head + reply.body[: len(reply.body) // 2]
-        yield End.CLOSE if faults.cut is not None else End.STALL
-        return
-    yield head + reply.body
-    if faults.wrong_length:
+    end = _end_inside(faults)
+    sent = body if end is None else body[: len(body) // 2]
+    yield from _begin(reply.status, [*headers, _length(len(body), faults)], faults, sent)
+    if end is not None:
+        yield end
+    elif faults.wrong_length:
         yield End.CLOSE
 
 
 def _stream(
-    reply: Stream,
-    faults: Faults,
-    settings: MockSettings,
-    headers: Iterable[tuple[str, str]],
-    *,
-    chunked: bool,
+    reply: Stream, faults: Faults, waits: Iterator[float], headers: Headers, *, chunked: bool
 ) -> Iterator[Step]:
     headers = [*headers, ("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache")]
-    beats = reply.beats
-    if faults.wrong_length:
+    beats: Iterable[Sequence[bytes]] = damaged_events(reply.beats, faults)
+    has_length = bool(faults.wrong_length or faults.short_length)
+    if has_length:
         beats = list(beats)
-        size = sum(len(event) for beat in beats for event in beat)
-        headers.append(("content-length", str(size + _MISSING)))
+        headers.append(_length(sum(len(event) for beat in beats for event in beat), faults))
         chunked = False
     elif chunked:
         headers.append(("transfer-encoding", "chunked"))
-    yield _head(200, headers)
-    wait = settings.first_token
+    yield from _begin(200, headers, faults, b"")
     sent = 0
     for beat in beats:
-        yield wait
-        wait = settings.token_interval
+        yield next(waits)
         for event in beat:
             if end := _end_after(sent, faults):
                 yield end
@@ -105,17 +101,42 @@ def _stream(
         yield end
     elif chunked:
         yield _LAST_CHUNK
-    else:
+    elif not faults.short_length:
         yield End.CLOSE
 
 
 def _end_after(sent: int, faults: Faults) -> End | None:
+    """How a stream ends after so many events, if it ends there."""
     if sent == faults.cut:
         return End.CLOSE
+    if sent == faults.cut_reset:
+        return End.RESET
     return End.STALL if sent == faults.stall else None
 
 
-def _head(status: int, headers: Iterable[tuple[str, str]]) -> bytes:
+def _end_inside(faults: Faults) -> End | None:
+    """How a plain body ends in its middle, if it does."""
+    if faults.cut is not None:
+        return End.CLOSE
+    if faults.cut_reset is not None:
+        return End.RESET
+    return End.STALL if faults.stall is not None else None
+
+
+def _length(size: int, faults: Faults) -> tuple[str, str]:
+    return "content-length", str(max(0, size + faults.wrong_length - faults.short_length))
+
+
+def _begin(status: int, headers: Headers, faults: Faults, body: bytes) -> Iterator[Step]:
+    """The response head, and the body's beginning right behind it."""
     phrase = http.client.responses.get(status, "Unknown")
     lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in headers)]
-    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+    head = _INTERIM * faults.interim + "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+    if not faults.slow_head:
+        yield head + body
+        return
+    for byte in head:
+        yield bytes((byte,))
+        yield faults.slow_head / 1000
+    if body:
+        yield body

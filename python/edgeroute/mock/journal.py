@@ -5,6 +5,7 @@ from collections import deque
 import msgspec
 
 _KEPT = 100
+_KEPT_BYTES = 64 * 1024 * 1024
 
 
 class Record(msgspec.Struct):
@@ -45,7 +46,7 @@ class Stats(msgspec.Struct):
 
 
 class Journal:
-    """The last 100 requests and the counters of one mock provider."""
+    """The last 100 requests, as far as their bodies are 64 MiB together, and the counters of one mock provider."""
 
     def __init__(self) -> None:
         self.stats = Stats()
@@ -79,6 +80,8 @@ class Journal:
         record.disconnected = disconnected
         self.stats.open -= 1
         self.stats.disconnects += disconnected
+        while len(self._records) > 1 and sum(len(each.body) for each in self._records) > _KEPT_BYTES:
+            self._records.popleft()
 
     def reset(self) -> None:
         """Forget the requests and start the counters again; requests still open stay counted as open."""

@@ -1,4 +1,4 @@
-"""The OpenAI dialect: chat completions, embeddings, models and error objects.
+"""The OpenAI dialect: chat completions, embeddings, models, error objects, and what its other endpoints share.
 
 Follows https://platform.openai.com/docs/api-reference as of 2025. Unknown fields are ignored.
 """
@@ -24,9 +24,10 @@ from edgeroute.mock.reply import (
     vector,
 )
 
-_CREATED = 1_750_000_000
+CREATED = 1_750_000_000
 """A fixed time, so that equal requests get equal bytes."""
 _MOST_INPUTS = 2048
+_TEXTS = ("text", "input_text", "output_text")
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -102,11 +103,10 @@ class EmbeddingsRequest(msgspec.Struct):
 def chat(body: bytes, *, seed: int, length: int | None) -> Reply:
     """Answer a chat completion request."""
     request = msgspec.json.decode(body, type=ChatRequest)
-    if request.stream_options is not None and not request.stream:
-        raise BadRequestError("stream_options is only allowed when stream is true")
+    refuse_lonely_options(request.stream_options, request.stream)
     answer = compose(
         request.model,
-        [_text(message) for message in request.messages],
+        [text_of(message.content) for message in request.messages],
         seed=seed,
         tool=_tool(request),
         limit=request.max_completion_tokens or request.max_tokens,
@@ -122,9 +122,9 @@ def embeddings(body: bytes, *, seed: int, length: int | None) -> Reply:
     """Answer an embeddings request: equal texts have equal vectors."""
     del length
     request = msgspec.json.decode(body, type=EmbeddingsRequest)
-    inputs = _inputs(request.input)
+    texts = inputs("input", request.input)
     data: list[dict[str, object]] = []
-    for index, (text, _) in enumerate(inputs):
+    for index, (text, _) in enumerate(texts):
         packed = vector(request.model, text, seed=seed, dimensions=request.dimensions)
         embedding = (
             base64.b64encode(packed).decode()
@@ -132,7 +132,7 @@ def embeddings(body: bytes, *, seed: int, length: int | None) -> Reply:
             else struct.unpack(f"<{request.dimensions}f", packed)
         )
         data.append({"object": "embedding", "index": index, "embedding": embedding})
-    total = sum(count for _, count in inputs)
+    total = sum(count for _, count in texts)
     usage = {"prompt_tokens": total, "total_tokens": total}
     fields = {"object": "list", "data": data, "model": request.model, "usage": usage}
     return Plain(200, msgspec.json.encode(fields), generated=0)
@@ -140,7 +140,7 @@ def embeddings(body: bytes, *, seed: int, length: int | None) -> Reply:
 
 def models(names: tuple[str, ...]) -> Plain:
     """The list of models."""
-    fixed = {"object": "model", "created": _CREATED, "owned_by": "edgeroute-mock"}
+    fixed = {"object": "model", "created": CREATED, "owned_by": "edgeroute-mock"}
     data = [{"id": name} | fixed for name in names]
     return Plain(200, msgspec.json.encode({"object": "list", "data": data}))
 
@@ -156,10 +156,34 @@ def error(status: int, message: str) -> Plain:
     return Plain(status, msgspec.json.encode({"error": fields}))
 
 
-def _text(message: Message) -> str:
-    if isinstance(message.content, list):
-        return "\n".join(part.text for part in message.content if part.type == "text")
-    return message.content or ""
+def inputs(field: str, given: str | list[str | int | list[int]]) -> list[tuple[str, int]]:
+    """Each input of ``field`` as text to answer, with its number of tokens."""
+    items = [given] if isinstance(given, str) else given
+    if not 1 <= len(items) <= _MOST_INPUTS:
+        raise BadRequestError(f"{field} must have 1 to {_MOST_INPUTS} items, not {len(items)}")
+    if all(isinstance(item, int) for item in items):
+        return [(repr(items), len(items))]
+    found: list[tuple[str, int]] = []
+    for item in items:
+        if isinstance(item, int):
+            raise BadRequestError(f"{field} mixes token ids with texts or lists")
+        if not item:
+            raise BadRequestError(f"{field} has an empty item")
+        found.append((item, tokens(item)) if isinstance(item, str) else (repr(item), len(item)))
+    return found
+
+
+def text_of(content: str | list[Part] | None) -> str:
+    """The text of a message; parts that are no text are left out."""
+    if isinstance(content, list):
+        return "\n".join(part.text for part in content if part.type in _TEXTS)
+    return content or ""
+
+
+def refuse_lonely_options(options: StreamOptions | None, stream: bool | None) -> None:
+    """``stream_options`` without ``stream`` are an error, as they are at OpenAI."""
+    if options is not None and not stream:
+        raise BadRequestError("stream_options is only allowed when stream is true")
 
 
 def _tool(request: ChatRequest) -> Tool | None:
@@ -171,7 +195,7 @@ def _tool(request: ChatRequest) -> Tool | None:
         [Tool(tool.function.name, tool.function.parameters) for tool in request.tools or ()],
         forced=choice == "required",
         name=choice.function.name if isinstance(choice, NamedChoice) else None,
-        last_message=_text(last) if last.role == "user" else "",
+        last_message=text_of(last.content) if last.role == "user" else "",
     )
 
 
@@ -239,7 +263,7 @@ def _envelope(kind: str, model: str, answer: Answer) -> dict[str, object]:
     return {
         "id": f"chatcmpl-{answer.identity}",
         "object": kind,
-        "created": _CREATED,
+        "created": CREATED,
         "model": model,
         "service_tier": "default",
         "system_fingerprint": "fp_mock",
@@ -253,20 +277,3 @@ def _call(answer: Answer, name: str, arguments: str) -> dict[str, object]:
 
 def _event(fields: dict[str, object]) -> bytes:
     return b"data: " + msgspec.json.encode(fields) + b"\n\n"
-
-
-def _inputs(given: str | list[str | int | list[int]]) -> list[tuple[str, int]]:
-    """Each input as text to hash, with its number of tokens."""
-    items = [given] if isinstance(given, str) else given
-    if not 1 <= len(items) <= _MOST_INPUTS:
-        raise BadRequestError(f"input must have 1 to {_MOST_INPUTS} items, not {len(items)}")
-    if all(isinstance(item, int) for item in items):
-        return [(repr(items), len(items))]
-    inputs: list[tuple[str, int]] = []
-    for item in items:
-        if isinstance(item, int):
-            raise BadRequestError("input mixes token ids with texts or lists")
-        if not item:
-            raise BadRequestError("input has an empty item")
-        inputs.append((item, tokens(item)) if isinstance(item, str) else (repr(item), len(item)))
-    return inputs

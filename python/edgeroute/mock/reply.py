@@ -99,7 +99,7 @@ def compose(
         pieces=pieces[:allowed],
         tool=tool.name if tool else None,
         truncated=allowed < len(pieces),
-        prompt_tokens=tokens(text),
+        prompt_tokens=prompt_tokens(prompt),
     )
 
 
@@ -113,6 +113,11 @@ def choose_tool(tools: Sequence[Tool], *, forced: bool, name: str | None, last_m
     if forced and not tools:
         raise BadRequestError("tool_choice forces a call but no tools are given")
     return tools[0] if tools and (forced or "tool" in last_message.lower()) else None
+
+
+def prompt_tokens(prompt: Sequence[str]) -> int:
+    """The tokens of a prompt, as usage has them."""
+    return tokens("\n".join(prompt))
 
 
 def tokens(text: str) -> int:

@@ -8,11 +8,12 @@ import msgspec
 from edgeroute.mock import anthropic, faults, openai
 from edgeroute.mock.faults import Faults
 from edgeroute.mock.journal import Record
+from edgeroute.mock.openai_completions import completions
+from edgeroute.mock.openai_responses import responses
 from edgeroute.mock.reply import BadRequestError, Plain, Reply
 from edgeroute.mock.settings import MockSettings
 
 _HTML = b"<!DOCTYPE html>\n<html><head><title>Error</title></head><body><h1>Bad gateway</h1></body></html>\n"
-_RETRY_AFTER = ("retry-after", "1")
 
 ErrorShape = Callable[[int, str], Plain]
 
@@ -34,8 +35,11 @@ class Route(msgspec.Struct, frozen=True):
 
 ROUTES = {
     "/v1/chat/completions": Route(openai.chat, openai.error),
+    "/v1/completions": Route(completions, openai.error),
+    "/v1/responses": Route(responses, openai.error),
     "/v1/embeddings": Route(openai.embeddings, openai.error),
     "/v1/messages": Route(anthropic.messages, anthropic.error),
+    "/v1/messages/count_tokens": Route(anthropic.count_tokens, anthropic.error),
 }
 MODELS = "/v1/models"
 
@@ -93,7 +97,8 @@ def _instead(chosen: Faults, error: ErrorShape) -> Plain | None:
     if chosen.status is None:
         return None
     reply = error(chosen.status, f"mock provider was asked for status {chosen.status}")
-    return msgspec.structs.replace(reply, headers=(_RETRY_AFTER,)) if chosen.status == 429 else reply
+    seconds = 1 if chosen.retry_after is None and chosen.status == 429 else chosen.retry_after
+    return reply if seconds is None else msgspec.structs.replace(reply, headers=(("retry-after", str(seconds)),))
 
 
 def _speaks_anthropic(record: Record) -> bool:

@@ -23,6 +23,7 @@ from edgeroute.mock import openai
 from edgeroute.mock.delivery import End, Step, steps
 from edgeroute.mock.faults import Faults
 from edgeroute.mock.journal import Journal, Record
+from edgeroute.mock.pace import waits
 from edgeroute.mock.reply import Plain
 from edgeroute.mock.routes import respond
 from edgeroute.mock.settings import MockSettings
@@ -210,7 +211,7 @@ class _Connection(asyncio.Protocol):
         reply = openai.error(status, message)
         if self._record is not None:
             self._record.status = status
-        for step in steps(reply, Faults(), self._server.settings, request=0, keep_alive=False, chunked=False):
+        for step in steps(reply, Faults(), iter(()), request=0, keep_alive=False, chunked=False):
             if isinstance(step, bytes):
                 self._transport.write(step)
         self._end(disconnected=False)
@@ -225,9 +226,9 @@ class _Connection(asyncio.Protocol):
             reply, faults = respond(record, self._server.settings)
             record.status, number = reply.status if isinstance(reply, Plain) else 200, record.number
         keep_alive = self._http_1_1 and self._parser.their_state is not h11.MUST_CLOSE
-        settings = self._server.settings
+        pace = waits(self._server.settings, bytes(self._body))
         end = await self._perform(
-            steps(reply, faults, settings, request=number, keep_alive=keep_alive, chunked=self._http_1_1)
+            steps(reply, faults, pace, request=number, keep_alive=keep_alive, chunked=self._http_1_1)
         )
         if end is End.STALL:
             await asyncio.get_running_loop().create_future()  # connection_lost cancels it

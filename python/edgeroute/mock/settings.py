@@ -1,8 +1,8 @@
 """How the mock provider behaves when a request asks for nothing special."""
 
-import math
-
 import msgspec
+
+from edgeroute.config.distributions import Distribution
 
 
 class MockSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -10,12 +10,12 @@ class MockSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     listen: str = "127.0.0.1:4010"
     """``host:port``; port 0 takes a free one."""
-    first_token: float = 0.020
-    """Seconds from the complete request to the first token."""
-    token_interval: float = 0.005
-    """Seconds between tokens; a reply that is not streamed takes as long as its stream would."""
-    seed: int = 0
-    """Same seed and same request: same reply."""
+    first_token: Distribution = Distribution.parse("20ms")
+    """From the complete request to the first token."""
+    token_interval: Distribution = Distribution.parse("5ms")
+    """Between tokens; a reply that is not streamed takes as long as its stream would."""
+    seed: int = 1
+    """Same seed and same request: same reply, and the same times drawn for it."""
     models: tuple[str, ...] = ("gpt-5-mini", "gpt-5.5", "text-embedding-3-small", "claude-opus-4-8")
     """What ``GET /v1/models`` lists; requests may name any model."""
     parent: int | None = None
@@ -23,9 +23,6 @@ class MockSettings(msgspec.Struct, frozen=True, kw_only=True):
     that Ctrl-C lets the router finish its streams first."""
 
     def __post_init__(self) -> None:
-        for name, seconds in (("first_token", self.first_token), ("token_interval", self.token_interval)):
-            if not (math.isfinite(seconds) and seconds >= 0):
-                raise ValueError(f"{name} must be a number of seconds, zero or more, not {seconds}")
         self.address()
 
     def address(self) -> tuple[str, int]:

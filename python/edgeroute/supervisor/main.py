@@ -351,8 +351,8 @@ def _mock(config: Config, environ: Mapping[str, str]) -> Child | None:
         return None
     options = {
         "listen": mock.listen,
-        "first-token": mock.first_token / 1000,
-        "token-interval": mock.token_interval / 1000,
+        "first-token": mock.first_token,
+        "token-interval": mock.token_interval,
         "seed": mock.seed,
         "parent": os.getpid(),
     }
