@@ -78,7 +78,11 @@ def test_the_example_of_the_design_as_workers_get_it(tmp_path: Path) -> None:
     unlimited = {"requests_per_minute": None, "tokens_per_minute": None, "concurrency": None}
 
     def target(provider: str, model: str, weight: int = 1) -> dict[str, Any]:
-        return {"provider": provider, "model": model, "weight": weight}
+        timeouts = dict.fromkeys(("connect_ms", "first_byte_ms", "gap_ms"))
+        return {"provider": provider, "model": model, "weight": weight, **timeouts}
+
+    def replicas(*urls: str) -> list[dict[str, Any]]:
+        return [{"url": url, "proxy": None} for url in urls]
 
     def model(name: str, *targets: dict[str, Any], **given: Any) -> dict[str, Any]:
         empty: dict[str, Any] = {"alias": None, "weighted": False, "fallbacks": []}
@@ -92,20 +96,26 @@ def test_the_example_of_the_design_as_workers_get_it(tmp_path: Path) -> None:
             {
                 "name": "openai",
                 "dialect": "openai-chat",
-                "urls": ["https://api.openai.com/v1"],
-                "api_key": "sk-openai-do-not-print",
+                "replicas": replicas("https://api.openai.com/v1"),
+                "credentials": ["sk-openai-do-not-print"],
+                "headers": [],
+                "ca": None,
             },
             {
                 "name": "anthropic",
                 "dialect": "anthropic-messages",
-                "urls": ["https://api.anthropic.com/v1"],
-                "api_key": "sk-from-a-file",
+                "replicas": replicas("https://api.anthropic.com/v1"),
+                "credentials": ["sk-from-a-file"],
+                "headers": [],
+                "ca": None,
             },
             {
                 "name": "vllm",
                 "dialect": "openai-chat",
-                "urls": ["http://gpu-0:8000/v1", "http://gpu-1:8000/v1"],
-                "api_key": None,
+                "replicas": replicas("http://gpu-0:8000/v1", "http://gpu-1:8000/v1"),
+                "credentials": [],
+                "headers": [],
+                "ca": None,
             },
         ],
         "models": [
@@ -147,6 +157,7 @@ def test_the_example_of_the_design_as_workers_get_it(tmp_path: Path) -> None:
             "gap_ms": 60_000,
             "total_ms": 900_000,
         },
+        "trusted_proxies": [],
         "max_body": 33_554_432,
         "max_stream": 8_388_608,
     }
@@ -182,7 +193,7 @@ def test_variables(tmp_path: Path) -> None:
     def check(written: str, expected: str) -> None:
         text = MINIMAL.replace('"${OPENAI_API_KEY}"', written)
         loaded = load_text(tmp_path, text, A="one", B="t${A}wo")
-        assert normalised(loaded)["providers"][0]["api_key"] == expected
+        assert normalised(loaded)["providers"][0]["credentials"] == [expected]
 
     (tmp_path / "key").write_bytes(b"from-file\r\n")
     check('"${A}"', "one")
@@ -196,7 +207,7 @@ def test_variables(tmp_path: Path) -> None:
 def test_urls(tmp_path: Path) -> None:
     def check(dialect: str, url: str, expected: str) -> None:
         text = MINIMAL.replace("openai: {", f"openai: {{dialect: {dialect}, url: '{url}', ")
-        assert normalised(load_text(tmp_path, text))["providers"][0]["urls"] == [expected]
+        assert normalised(load_text(tmp_path, text))["providers"][0]["replicas"] == [{"url": expected, "proxy": None}]
 
     check("openai-chat", "http://host:8000/v1/", "http://host:8000/v1")
     check("openai-chat", "https://host/compatible-mode", "https://host/compatible-mode")
@@ -269,7 +280,7 @@ def test_links_are_watched_where_they_stand(tmp_path: Path) -> None:
     (tmp_path / "next").symlink_to("v2")
     (tmp_path / "next").rename(link)
     assert all(path.stat().st_ino != inode for path, inode in zip(first.watched, before, strict=True))
-    assert normalised(load(link / "edgeroute.yaml", {}))["providers"][0]["api_key"] == "sk-2"
+    assert normalised(load(link / "edgeroute.yaml", {}))["providers"][0]["credentials"] == ["sk-2"]
 
 
 def test_files_read_before_an_error_are_watched_too(tmp_path: Path) -> None:

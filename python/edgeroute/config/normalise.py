@@ -40,6 +40,7 @@ def normalise(config: Config) -> bytes:
                 "gap_ms": timeouts.gap,
                 "total_ms": timeouts.total,
             },
+            "trusted_proxies": [],
             "max_body": config.max_body,
             "max_stream": config.max_stream,
         }
@@ -55,8 +56,12 @@ def _provider(name: str, provider: Provider) -> dict[str, object]:
     return {
         "name": name,
         "dialect": dialect,
-        "urls": [_versioned(url) if dialect == "anthropic-messages" else url for url in urls],
-        "api_key": provider.api_key.reveal() if provider.api_key else None,
+        "replicas": [
+            {"url": _versioned(url) if dialect == "anthropic-messages" else url, "proxy": None} for url in urls
+        ],
+        "credentials": [provider.api_key.reveal()] if provider.api_key else [],
+        "headers": [],
+        "ca": None,
     }
 
 
@@ -71,7 +76,15 @@ def _model(config: Config, name: str) -> dict[str, object]:
         "name": name,
         "alias": model.alias,
         "targets": [
-            {"provider": target.provider, "model": target.model, "weight": target.weight} for target in model.targets
+            {
+                "provider": target.provider,
+                "model": target.model,
+                "weight": target.weight,
+                "connect_ms": None,
+                "first_byte_ms": None,
+                "gap_ms": None,
+            }
+            for target in model.targets
         ],
         "weighted": model.weighted,
         "fallbacks": model.fallbacks,

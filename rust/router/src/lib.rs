@@ -4,6 +4,7 @@
 //! and draws no random number, so that the same snapshot, request, facts, now and seed give the same decision.
 
 mod choose;
+mod client_address;
 mod compile;
 mod config;
 mod explain;
