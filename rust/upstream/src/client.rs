@@ -11,8 +11,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mio::{Poll, Token, Waker};
-use rustls::ClientConfig;
-use rustls::pki_types::CertificateDer;
 
 use crate::connection::{Buffers, Connection, Then, token};
 use crate::error::{Failure, Kind};
@@ -42,8 +40,6 @@ pub struct Settings {
     pub max_body: usize,
     /// How long one call of [`Client::poll`] goes on serving connections before it yields.
     pub wake_budget: Duration,
-    /// Certificate authorities trusted besides those of the system.
-    pub extra_roots: Vec<CertificateDer<'static>>,
 }
 
 /// All exchanges of one worker: `start` them, and `poll` when the descriptor is readable or `next_deadline` has come.
@@ -55,7 +51,6 @@ pub struct Client {
     waker: Arc<Waker>,
     settings: Settings,
     resolver: Resolver,
-    tls: Option<Arc<ClientConfig>>,
     pools: Pools,
     connections: Slots<Connection>,
     exchanges: Slots<Exchange>,
@@ -92,7 +87,6 @@ impl Default for Settings {
             idle_timeout: Duration::from_secs(4),
             max_body: 64 << 20,
             wake_budget: Duration::from_millis(1),
-            extra_roots: Vec::new(),
         }
     }
 }
@@ -106,10 +100,9 @@ impl Client {
         Ok(Self {
             poll,
             ready: mio::Events::with_capacity(READY),
-            resolver: Resolver::new(Arc::clone(&waker), settings.extra_roots.clone()),
+            resolver: Resolver::new(Arc::clone(&waker)),
             waker,
             settings,
-            tls: None,
             pools: Pools::default(),
             connections: Slots::new(),
             exchanges: Slots::new(),

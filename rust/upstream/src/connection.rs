@@ -1,4 +1,4 @@
-//! One socket to a provider, plain or TLS: connecting, writing and reading without blocking.
+//! One socket to a provider, plain or TLS, direct or through a proxy's tunnel: connecting, writing and reading without blocking.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
@@ -11,12 +11,15 @@ use mio::{Interest, Registry, Token};
 use crate::error::{Failure, Kind};
 use crate::slots::Key;
 use crate::tls::Session;
+use crate::tunnel::Tunnel;
 
 /// Bytes read from one socket, or encrypted for it, before another has its turn.
 const TURN: usize = 64 * 1024;
 
 pub(crate) struct Connection {
     stream: TcpStream,
+    /// The one to open before anything else is said.
+    tunnel: Option<Box<Tunnel>>,
     tls: Option<Session>,
     pub(crate) stage: Stage,
     pub(crate) pool: usize,
@@ -40,6 +43,7 @@ pub(crate) struct Connection {
 
 pub(crate) enum Stage {
     Connecting(Attempt),
+    Tunnelling,
     Handshaking,
     Open,
 }
@@ -113,6 +117,7 @@ impl Buffers {
 impl Connection {
     pub(crate) fn new(
         stream: TcpStream,
+        tunnel: Option<Tunnel>,
         tls: Option<Session>,
         attempt: Attempt,
         pool: usize,
@@ -121,6 +126,7 @@ impl Connection {
     ) -> Self {
         Self {
             stream,
+            tunnel: tunnel.map(Box::new),
             tls,
             stage: Stage::Connecting(attempt),
             pool,
@@ -169,7 +175,34 @@ impl Connection {
             Err(error) => return Err(refused(&error, address)),
         }
         self.stream.set_nodelay(true).map_err(|error| refused(&error, address))?;
-        self.stage = if self.tls.is_some() { Stage::Handshaking } else { Stage::Open };
+        self.stage = self.next_stage();
+        Ok(true)
+    }
+
+    /// Whether the proxy has opened the tunnel by now.
+    pub(crate) fn open_tunnel(&mut self, buffers: &mut Buffers) -> Result<bool, Failure> {
+        while let Some(tunnel) = &mut self.tunnel {
+            let unsent = tunnel.unsent();
+            if !unsent.is_empty() {
+                let sent = write(&mut self.stream, &[IoSlice::new(unsent)]);
+                tunnel.mark_sent(sent.map_err(|error| Failure::io(Kind::Connect, &error))?);
+            }
+            let (bytes, then) = read(&mut self.stream, self.peer_closed, &mut buffers.raw);
+            if tunnel.receive(bytes)? {
+                self.tunnel = None;
+                break;
+            }
+            match then {
+                Then::Wait => return Ok(false),
+                Then::More => {}
+                Then::Closed => {
+                    let context = "the proxy closed the connection before its answer was complete";
+                    return Err(Failure::new(Kind::Connect, context));
+                }
+                Then::Failed(failure) => return Err(Failure::new(Kind::Connect, failure.context)),
+            }
+        }
+        self.stage = self.next_stage();
         Ok(true)
     }
 
@@ -227,22 +260,11 @@ impl Connection {
 
     /// Reads once; the bytes are decrypted where that applies.
     pub(crate) fn receive<'b>(&mut self, buffers: &'b mut Buffers) -> (&'b [u8], Then) {
-        let count = loop {
-            match self.stream.read(&mut buffers.raw) {
-                Ok(count) => break count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return (&[], Then::Wait),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return (&[], Then::Failed(Failure::io(Kind::Cut, &error))),
-            }
-        };
-        let raw = buffers.raw.get(..count).unwrap_or_default();
-        // A short read has emptied the socket, unless its end is known to follow.
-        let then = if count == TURN || self.peer_closed { Then::More } else { Then::Wait };
-        let Some(tls) = &mut self.tls else {
-            return if count == 0 { (&[], Then::Closed) } else { (raw, then) };
-        };
-        if count == 0 {
-            return (&[], Then::Failed(Failure::new(Kind::Cut, "closed without the TLS close_notify")));
+        let (raw, then) = read(&mut self.stream, self.peer_closed, &mut buffers.raw);
+        let Some(tls) = &mut self.tls else { return (raw, then) };
+        if raw.is_empty() {
+            let truncated = || Then::Failed(Failure::new(Kind::Cut, "closed without the TLS close_notify"));
+            return (&[], if matches!(then, Then::Closed) { truncated() } else { then });
         }
         buffers.plain.clear();
         let then = match tls.decrypt(raw, &mut buffers.plain) {
@@ -287,6 +309,15 @@ impl Connection {
         }
     }
 
+    /// What comes after TCP, or after the tunnel.
+    fn next_stage(&self) -> Stage {
+        match (&self.tunnel, &self.tls) {
+            (Some(_), _) => Stage::Tunnelling,
+            (None, Some(_)) => Stage::Handshaking,
+            (None, None) => Stage::Open,
+        }
+    }
+
     fn is_handshaking(&self) -> bool {
         self.tls.as_ref().is_some_and(Session::is_handshaking)
     }
@@ -297,6 +328,22 @@ impl Connection {
             None => Ok(true),
         }
     }
+}
+
+/// Reads once. Bytes come only with `Wait` and `More`.
+fn read<'b>(stream: &mut TcpStream, peer_closed: bool, buffer: &'b mut [u8]) -> (&'b [u8], Then) {
+    let count = loop {
+        match stream.read(buffer) {
+            Ok(0) => return (&[], Then::Closed),
+            Ok(count) => break count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return (&[], Then::Wait),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (&[], Then::Failed(Failure::io(Kind::Cut, &error))),
+        }
+    };
+    // A short read has emptied the socket, unless its end is known to follow.
+    let then = if count == TURN || peer_closed { Then::More } else { Then::Wait };
+    (buffer.get(..count).unwrap_or_default(), then)
 }
 
 /// Writes once; 0 if the socket is full.

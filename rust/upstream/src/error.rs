@@ -11,7 +11,7 @@ pub enum Deadline {
     /// As `Connect`, but part of the time went by in the queue, since all connections were busy: the provider had
     /// none of it or only what was left, so this says nothing about the provider.
     Queue,
-    /// Getting a connection: name lookup, TCP and TLS together.
+    /// Getting a connection: name lookup, TCP, the proxy's tunnel and TLS together.
     Connect,
     /// From the moment the request goes out to the first byte of the final response.
     FirstByte,
@@ -24,9 +24,9 @@ pub enum Deadline {
 /// What went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// The host name has no address.
+    /// The name of the host, or of the proxy, has no address.
     Resolve,
-    /// No address accepted a connection.
+    /// No address accepted a connection, or the proxy opened no tunnel.
     Connect,
     /// The TLS handshake or a TLS record failed.
     Tls,
@@ -52,7 +52,7 @@ pub struct Error {
     pub first_byte: bool,
     /// The particulars.
     pub context: Cow<'static, str>,
-    /// Scheme, host and port, as in `https://api.example.com:443`.
+    /// Scheme, host and port, and the proxy if there is one: `https://api.example.com:443 through proxy:3128`.
     pub origin: String,
 }
 
@@ -95,6 +95,6 @@ impl Failure {
 
     #[cold]
     pub(crate) fn into_error(self, origin: &Origin, first_byte: bool) -> Error {
-        Error { kind: self.kind, first_byte, context: self.context, origin: origin.key().to_owned() }
+        Error { kind: self.kind, first_byte, context: self.context, origin: origin.name().to_owned() }
     }
 }

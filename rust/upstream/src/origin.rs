@@ -1,18 +1,31 @@
-//! Where a request goes: scheme, host and port of a base URL, and its base path.
+//! Where a request goes: scheme, host and port of a base URL, its base path, and how connections get there.
 
 use std::fmt;
 
-/// A base URL such as `https://api.example.com/v1`, checked once when the configuration loads.
+use crate::proxy::Proxy;
+use crate::roots::Roots;
+
+/// A base URL such as `https://api.example.com/v1`, checked once when the configuration loads, with the proxy it is
+/// reached through and the authorities it trusts, if there are any.
 ///
-/// Connections are shared between origins with the same scheme, host and port; the base path does not matter.
+/// Connections are shared between origins with the same scheme, host, port, proxy and authorities; the base path
+/// does not matter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Origin {
-    tls: bool,
-    host: String,
-    port: u16,
+    route: Route,
     base_path: String,
     authority: String,
-    key: String,
+    name: String,
+}
+
+/// All that a connection depends on: what makes two origins share connections.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Route {
+    pub(crate) tls: bool,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) proxy: Option<Proxy>,
+    pub(crate) roots: Option<Roots>,
 }
 
 /// Why a base URL is refused. The URL itself is not repeated: it might hold a password.
@@ -56,31 +69,42 @@ impl Origin {
         let default_port = if tls { 443 } else { 80 };
         let (host, port) = split_port(authority)?;
         let port = port.unwrap_or(default_port);
-        let host = host.to_ascii_lowercase();
-        let bracketed = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let route = Route { tls, host: host.to_ascii_lowercase(), port, proxy: None, roots: None };
+        let authority = if port == default_port { bracketed(&route.host) } else { route.target() };
         Ok(Self {
-            tls,
-            port,
             base_path: path.trim_end_matches('/').to_owned(),
-            authority: if port == default_port { bracketed.clone() } else { format!("{bracketed}:{port}") },
-            key: format!("{}://{bracketed}:{port}", if tls { "https" } else { "http" }),
-            host,
+            authority,
+            name: route.to_string(),
+            route,
         })
+    }
+
+    /// Reached through a tunnel that the proxy opens, whatever the scheme.
+    pub fn through(mut self, proxy: Proxy) -> Self {
+        self.route.proxy = Some(proxy);
+        self.name = self.route.to_string();
+        self
+    }
+
+    /// Trusts these authorities besides those of the system. Without meaning where the scheme is http.
+    pub fn trusting(mut self, roots: Roots) -> Self {
+        self.route.roots = Some(roots);
+        self
     }
 
     /// Whether the scheme is https.
     pub fn is_tls(&self) -> bool {
-        self.tls
+        self.route.tls
     }
 
     /// Lower-case host name or address, without brackets.
     pub fn host(&self) -> &str {
-        &self.host
+        &self.route.host
     }
 
     /// The port, explicit or the scheme's default.
     pub fn port(&self) -> u16 {
-        self.port
+        self.route.port
     }
 
     /// The URL's path without trailing slashes; empty for a bare origin.
@@ -93,19 +117,57 @@ impl Origin {
         &self.authority
     }
 
-    /// Scheme, host and port: what makes two origins share connections.
-    pub fn key(&self) -> &str {
-        &self.key
+    /// Scheme, host and port, and the proxy if there is one: `https://api.example.com:443 through proxy:3128`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn route(&self) -> &Route {
+        &self.route
+    }
+}
+
+impl Route {
+    /// Host and port of who is connected to: the proxy, if there is one.
+    pub(crate) fn peer(&self) -> (&str, u16) {
+        match &self.proxy {
+            Some(proxy) => (&proxy.host, proxy.port),
+            None => (&self.host, self.port),
+        }
+    }
+
+    /// Host and port, as a proxy is asked for them.
+    pub(crate) fn target(&self) -> String {
+        host_and_port(&self.host, self.port)
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", scheme(self.tls), self.target())?;
+        self.proxy.as_ref().map_or(Ok(()), |proxy| write!(f, " through {proxy}"))
     }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}{}", if self.tls { "https" } else { "http" }, self.authority, self.base_path)
+        write!(f, "{}://{}{}", scheme(self.route.tls), self.authority, self.base_path)
     }
 }
 
-fn split_port(authority: &str) -> Result<(&str, Option<u16>), InvalidOrigin> {
+fn scheme(tls: bool) -> &'static str {
+    if tls { "https" } else { "http" }
+}
+
+pub(crate) fn host_and_port(host: &str, port: u16) -> String {
+    format!("{}:{port}", bracketed(host))
+}
+
+fn bracketed(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}
+
+pub(crate) fn split_port(authority: &str) -> Result<(&str, Option<u16>), InvalidOrigin> {
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (address, after) = rest.split_once(']').ok_or(InvalidOrigin::Host)?;
         address.parse::<std::net::Ipv6Addr>().map_err(|_| InvalidOrigin::Host)?;
@@ -142,7 +204,7 @@ mod tests {
     fn accepts_base_urls() {
         let check = |url: &str, expected: (&str, &str, &str)| {
             let origin = Origin::parse(url).unwrap();
-            assert_eq!((origin.key(), origin.authority(), origin.base_path()), expected, "{url}");
+            assert_eq!((origin.name(), origin.authority(), origin.base_path()), expected, "{url}");
         };
         check("https://api.example.com/v1", ("https://api.example.com:443", "api.example.com", "/v1"));
         check("HTTP://Example.COM", ("http://example.com:80", "example.com", ""));
@@ -150,6 +212,19 @@ mod tests {
         check("https://host:443//", ("https://host:443", "host", ""));
         check("http://[::1]:9/a/b", ("http://[::1]:9", "[::1]:9", "/a/b"));
         check("http://10.0.0.1:80", ("http://10.0.0.1:80", "10.0.0.1", ""));
+    }
+
+    #[test]
+    fn names_the_proxy_without_its_credentials() {
+        let proxy = Proxy::parse("http://user:secret@[::1]:3128").unwrap();
+        let origin = Origin::parse("https://host/v1").unwrap().through(proxy);
+        assert_eq!(
+            (origin.name(), origin.route().peer()),
+            ("https://host:443 through [::1]:3128", ("::1", 3128))
+        );
+        assert_eq!((origin.to_string().as_str(), origin.authority()), ("https://host/v1", "host"));
+        let shown = format!("{origin:?}");
+        assert!(shown.contains("3128") && !shown.contains("secret") && !shown.contains("Basic"), "{shown}");
     }
 
     #[test]

@@ -1,12 +1,14 @@
-//! The connections of one origin: which are idle, how many there are, and who waits for one.
+//! The connections of one route: which are idle, how many there are, and who waits for one.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls::ClientConfig;
+
 use crate::exchange::Exchange;
-use crate::origin::Origin;
+use crate::origin::{Origin, Route};
 use crate::resolve::literal_address;
 use crate::slots::{Key, Slots};
 
@@ -24,6 +26,8 @@ pub(crate) struct Pool {
     /// Exchanges that look up an address; some may be gone already.
     pub(crate) resolving: Vec<Key>,
     pub(crate) looking_up: bool,
+    /// There once it was needed, if the origin speaks TLS.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
     addresses: Addresses,
 }
 
@@ -31,7 +35,7 @@ pub(crate) struct Pool {
 #[derive(Default)]
 pub(crate) struct Pools {
     pools: Vec<Pool>,
-    by_key: HashMap<String, usize>,
+    by_route: HashMap<Route, usize>,
 }
 
 enum Addresses {
@@ -42,11 +46,11 @@ enum Addresses {
 
 impl Pools {
     pub(crate) fn find(&mut self, origin: &Arc<Origin>) -> usize {
-        if let Some(index) = self.by_key.get(origin.key()) {
+        if let Some(index) = self.by_route.get(origin.route()) {
             return *index;
         }
         let index = self.pools.len();
-        self.by_key.insert(origin.key().to_owned(), index);
+        self.by_route.insert(origin.route().clone(), index);
         self.pools.push(Pool {
             origin: Arc::clone(origin),
             idle: Vec::new(),
@@ -54,7 +58,8 @@ impl Pools {
             waiting: VecDeque::new(),
             resolving: Vec::new(),
             looking_up: false,
-            addresses: literal_address(origin).map_or(Addresses::Unknown, Addresses::Literal),
+            tls: None,
+            addresses: literal_address(origin.route()).map_or(Addresses::Unknown, Addresses::Literal),
         });
         index
     }

@@ -28,7 +28,7 @@ pub struct Request<'a> {
 /// How long each part of an exchange may take. `Duration::MAX` means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
-    /// Queueing for a connection, name lookup, TCP and TLS together.
+    /// Queueing for a connection, name lookup, TCP, the proxy's tunnel and TLS together.
     pub connect: Duration,
     /// From the moment the request goes out to the first byte of the final (not 1xx) response.
     pub first_byte: Duration,

@@ -1,5 +1,6 @@
 //! What would block the event loop is done by one helper thread: looking up names, reading the system's authorities.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -8,10 +9,10 @@ use std::thread;
 
 use mio::Waker;
 use rustls::ClientConfig;
-use rustls::pki_types::CertificateDer;
 
 use crate::error::{Failure, Kind};
-use crate::origin::Origin;
+use crate::origin::{Origin, Route};
+use crate::roots::Roots;
 use crate::tls;
 
 /// Runs lookups one after another on its thread, which starts with the first and ends with the `Resolver`.
@@ -19,7 +20,6 @@ use crate::tls;
 /// NOTE: a name server that does not answer delays the lookups behind it; pooled connections do not notice.
 pub(crate) struct Resolver {
     waker: Arc<Waker>,
-    extra_roots: Vec<CertificateDer<'static>>,
     thread: Option<(Sender<Job>, Receiver<Answer>)>,
 }
 
@@ -40,24 +40,26 @@ pub(crate) struct Found {
 
 struct Job {
     pool: usize,
-    host: String,
-    port: u16,
+    origin: Arc<Origin>,
     needs_config: bool,
 }
 
+/// The TLS configurations loaded so far; few, since roots come from the configuration.
+type Configs = HashMap<Option<Roots>, Arc<ClientConfig>>;
+
 impl Resolver {
-    pub(crate) fn new(waker: Arc<Waker>, extra_roots: Vec<CertificateDer<'static>>) -> Self {
-        Self { waker, extra_roots, thread: None }
+    pub(crate) fn new(waker: Arc<Waker>) -> Self {
+        Self { waker, thread: None }
     }
 
-    /// Looks up the origin's host, then wakes the poll. `needs_config`: also load the TLS configuration.
+    /// Looks up who is to be connected to, then wakes the poll. `needs_config`: also load the TLS configuration.
     pub(crate) fn look_up(
         &mut self,
         pool: usize,
-        origin: &Origin,
+        origin: &Arc<Origin>,
         needs_config: bool,
     ) -> Result<(), Failure> {
-        let job = Job { pool, host: origin.host().to_owned(), port: origin.port(), needs_config };
+        let job = Job { pool, origin: Arc::clone(origin), needs_config };
         if self.thread.is_none() {
             self.thread = Some(self.spawn().map_err(|error| Failure::io(Kind::Resolve, &error))?);
         }
@@ -80,12 +82,11 @@ impl Resolver {
         let (jobs, inbox) = channel::<Job>();
         let (outbox, answers) = channel();
         let waker = Arc::clone(&self.waker);
-        let extra_roots = self.extra_roots.clone();
         thread::Builder::new().name("edgeroute-resolve".into()).spawn(move || {
-            let mut config = None;
+            let mut configs = Configs::new();
             for job in inbox {
                 let pool = job.pool;
-                let found = run(&job, &extra_roots, &mut config);
+                let found = run(&job, &mut configs);
                 // Either fails only when the client is gone, and nobody waits.
                 if outbox.send(Answer { pool, found }).is_err() || waker.wake().is_err() {
                     return;
@@ -97,25 +98,28 @@ impl Resolver {
 }
 
 /// The address of a host that is one already.
-pub(crate) fn literal_address(origin: &Origin) -> Option<Arc<[SocketAddr]>> {
-    let address: IpAddr = origin.host().parse().ok()?;
-    Some(Arc::from([SocketAddr::new(address, origin.port())]))
+pub(crate) fn literal_address(route: &Route) -> Option<Arc<[SocketAddr]>> {
+    let (host, port) = route.peer();
+    let address: IpAddr = host.parse().ok()?;
+    Some(Arc::from([SocketAddr::new(address, port)]))
 }
 
-fn run(
-    job: &Job,
-    extra_roots: &[CertificateDer<'static>],
-    config: &mut Option<Arc<ClientConfig>>,
-) -> Result<Found, Failure> {
-    if job.needs_config && config.is_none() {
-        *config = Some(tls::load_config(extra_roots)?);
-    }
-    let addresses: Arc<[SocketAddr]> = (job.host.as_str(), job.port)
-        .to_socket_addrs()
-        .map_err(|error| Failure::io(Kind::Resolve, &error))?
-        .collect();
+fn run(job: &Job, configs: &mut Configs) -> Result<Found, Failure> {
+    let route = job.origin.route();
+    let config = if job.needs_config { Some(load_config(route, configs)?) } else { None };
+    let addresses: Arc<[SocketAddr]> =
+        route.peer().to_socket_addrs().map_err(|error| Failure::io(Kind::Resolve, &error))?.collect();
     if addresses.is_empty() {
         return Err(Failure::new(Kind::Resolve, "the name has no address"));
     }
-    Ok(Found { addresses, config: config.clone() })
+    Ok(Found { addresses, config })
+}
+
+fn load_config(route: &Route, configs: &mut Configs) -> Result<Arc<ClientConfig>, Failure> {
+    if let Some(config) = configs.get(&route.roots) {
+        return Ok(Arc::clone(config));
+    }
+    let config = tls::load_config(route.roots.as_ref())?;
+    configs.insert(route.roots.clone(), Arc::clone(&config));
+    Ok(config)
 }

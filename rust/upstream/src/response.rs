@@ -37,6 +37,8 @@ pub struct Reader {
     keep_alive: bool,
     interim: u8,
     ignored: usize,
+    /// The request was a CONNECT.
+    connect: bool,
 }
 
 /// Why bytes are not an acceptable response.
@@ -96,11 +98,17 @@ impl Default for Reader {
             keep_alive: false,
             interim: 0,
             ignored: 0,
+            connect: false,
         }
     }
 }
 
 impl Reader {
+    /// Reads the response to a CONNECT: one of success ends with its head, whatever the head says of a body.
+    pub fn of_connect() -> Self {
+        Self { connect: true, ..Self::default() }
+    }
+
     /// Reads all of `data`. After an error the connection is of no further use.
     pub fn feed(&mut self, mut data: &[u8]) -> Result<(), Malformed> {
         while self.state == State::Head {
@@ -196,9 +204,14 @@ impl Reader {
         let (Some(status), Some(version)) = (response.code, response.version) else {
             return Err(Malformed("the status line is malformed"));
         };
+        if self.connect && (200..300).contains(&status) {
+            self.state = State::Complete;
+            self.head = Some(index_head(status, raw, response.headers, &[])?);
+            return Ok(());
+        }
         let framing = Framing::read(version, response.headers)?;
         match status {
-            101 => return Err(Malformed("the provider switched protocols unasked")),
+            101 => return Err(Malformed("the protocol was switched unasked")),
             100..=199 => return self.skip_interim(&framing),
             200..=599 => {}
             _ => return Err(Malformed("the status is not between 100 and 599")),

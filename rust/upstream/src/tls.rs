@@ -8,21 +8,19 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use crate::error::{Failure, Kind};
+use crate::roots::Roots;
 
 /// The client's half of a TLS connection.
 pub(crate) struct Session {
     connection: Box<ClientConnection>,
 }
 
-/// Trusts the system's authorities and `extra_roots`. Reads files: not for the event loop.
-pub(crate) fn load_config(extra_roots: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, Failure> {
+/// Trusts the system's authorities and these. Reads files: not for the event loop.
+pub(crate) fn load_config(besides: Option<&Roots>) -> Result<Arc<ClientConfig>, Failure> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(system_roots().iter().cloned());
-    for root in extra_roots {
-        roots
-            .add(root.clone())
-            .map_err(|error| failure(&format!("a configured root is unusable: {error}")))?;
-    }
+    // All of them are parsable: that was checked when they were loaded.
+    roots.add_parsable_certificates(besides.map(Roots::certificates).unwrap_or_default().iter().cloned());
     if roots.is_empty() {
         return Err(failure("the system trusts no certificate authority; install ca-certificates"));
     }

@@ -187,7 +187,7 @@ fn refuses() {
     check("HTTP/1.1 600 OK\r\n\r\n", "the status is not between 100 and 599");
     check("HTTP/1.1 099 OK\r\n\r\n", "the status is not between 100 and 599");
     // Interim responses
-    check("HTTP/1.1 101 Switching\r\n\r\n", "the provider switched protocols unasked");
+    check("HTTP/1.1 101 Switching\r\n\r\n", "the protocol was switched unasked");
     check("HTTP/1.1 100 -\r\ncontent-length: 2\r\n\r\nhi", "a 1xx response announces a body");
     check(&"HTTP/1.1 100 -\r\n\r\n".repeat(9), "too many 1xx responses");
 }

@@ -4,49 +4,23 @@
 mod support;
 
 use std::io::Write;
-use std::net::TcpStream;
 use std::sync::Arc;
 
-use edgeroute_upstream::{CertificateDer, Kind, Origin, Settings};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use edgeroute_upstream::{Kind, Origin, Roots, Settings};
+use support::tls::{Authority, TlsStream, https};
 use support::*;
 
-type TlsStream = StreamOwned<ServerConnection, TcpStream>;
-
-/// An authority made for the test and a server with a certificate for `localhost` from it.
-fn serve(script: impl Fn(usize, TlsStream) + Send + Sync + 'static) -> (Server, Settings) {
-    let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
-    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let authority_key = rcgen::KeyPair::generate().unwrap();
-    let root = authority.self_signed(&authority_key).unwrap();
-    let issuer = rcgen::Issuer::new(authority, authority_key);
-    let key = rcgen::KeyPair::generate().unwrap();
-    let names = vec!["localhost".to_owned()];
-    let certificate = rcgen::CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key.serialize_der().try_into().unwrap())
-        .unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let config = Arc::new(config);
-    let server = Server::start(move |number, stream| {
-        let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
-        script(number, StreamOwned::new(connection, stream));
-    });
-    let roots: Vec<CertificateDer<'static>> = vec![root.der().clone()];
-    (server, Settings { extra_roots: roots, ..Settings::default() })
-}
-
-fn origin(server: &Server, host: &str) -> Arc<Origin> {
-    Arc::new(Origin::parse(&format!("https://{host}:{}", server.address.port())).unwrap())
+/// A server for `localhost` and an origin that trusts its authority.
+fn serve(script: impl Fn(usize, TlsStream) + Send + Sync + 'static) -> (Server, Arc<Origin>) {
+    let authority = Authority::new();
+    let server = authority.serve(script);
+    let origin = https("localhost", &server).trusting(authority.roots());
+    (server, Arc::new(origin))
 }
 
 #[test]
 fn exchanges_over_one_connection() {
-    let (server, settings) = serve(|_, mut stream| {
+    let (server, origin) = serve(|_, mut stream| {
         while let Some((head, body)) = read_request(&mut stream) {
             assert!(head.contains("\r\nhost: localhost:"));
             assert_eq!(stream.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
@@ -54,8 +28,7 @@ fn exchanges_over_one_connection() {
             stream.write_all(&answer(std::str::from_utf8(&body).unwrap())).unwrap();
         }
     });
-    let mut driver = Driver::new(settings);
-    let origin = origin(&server, "localhost");
+    let mut driver = Driver::new(Settings::default());
     for size in [0, 1, 70_000, 3_000_000, 1] {
         let body = "x".repeat(size);
         assert!(driver.exchange(&origin, body.clone()).text() == body, "{size}");
@@ -65,7 +38,7 @@ fn exchanges_over_one_connection() {
 
 #[test]
 fn streams_and_several_at_once() {
-    let (server, settings) = serve(|_, mut stream| {
+    let (_, origin) = serve(|_, mut stream| {
         let (_, body) = read_request(&mut stream).unwrap();
         stream.write_all(STREAM_HEAD).unwrap();
         for _ in 0..100 {
@@ -74,8 +47,7 @@ fn streams_and_several_at_once() {
         stream.conn.send_close_notify();
         stream.flush().unwrap();
     });
-    let mut driver = Driver::new(settings);
-    let origin = origin(&server, "localhost");
+    let mut driver = Driver::new(Settings::default());
     let ids: Vec<_> = (0..20).map(|n| driver.start(&origin, format!("event {n};"))).collect();
     for (n, id) in ids.into_iter().enumerate() {
         assert_eq!(driver.finish(id).text(), format!("event {n};").repeat(100));
@@ -84,13 +56,13 @@ fn streams_and_several_at_once() {
 
 #[test]
 fn an_end_without_close_notify_is_a_cut() {
-    let (server, settings) = serve(|_, mut stream| {
+    let (_, origin) = serve(|_, mut stream| {
         read_request(&mut stream).unwrap();
         stream.write_all(STREAM_HEAD).unwrap();
         stream.write_all(b"data: 1\n\n").unwrap();
     });
-    let mut driver = Driver::new(settings);
-    let id = driver.start(&origin(&server, "localhost"), "{}");
+    let mut driver = Driver::new(Settings::default());
+    let id = driver.start(&origin, "{}");
     let outcome = driver.finish(id);
     assert_eq!(outcome.body, b"data: 1\n\n");
     let error = outcome.error.unwrap();
@@ -99,15 +71,14 @@ fn an_end_without_close_notify_is_a_cut() {
 
 #[test]
 fn stale_connections_are_retried() {
-    let (server, settings) = serve(|_, mut stream| {
+    let (_, origin) = serve(|_, mut stream| {
         if read_request(&mut stream).is_some() {
             stream.write_all(&answer("once")).unwrap();
             stream.conn.send_close_notify();
             stream.flush().unwrap();
         }
     });
-    let mut driver = Driver::new(settings);
-    let origin = origin(&server, "localhost");
+    let mut driver = Driver::new(Settings::default());
     for _ in 0..30 {
         assert_eq!(driver.exchange(&origin, "{}").text(), "once");
     }
@@ -115,18 +86,42 @@ fn stale_connections_are_retried() {
 
 #[test]
 fn strangers_are_refused() {
-    let (server, settings) = serve(|_, mut stream| {
+    let authority = Authority::new();
+    let server = authority.serve(|_, mut stream| {
         assert!(read_request(&mut stream).is_none(), "a request was sent to a stranger");
     });
-    let check = |settings: Settings, host: &str, expected: &str| {
-        let mut driver = Driver::new(settings);
-        let id = driver.start(&origin(&server, host), "{}");
+    let check = |origin: Origin, expected: &str| {
+        let mut driver = Driver::new(Settings::default());
+        let id = driver.start(&Arc::new(origin), "{}");
         let error = driver.fail(id);
         assert_eq!((error.kind, error.first_byte), (Kind::Tls, false));
         assert!(error.to_string().contains(expected), "{error}");
     };
-    check(settings, "127.0.0.1", "certificate not valid for name");
-    check(Settings::default(), "localhost", "invalid peer certificate: UnknownIssuer");
+    check(https("127.0.0.1", &server).trusting(authority.roots()), "certificate not valid for name");
+    check(https("localhost", &server), "invalid peer certificate: UnknownIssuer");
+    check(https("localhost", &server).trusting(Authority::new().roots()), "invalid peer certificate: ");
+}
+
+#[test]
+fn an_authority_is_trusted_only_by_the_origins_that_say_so() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let both = Roots::from_pem(&[ours.pem.as_str(), &theirs.pem].concat()).unwrap();
+    let server = ours.serve(|number, mut stream| {
+        while read_request(&mut stream).is_some() {
+            stream.write_all(&answer(&number.to_string())).unwrap();
+        }
+    });
+    let origin = |roots| Arc::new(https("localhost", &server).trusting(roots));
+    let mut driver = Driver::new(Settings::default());
+    assert_eq!(driver.exchange(&origin(ours.roots()), "").text(), "0");
+    // An open connection, and a session that could be resumed, are no way around.
+    for stranger in [Arc::new(https("localhost", &server)), origin(theirs.roots())] {
+        let id = driver.start(&stranger, "");
+        assert_eq!(driver.fail(id).kind, Kind::Tls);
+    }
+    // Another set of authorities has connections of its own, the same one read again does not.
+    assert_eq!(driver.exchange(&origin(both), "").text(), "3");
+    assert_eq!(driver.exchange(&origin(ours.roots()), "").text(), "0");
 }
 
 #[test]
@@ -137,9 +132,8 @@ fn a_server_without_tls_is_told_apart() {
             std::io::Read::read_exact(&mut stream, &mut hello).unwrap();
             stream.write_all(reply).unwrap();
         });
-        let (_, settings) = serve(|_, _| {});
-        let mut driver = Driver::new(settings);
-        let id = driver.start(&origin(&server, "localhost"), "{}");
+        let mut driver = Driver::new(Settings::default());
+        let id = driver.start(&Arc::new(https("localhost", &server)), "{}");
         let error = driver.fail(id);
         assert_eq!(error.kind, Kind::Tls);
         assert!(error.to_string().contains(expected), "{error}");

@@ -85,6 +85,7 @@ impl Client {
         let what = match connection.stage {
             _ if deadline == Deadline::Queue => TOO_LATE,
             Stage::Connecting(_) => "TCP connection not established",
+            Stage::Tunnelling => "the proxy has not opened a tunnel",
             Stage::Handshaking => "TLS handshake not finished",
             Stage::Open if !connection.has_sent() => "request not fully taken",
             Stage::Open => "",

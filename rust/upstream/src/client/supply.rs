@@ -11,6 +11,7 @@ use crate::exchange::Place;
 use crate::resolve::{Answer, Found};
 use crate::slots::Key;
 use crate::tls::Session;
+use crate::tunnel::Tunnel;
 
 impl Client {
     /// Puts an exchange on an idle connection, a new one, or in the queue.
@@ -56,7 +57,7 @@ impl Client {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         let Some(pool) = self.pools.get_mut(exchange.pool) else { return };
         pool.open += 1;
-        let needs_config = pool.origin.is_tls() && self.tls.is_none();
+        let needs_config = pool.origin.is_tls() && pool.tls.is_none();
         if let Some(addresses) = pool.addresses(now).filter(|_| !needs_config) {
             return self.connect(key, addresses, now);
         }
@@ -77,7 +78,7 @@ impl Client {
         let resolving = std::mem::take(&mut pool.resolving);
         let found = answer.found.map(|Found { addresses, config }| {
             pool.found(Arc::clone(&addresses), now);
-            self.tls = config.or(self.tls.take());
+            pool.tls = config.or(pool.tls.take());
             addresses
         });
         for key in resolving {
@@ -93,15 +94,17 @@ impl Client {
 
     fn connect(&mut self, key: Key, addresses: Arc<[SocketAddr]>, now: Instant) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        let tls = match (&self.tls, exchange.origin.is_tls()) {
-            (Some(config), true) => Session::new(Arc::clone(config), exchange.origin.host()).map(Some),
+        let Some(pool) = self.pools.get_mut(exchange.pool) else { return };
+        let tls = match (&pool.tls, pool.origin.is_tls()) {
+            (Some(config), true) => Session::new(Arc::clone(config), pool.origin.host()).map(Some),
             (None, true) => Err(Failure::new(Kind::Tls, "TLS is not configured")),
             (_, false) => Ok(None),
         };
+        let tunnel = Tunnel::for_route(pool.origin.route());
         let mut attempt = Attempt::new(addresses, exchange.connect_deadline());
         let opened = tls.and_then(|tls| {
             let stream = attempt.connect(now)?;
-            Ok(Connection::new(stream, tls, attempt, exchange.pool, key, now))
+            Ok(Connection::new(stream, tunnel, tls, attempt, exchange.pool, key, now))
         });
         // From here on the exchange counts as one of its pool's connections in any case.
         exchange.place = Place::Resolving;
@@ -130,6 +133,9 @@ impl Client {
                 Ok(false) => return Ok(false),
                 Err(failure) => return self.try_next_address(key, failure, now).map(|()| false),
             }
+        }
+        if matches!(connection.stage, Stage::Tunnelling) && !connection.open_tunnel(&mut self.buffers)? {
+            return Ok(false);
         }
         if matches!(connection.stage, Stage::Handshaking) && !connection.shake_hands(&mut self.buffers)? {
             return Ok(false);

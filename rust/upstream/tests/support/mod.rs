@@ -1,6 +1,8 @@
 //! A scripted server on loopback and a driver for the client with a clock of its own.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod tls;
+
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -71,6 +73,15 @@ impl Server {
 
 /// Head and body of the next request; `None` if the client closed or reset the connection instead.
 pub fn read_request(stream: &mut impl Read) -> Option<(String, Vec<u8>)> {
+    let head = read_head(stream)?;
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    let mut body = vec![0; length.parse().unwrap()];
+    stream.read_exact(&mut body).ok()?;
+    Some((head, body))
+}
+
+/// The head of the next request, and no byte more.
+pub fn read_head(stream: &mut impl Read) -> Option<String> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -79,11 +90,7 @@ pub fn read_request(stream: &mut impl Read) -> Option<(String, Vec<u8>)> {
             _ => return None,
         }
     }
-    let head = String::from_utf8(head).unwrap();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
-    let mut body = vec![0; length.parse().unwrap()];
-    stream.read_exact(&mut body).ok()?;
-    Some((head, body))
+    Some(String::from_utf8(head).unwrap())
 }
 
 /// Whether the client closed or reset the connection, sooner or later.
