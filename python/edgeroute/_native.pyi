@@ -67,6 +67,10 @@ class Snapshot:
     def generation(self) -> int: ...
     @property
     def max_body(self) -> int: ...
+    def status(self, now_ms: int) -> bytes:
+        """Targets (exchanges open, breaker of each replica) and limits (most, used, reserved) at a Unix time in
+        milliseconds, as JSON. Nothing is reserved; it holds no secrets.
+        """
 
 @final
 class Worker:
