@@ -121,7 +121,7 @@ impl Plan {
             format!("{} {}, which speaks {}{from}", request.method, request.path, self.dialect.name())
         });
 
-        let id = identify(snapshot, request)?;
+        let id = identify(snapshot, request, trace)?;
         let key = snapshot.key(id).ok_or_else(invalid_key)?;
         self.key = Some(id);
         trace.note(Phase::Identify, || match snapshot.team_of(key) {

@@ -231,6 +231,28 @@ fn requests_do_not_print_secrets_or_content() {
 }
 
 #[test]
+fn a_key_that_is_missing_or_wrong_is_told_of() {
+    let check = |headers: Value, code: &str, expected: &str| {
+        let explanation = explained(&host(), &json!({"path": "/v1/chat/completions", "headers": headers}));
+        let told = explanation.reasons.last().unwrap();
+        assert_eq!((told.phase, told.note.as_str()), (Phase::Identify, expected), "{headers}");
+        assert_eq!(explanation.decision.refusal.unwrap().code, code, "{headers}");
+    };
+    let wrong = |header: &str| format!("the key in `{header}` is none of the virtual keys");
+    check(json!({"authorization": "Bearer sk-typo"}), "invalid_api_key", &wrong("authorization"));
+    check(json!({"x-api-key": "sk-typo"}), "invalid_api_key", &wrong("x-api-key"));
+    check(
+        json!({"authorization": "Bearer ", "x-api-key": "sk-typo"}),
+        "invalid_api_key",
+        &wrong("x-api-key"),
+    );
+    let missing = "neither `authorization: Bearer …` nor `x-api-key` holds a key";
+    check(json!({}), "missing_api_key", missing);
+    check(json!({"authorization": "Basic abc"}), "missing_api_key", missing);
+    check(json!({"authorization": "Bearer", "x-api-key": ""}), "missing_api_key", missing);
+}
+
+#[test]
 fn a_refusal_is_explained_too() {
     let explanation = explained(&host(), &json!({"path": "/v1/models", "method": "GET"}));
     let decision = serde_json::to_value(&explanation.decision).unwrap();
