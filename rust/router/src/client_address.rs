@@ -1,7 +1,7 @@
 //! The address of a client behind proxies. Each proxy appends to `x-forwarded-for` whom it got the request from, so
 //! the field is read from its end, and believed as far as those who wrote it are trusted.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::request::Request;
 
@@ -53,29 +53,14 @@ impl Network {
     }
 }
 
-/// An address as servers and proxies write it: `10.0.0.1`, `10.0.0.1:4711`, `::1`, `[::1]`, `[::1]:80`, with or without
-/// a zone (`fe80::1%eth0`). IPv4 addresses mapped to IPv6 become what they are.
+/// An address as servers and proxies write it: `10.0.0.1`, `10.0.0.1:4711`, `::1`, `[::1]`, `[::1]:80`. IPv4 addresses
+/// mapped to IPv6 become what they are.
 fn parse_address(text: &str) -> Option<IpAddr> {
     let text = text.trim_matches([' ', '\t']);
-    let (address, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (inside, after) = rest.split_once(']')?;
-            let port = if after.is_empty() { None } else { Some(after.strip_prefix(':')?) };
-            (inside.contains(':').then_some(inside)?, port)
-        }
-        None => match text.split_once(':') {
-            Some((address, port)) if !port.contains(':') => (address, Some(port)),
-            _ => (text, None),
-        },
-    };
-    if let Some(port) = port {
-        decimal(port)?;
-    }
-    let address = match address.split_once('%') {
-        Some((address, zone)) if address.contains(':') && !zone.is_empty() => address,
-        _ => address,
-    };
-    address.parse().ok().map(|address: IpAddr| address.to_canonical())
+    let with_port = || text.parse().map(|address: SocketAddr| address.ip()).ok();
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().map(IpAddr::V6).ok();
+    let address: IpAddr = text.parse().ok().or_else(with_port).or_else(bracketed)?;
+    Some(address.to_canonical())
 }
 
 /// Digits only, without the sign that Rust's own parser takes.
@@ -159,8 +144,8 @@ mod tests {
             ("::1", "::1"),
             ("[::1]", "::1"),
             ("[::1]:80", "::1"),
-            ("fe80::1%eth0", "fe80::1"),
             ("[fe80::1%2]:80", "fe80::1"),
+            ("[::ffff:1.2.3.4]", "1.2.3.4"),
             ("::ffff:1.2.3.4", "1.2.3.4"),
         ] {
             check(text, expected);
@@ -180,6 +165,7 @@ mod tests {
             "1.2.3",
             "01.2.3.4",
             "1.2.3.4%eth0",
+            "fe80::1%eth0",
             "::1%",
             "::1::",
             "localhost",
