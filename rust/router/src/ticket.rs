@@ -352,12 +352,14 @@ impl Ticket {
             match failure.kind {
                 FailureKind::Connect | FailureKind::ConnectTimeout => {
                     replica.breaker.record_failure(self.row.cells(), now.unix_ms);
-                    self.pass_over(|tried, other| other.replica == tried.replica);
                 }
                 // Nothing is known of the connection.
                 FailureKind::QueueTimeout | FailureKind::TotalTimeout | FailureKind::Unsendable => {}
                 _ => replica.breaker.record_success(self.row.cells()),
             }
+        }
+        if failure.kind.is_of_connection() {
+            self.pass_over(|tried, other| other.replica == tried.replica);
         }
         let another = failure.kind.allows_another() && self.try_another(failure.kind.name(), now);
         if !another {

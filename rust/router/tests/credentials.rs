@@ -55,7 +55,11 @@ fn what_follows_a_failure() {
         check(event, &all);
     }
     // A replica that cannot be reached cannot be reached with any credential.
-    for event in [|| failed(FailureKind::Connect), || failed(FailureKind::ConnectTimeout)] {
+    for event in [
+        || failed(FailureKind::Connect),
+        || failed(FailureKind::ConnectTimeout),
+        || failed(FailureKind::QueueTimeout),
+    ] {
         check(event, &["a1", "b1", "z"]);
     }
     // A credential that is refused is refused everywhere.
