@@ -134,6 +134,8 @@ class Client:
     body: bytes = b""
     parts: list[bytes] | None = None
     """The body in pieces, of undeclared length."""
+    address: tuple[str, int] | None = ("192.0.2.7", 4711)
+    """Where its connection comes from, if the server knows."""
     status: int | None = None
     fields: dict[str, str] = field(default_factory=dict[str, str])
     chunks: list[bytes] = field(default_factory=list[bytes])
@@ -194,13 +196,14 @@ class Client:
             self.whole = not message["more_body"]
 
         headers = [(name.encode(), value.encode()) for name, value in self.headers.items()]
-        scope = {"type": "http", "method": self.method, "path": self.path}
+        scope = {"type": "http", "method": self.method, "path": self.path, "client": self.address}
         await app(scope | {"query_string": self.query.encode(), "headers": headers}, receive, send)
 
 
 class _Scope:
     def __init__(self, client: Client) -> None:
         self.method, self.path, self.query_string = client.method, client.path, client.query
+        self.client = "" if client.address is None else f"{client.address[0]}:{client.address[1]}"
         length = {} if client.parts is not None else {"content-length": str(len(client.body))}
         self.headers = client.headers | length
 

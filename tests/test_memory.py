@@ -65,7 +65,7 @@ def check_growth(call: Callable[[], object]) -> None:
 
 
 def decide(worker: _native.Worker, path: str, body: bytes) -> _native.Ticket:
-    return worker.decide("POST", path, "", HEADERS, body)
+    return worker.decide("POST", path, "", HEADERS, "10.0.0.1:80", body)
 
 
 def test_a_decision_that_is_dropped_by_closing(worker: _native.Worker) -> None:
@@ -91,7 +91,7 @@ def test_a_refusal(worker: _native.Worker, path: str, body: bytes, code: str) ->
     headers = [each for each in HEADERS if each[0] != b"x-tier"]
 
     def call() -> None:
-        ticket = worker.decide("POST", path, "a=b", headers, body)
+        ticket = worker.decide("POST", path, "a=b", headers, "", body)
         assert ticket.refusal is not None
         assert ticket.refusal[1] == code
         assert ticket.own_headers(True)
@@ -103,7 +103,7 @@ def test_a_refusal(worker: _native.Worker, path: str, body: bytes, code: str) ->
 
 def test_a_list_of_models(worker: _native.Worker) -> None:
     def call() -> None:
-        ticket = worker.decide("GET", "/v1/models", "", [("authorization", "Bearer test")], b"")
+        ticket = worker.decide("GET", "/v1/models", "", [("authorization", "Bearer test")], "", b"")
         assert ticket.models == ["fast"]
         assert ticket.own_headers(False)
         worker.take_log()

@@ -28,7 +28,7 @@ def worker(tmp_path: Path) -> Worker:
 
 def decide(worker: Worker, body: bytes, **headers: bytes) -> Ticket:
     sent = [*HEADERS, *((name.encode(), value) for name, value in headers.items())]
-    return worker.decide("POST", "/v1/chat/completions", "", sent, body)
+    return worker.decide("POST", "/v1/chat/completions", "", sent, "", body)
 
 
 class Future:
@@ -226,12 +226,13 @@ def test_what_a_client_wrote_cannot_forge_headers(tmp_path: Path, model: str, ta
 
 
 WRONG_TYPES: list[tuple[tuple[Any, ...], str]] = [
-    (("POST", "/", "", [("a", 1)], b""), "bytes or str"),
-    (("POST", "/", "", ["a"], b""), "tuple"),
-    (("POST", "/", "", [("a",)], b""), "index"),
-    (("POST", "/", "", {}, b""), "list"),
-    (("POST", "/", "", [], "text"), "bytes"),
-    (("POST", 1, "", [], b""), "str"),
+    (("POST", "/", "", [("a", 1)], "", b""), "bytes or str"),
+    (("POST", "/", "", ["a"], "", b""), "tuple"),
+    (("POST", "/", "", [("a",)], "", b""), "index"),
+    (("POST", "/", "", {}, "", b""), "list"),
+    (("POST", "/", "", [], "", "text"), "bytes"),
+    (("POST", 1, "", [], "", b""), "str"),
+    (("POST", "/", "", [], None, b""), "str"),
 ]
 
 

@@ -77,6 +77,10 @@ class Snapshot:
     def generation(self) -> int: ...
     @property
     def max_body(self) -> int: ...
+    def status(self, now_ms: int) -> bytes:
+        """Targets (exchanges open, breaker of each replica) and limits (most, used, reserved) at a Unix time in
+        milliseconds, as JSON. Nothing is reserved; it holds no secrets.
+        """
 
 @final
 class Worker:
@@ -107,9 +111,12 @@ class Worker:
         path: str,
         query: str,
         headers: list[tuple[bytes, bytes]] | list[tuple[str, str]],
+        peer: str,
         body: bytes,
     ) -> Ticket:
-        """Decide a request. Header names are lower case."""
+        """Decide a request. Header names are lower case; `peer` is the address of the TCP peer, with or without its
+        port (`10.0.0.1`, `10.0.0.1:4711`, `[::1]:80`), empty if unknown.
+        """
 
     def serve(self) -> bool:
         """Serve the sockets that are ready and the deadlines that have passed. True: call again soon."""

@@ -43,7 +43,9 @@ class App:
         if body is None:
             return
         query = scope["query_string"].decode("latin-1")
-        ticket = worker.native.decide(scope["method"], scope["path"], query, scope["headers"], body)
+        client = scope.get("client")
+        peer = client[0] if client else ""
+        ticket = worker.native.decide(scope["method"], scope["path"], query, scope["headers"], peer, body)
         del body  # a stream may last for minutes, and the ticket knows when the body is no longer needed
         watcher = None
         try:
@@ -106,7 +108,8 @@ class App:
             body = await _rsgi_body(headers.get("content-length"), protocol, worker)
         except ProtocolClosed:  # the client left
             return
-        ticket = worker.native.decide(scope.method, scope.path, scope.query_string, headers.items(), body)
+        query, peer = scope.query_string, scope.client
+        ticket = worker.native.decide(scope.method, scope.path, query, headers.items(), peer, body)
         del body
         watcher = None
         try:

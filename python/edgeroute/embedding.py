@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 
 from edgeroute._native import Cells, Snapshot
 from edgeroute.app import App
@@ -19,7 +20,7 @@ def create_app(config: Config) -> App:
     is reloaded, and there is no admin listener: `edgeroute run` has all of that. Request lines go to standard output.
     Raises ValueError when the configuration cannot be used.
     """
-    normalised = normalise(config)
+    normalised = normalise(config, os.environ)
     Snapshot.compile(normalised, Cells.anonymous(), 0)
 
     def open_worker(loop: asyncio.AbstractEventLoop) -> Worker:

@@ -1,45 +1,59 @@
 """A provider that says exactly what a test wants, and can be dead."""
 
 import socketserver
+import ssl
 import threading
+from collections.abc import Callable
 
 JSON = b'{"object":"chat.completion"}'
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(JSON), JSON)
 
 
+Headers = dict[str, str]
+"""The header fields of a request, names in lower case."""
+
+
 class Provider:
     """Refuses connections until it listens; keeps its port. Every request gets `reply`, byte for byte.
 
-    The connection stays open after it, unless it says `connection: close`.
+    The connection stays open after it, unless it says `connection: close`. With `tls` it speaks https.
     """
 
-    def __init__(self, reply: bytes = OK) -> None:
-        self.reply = reply
-        self.served = 0
+    def __init__(self, reply: bytes | Callable[[Headers], bytes] = OK, tls: ssl.SSLContext | None = None) -> None:
+        self.received: list[Headers] = []
         provider = self
 
         class Connection(socketserver.StreamRequestHandler):
             def handle(self) -> None:
-                while self._read():
-                    provider.served += 1
-                    self.wfile.write(provider.reply)
-                    if b"connection: close" in provider.reply:
+                while (headers := self._read()) is not None:
+                    provider.received.append(headers)
+                    answer = reply if isinstance(reply, bytes) else reply(headers)
+                    self.wfile.write(answer)
+                    if b"connection: close" in answer:
                         return
 
-            def _read(self) -> bool:
-                """Take one whole request; false when there is none."""
-                length = 0
+            def _read(self) -> Headers | None:
+                """Take one whole request; None when there is none."""
+                headers: Headers = {}
                 while (line := self.rfile.readline()) not in (b"\r\n", b""):
-                    name, _, value = line.partition(b":")
-                    if name.lower() == b"content-length":
-                        length = int(value)
-                return line != b"" and len(self.rfile.read(length)) == length
+                    name, _, value = line.decode().partition(":")
+                    headers[name.lower()] = value.strip()
+                length = int(headers.get("content-length", 0))
+                return headers if line and len(self.rfile.read(length)) == length else None
 
         self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Connection, bind_and_activate=False)
         self._server.daemon_threads = True
         self._server.server_bind()
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        self.address = f"127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"{'http' if tls is None else 'https'}://{self.address}/v1"
+
+    @property
+    def served(self) -> int:
+        """Requests so far."""
+        return len(self.received)
 
     def listen(self) -> "Provider":
         """Accept connections from now on."""

@@ -149,6 +149,7 @@ def failing(start: START, face: str) -> Router:
         "after-fallback": {"targets": ["one/mock-status-500", "dead/gpt-5.5"], "fallbacks": ["fast"]},
         "client-error": {"targets": ["one/mock-status-400", "two/gpt-5.5"]},
         "wrong-credential": {"targets": ["one/mock-status-401", "two/gpt-5.5"]},
+        "wrong-credentials": {"targets": ["one/mock-status-401", "two/mock-status-403"]},
         "all-fail": {"targets": [f"one/mock-status-50{number}" for number in range(6)]},
     }
     return start(config)
@@ -174,7 +175,8 @@ def test_the_next_target_serves_after_a_failure(failing: Router, fault: str, str
         ("after-nobody", 200, "two/gpt-5.5", "2"),
         ("after-fallback", 200, "one/gpt-5-mini", "3"),
         ("client-error", 400, "one/mock-status-400", "1"),
-        ("wrong-credential", 502, "one/mock-status-401", "1"),
+        ("wrong-credential", 200, "two/gpt-5.5", "2"),
+        ("wrong-credentials", 502, "two/mock-status-403", "2"),
         ("all-fail", 502, "one/mock-status-502", "3"),
     ],
 )

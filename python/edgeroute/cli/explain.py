@@ -17,8 +17,8 @@ from edgeroute.cli.options import config_option, load_or_exit, refuse
 def command(request_path: Path, path: Path, as_json: bool) -> None:
     """Show how the request in REQUEST.json (`-`: standard input) would be routed, and why. Nothing is sent.
 
-    The file holds an object with `path`, `headers` and `body`, and if wanted `method`, `seed` and `facts` (numbers
-    that a running router would read: `tokens_used`, `requests_used`, `turn`):
+    The file holds an object with `path`, `headers` and `body`, and if wanted `method`, `peer`, `seed` and `facts`
+    (numbers that a running router would read: `tokens_used`, `requests_used`, `turn`):
 
     \b
     {"path": "/v1/chat/completions",

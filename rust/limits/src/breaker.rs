@@ -20,6 +20,20 @@ pub struct BreakerSettings {
     pub open_ms: u64,
 }
 
+/// How a breaker stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerState {
+    /// In use.
+    Closed,
+    /// Skipped for so long.
+    Open {
+        /// Milliseconds until it is used again.
+        left_ms: u64,
+    },
+    /// Used again, and skipped again after one more failure.
+    HalfOpen,
+}
+
 /// One word: 16 bits of consecutive failures, 48 of the time until which it is open, in unix milliseconds.
 #[derive(Clone, Copy)]
 struct State {
@@ -47,6 +61,18 @@ impl Breaker {
     /// set back, and does not count.
     pub fn is_open(&self, cells: &Cells, now_ms: u64) -> bool {
         self.settings.is_open(State::unpack(cells.at(self.cell).load(Ordering::Relaxed)), now_ms)
+    }
+
+    /// How it stands, to be shown.
+    pub fn state(&self, cells: &Cells, now_ms: u64) -> BreakerState {
+        let state = State::unpack(cells.at(self.cell).load(Ordering::Relaxed));
+        if self.settings.is_open(state, now_ms) {
+            BreakerState::Open { left_ms: state.open_until_ms - now_ms }
+        } else if state.failures >= self.settings.failures.into() {
+            BreakerState::HalfOpen
+        } else {
+            BreakerState::Closed
+        }
     }
 
     /// One more failure in a row. The failure that completes the number opens the breaker; when the time is over, the

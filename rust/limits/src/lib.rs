@@ -13,10 +13,10 @@ mod concurrency;
 mod scope;
 mod window;
 
-pub use breaker::{Breaker, BreakerSettings};
+pub use breaker::{Breaker, BreakerSettings, BreakerState};
 pub use concurrency::{Concurrency, Crowded, Permit};
 pub use edgeroute_shared::{Cells, Owner, Row};
-pub use scope::{Held, Limits, Quotas, Refused, Used};
+pub use scope::{Held, Limits, Quotas, Refused, Usage, Used};
 pub use window::{Exceeded, Reservation, Window, reap};
 
 /// What can go wrong when limits are set up.

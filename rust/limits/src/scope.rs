@@ -69,6 +69,19 @@ pub struct Used {
     pub tokens_percent: f64,
 }
 
+/// How much of one limit is used, to be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Name of the limit in the configuration.
+    pub limit: &'static str,
+    /// What may be used.
+    pub most: u64,
+    /// What is settled or reserved.
+    pub used: u64,
+    /// What of that is reserved.
+    pub reserved: u64,
+}
+
 #[derive(Debug)]
 enum Part {
     Requests(Reservation),
@@ -115,6 +128,27 @@ impl Limits {
             requests_percent: used.requests_percent.max(percent(limits.requests)),
             tokens_percent: used.tokens_percent.max(percent(limits.tokens)),
         })
+    }
+
+    /// How much of each limit is used. Nothing is reserved.
+    pub fn usage(&self, cells: &Cells, now_ms: u64) -> impl Iterator<Item = Usage> {
+        let window = |limit, window: Option<Window>| {
+            window.map(|window| Usage {
+                limit,
+                most: window.limit(),
+                used: window.used(cells, now_ms),
+                reserved: window.reserved(cells, now_ms),
+            })
+        };
+        let concurrency = self.concurrency.map(|concurrency| Usage {
+            limit: "concurrency",
+            most: concurrency.limit(),
+            used: concurrency.held(cells),
+            reserved: 0,
+        });
+        let windows =
+            [window("requests_per_minute", self.requests), window("tokens_per_minute", self.tokens)];
+        windows.into_iter().chain([concurrency]).flatten()
     }
 
     fn reserve_into(

@@ -96,6 +96,13 @@ impl Window {
         self.current(Count::unpack(cells.at(self.used).load(Ordering::Relaxed)), now_ms).amount
     }
 
+    /// What of that is reserved, by workers that live or are not yet reaped.
+    pub fn reserved(&self, cells: &Cells, now_ms: u64) -> u64 {
+        let window = self.current(Count::unpack(cells.at(self.used).load(Ordering::Relaxed)), now_ms).window;
+        let own = cells.gauge_values(self.reserved).map(Count::unpack);
+        own.filter(|own| own.window == window).map(|own| own.amount).sum()
+    }
+
     /// 100 × used / limit; above 100 when more was settled than reserved. A limit of nothing is always full.
     pub fn used_percent(&self, cells: &Cells, now_ms: u64) -> f64 {
         match self.limit {

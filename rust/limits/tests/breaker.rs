@@ -4,7 +4,7 @@
 #[path = "../../shared/tests/support/mod.rs"]
 mod support;
 
-use edgeroute_limits::{Breaker, BreakerSettings, Cells};
+use edgeroute_limits::{Breaker, BreakerSettings, BreakerState, Cells};
 use proptest::prelude::*;
 use support::{SMALL, TemporaryFile};
 
@@ -22,7 +22,13 @@ fn sequences() {
                 _ => breaker.record_success(&cells),
             }
         }
-        assert_eq!(breaker.is_open(&cells, START_MS + second * 1_000), open, "{events:?} at {second}");
+        let now_ms = START_MS + second * 1_000;
+        assert_eq!(breaker.is_open(&cells, now_ms), open, "{events:?} at {second}");
+        assert_eq!(
+            matches!(breaker.state(&cells, now_ms), BreakerState::Open { .. }),
+            open,
+            "{events:?} at {second}"
+        );
     };
     check(&[], 0, false);
     check(&[('x', 0), ('x', 0)], 0, false);
@@ -93,4 +99,24 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn states_to_be_shown() {
+    let cells = Cells::anonymous(SMALL).unwrap();
+    let breaker = Breaker::new(&cells, "replica", BreakerSettings::default()).unwrap();
+    let check = |second: u64, expected: BreakerState| {
+        assert_eq!(breaker.state(&cells, START_MS + second * 1_000), expected, "at {second}");
+    };
+    check(0, BreakerState::Closed);
+    (0..2).for_each(|_| breaker.record_failure(&cells, START_MS));
+    check(0, BreakerState::Closed);
+    breaker.record_failure(&cells, START_MS);
+    check(0, BreakerState::Open { left_ms: 10_000 });
+    check(9, BreakerState::Open { left_ms: 1_000 });
+    check(10, BreakerState::HalfOpen);
+    breaker.record_failure(&cells, START_MS + 11_000);
+    check(12, BreakerState::Open { left_ms: 9_000 });
+    breaker.record_success(&cells);
+    check(12, BreakerState::Closed);
 }

@@ -4,7 +4,7 @@
 #[path = "../../shared/tests/support/mod.rs"]
 mod support;
 
-use edgeroute_limits::{Cells, Limits, Owner, Quotas, Refused, Row, Used};
+use edgeroute_limits::{Cells, Limits, Owner, Quotas, Refused, Row, Usage, Used};
 use support::SMALL;
 
 const NOW_MS: u64 = 1_795_000_000_000;
@@ -101,4 +101,27 @@ fn a_reload_keeps_what_is_used() {
     let doubled = Quotas { tokens_per_minute: Some(2_000), ..KEY };
     let reloaded = Limits::new(&cells, "key/a", doubled).unwrap();
     assert_eq!(Limits::used(&[reloaded], &cells, NOW_MS).tokens_percent, 25.0);
+}
+
+#[test]
+fn usage_is_of_all_workers_and_of_the_running_window() {
+    let (cells, row, [key, team]) = memory();
+    let other = cells.claim_row(Owner { pid: 2, started: 1 }).unwrap();
+    Limits::reserve(&[key, team], &row, 100, NOW_MS).unwrap().settle(&row, 70);
+    let held = [&row, &other].map(|row| (row, Limits::reserve(&[key, team], row, 200, NOW_MS).unwrap()));
+    let check = |now_ms: u64, expected: [(u64, u64); 3]| {
+        let found: Vec<Usage> = team.usage(&cells, now_ms).collect();
+        let names = ["requests_per_minute", "tokens_per_minute", "concurrency"];
+        let most = [100, 1_200, 3];
+        let expected: Vec<Usage> = (names.into_iter().zip(most).zip(expected))
+            .map(|((limit, most), (used, reserved))| Usage { limit, most, used, reserved })
+            .collect();
+        assert_eq!(found, expected);
+    };
+    check(NOW_MS, [(3, 2), (470, 400), (2, 0)]);
+    check(NOW_MS + 120_000, [(0, 0), (0, 0), (2, 0)]);
+    held.into_iter().for_each(|(row, held)| held.settle(row, 10));
+    check(NOW_MS, [(3, 0), (90, 0), (0, 0)]);
+    let free = Limits::new(&cells, "key/free", Quotas::default()).unwrap();
+    assert_eq!(free.usage(&cells, NOW_MS).count(), 0);
 }

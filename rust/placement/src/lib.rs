@@ -4,7 +4,7 @@
 
 use smallvec::SmallVec;
 
-/// Indexes of targets or replicas, first choice first. Pools of up to eight stay off the heap.
+/// Indexes of targets, first choice first. Pools of up to eight stay off the heap.
 pub type Order = SmallVec<[u16; 8]>;
 
 /// The next state and output of SplitMix64 (Steele, Lea, Flood 2014): a seed's own stream of random bits.
@@ -21,13 +21,10 @@ pub fn ordered(count: u16) -> Order {
     (0..count).collect()
 }
 
-/// Replicas in turn: starts at `turn` modulo `count` and goes round once.
-pub fn rotated(count: u16, turn: u64) -> Order {
-    if count == 0 {
-        return Order::new();
-    }
-    let first = (turn % u64::from(count)) as u16;
-    (first..count).chain(0..first).collect()
+/// Replicas or credentials in turn: starts at `turn` modulo `count` and goes round once.
+pub fn rotated(count: u16, turn: u64) -> impl Iterator<Item = u16> {
+    let first = turn.checked_rem(u64::from(count)).unwrap_or(0) as u16;
+    (first..count).chain(0..first)
 }
 
 /// Targets drawn by weight without replacement: the first is target `i` with probability
@@ -56,7 +53,7 @@ mod tests {
         for (count, turn, expected) in
             [(3, 0, vec![0, 1, 2]), (3, 4, vec![1, 2, 0]), (1, 9, vec![0]), (0, 5, vec![])]
         {
-            assert_eq!(rotated(count, turn).to_vec(), expected, "count {count}, turn {turn}");
+            assert_eq!(rotated(count, turn).collect::<Vec<_>>(), expected, "count {count}, turn {turn}");
         }
     }
 

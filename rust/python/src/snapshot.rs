@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use edgeroute_router::{Snapshot, WrittenRequest};
+use edgeroute_router::{Provider, Replica, Snapshot, WrittenRequest};
 use edgeroute_shared::{Cells, Layout};
-use edgeroute_upstream::Origin;
+use edgeroute_upstream::{Origin, Proxy, Roots};
 use pyo3::prelude::*;
 
 use crate::border::{os_error, value_error};
@@ -18,6 +18,7 @@ pub(crate) struct PySnapshot(pub(crate) Arc<Loaded>);
 pub(crate) struct Loaded {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) origins: Vec<Vec<Arc<Origin>>>,
+    cells: Cells,
 }
 
 #[pymethods]
@@ -37,23 +38,40 @@ impl PySnapshot {
     fn max_body(&self) -> usize {
         self.0.snapshot.max_body
     }
+
+    /// Targets and limits as they stand, as JSON. Nothing is reserved.
+    fn status(&self, now_ms: u64) -> PyResult<Vec<u8>> {
+        serde_json::to_vec(&self.0.snapshot.status(&self.0.cells, now_ms)).map_err(value_error)
+    }
 }
 
 impl Loaded {
     pub(crate) fn compile(normalised: &[u8], cells: &Cells, generation: u64) -> PyResult<Self> {
         let snapshot = Snapshot::compile(normalised, cells, generation).map_err(value_error)?;
-        let origin = |replica: &edgeroute_router::Replica| {
-            Origin::parse(&replica.url)
-                .map(Arc::new)
-                .map_err(|error| value_error(format!("{}: {error}", replica.url)))
-        };
-        let origins = snapshot
-            .providers
-            .iter()
-            .map(|provider| provider.replicas.iter().map(origin).collect())
-            .collect::<PyResult<_>>()?;
-        Ok(Self { snapshot: Arc::new(snapshot), origins })
+        let origins = snapshot.providers.iter().map(origins).collect::<PyResult<_>>()?;
+        Ok(Self { snapshot: Arc::new(snapshot), origins, cells: cells.clone() })
     }
+}
+
+/// Where each replica of a provider is reached, and whom it must show a certificate of.
+fn origins(provider: &Provider) -> PyResult<Vec<Arc<Origin>>> {
+    let invalid = |what: &str, error: &dyn std::fmt::Display| {
+        value_error(format!("provider `{}`: {what}: {error}", provider.name))
+    };
+    let roots = provider.ca.as_deref().map(Roots::from_pem).transpose();
+    let roots = roots.map_err(|error| invalid("ca_file", &error))?;
+    let origin = |replica: &Replica| {
+        let mut origin = Origin::parse(&replica.url).map_err(|error| invalid(&replica.url, &error))?;
+        if let Some(proxy) = &replica.proxy {
+            let proxy = Proxy::parse(proxy.reveal()).map_err(|error| invalid("proxy", &error))?;
+            origin = origin.through(proxy);
+        }
+        if let Some(roots) = &roots {
+            origin = origin.trusting(roots.clone());
+        }
+        Ok(Arc::new(origin))
+    };
+    provider.replicas.iter().map(origin).collect()
 }
 
 /// Explains the decision on a written request (JSON) under a normalised configuration. Nothing is reserved.

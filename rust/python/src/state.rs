@@ -2,6 +2,7 @@
 //! the last reference to one: each of these may run any Python code, and that must not happen under a lock. What
 //! has to be done in Python is returned, and done when the lock is released.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,10 +42,10 @@ pub(crate) struct Wake {
 }
 
 /// All that `upstream` needs for one attempt.
-pub(crate) struct Outgoing {
+pub(crate) struct Outgoing<'a> {
     pub(crate) origin: Arc<Origin>,
     pub(crate) path: String,
-    pub(crate) headers: Vec<(&'static str, Vec<u8>)>,
+    pub(crate) headers: Vec<(&'a str, Cow<'a, [u8]>)>,
     pub(crate) body: Bytes,
     pub(crate) deadlines: Deadlines,
 }
@@ -73,25 +74,21 @@ impl State {
     }
 
     /// The current attempt; None if there is none.
-    pub(crate) fn outgoing(&self, py: Python<'_>, loaded: &Loaded, now: Now) -> Option<Outgoing> {
+    pub(crate) fn outgoing(&self, py: Python<'_>, loaded: &Loaded, now: Now) -> Option<Outgoing<'_>> {
         let attempt = self.ticket.attempt(now)?;
         let origin = loaded.origins.get(attempt.provider_index)?.get(attempt.replica_index)?;
         let client = self.body.as_ref()?.bind(py).as_bytes();
         let mut body = Vec::with_capacity(client.len() + 64);
         self.ticket.write_body(client, &mut body).ok()?;
-        let defaults = &loaded.snapshot.defaults;
         Some(Outgoing {
             path: format!("{}{}", origin.base_path(), attempt.path),
-            headers: forward::credential(attempt.provider)
-                .into_iter()
-                .chain(self.headers.iter().cloned())
-                .collect(),
+            headers: forward::attempt_headers(&attempt, &self.headers),
             origin: Arc::clone(origin),
             body: Bytes::from(body),
             deadlines: Deadlines {
-                connect: Duration::from_millis(defaults.connect_ms),
-                first_byte: Duration::from_millis(defaults.first_byte_ms),
-                gap: Duration::from_millis(defaults.gap_ms),
+                connect: Duration::from_millis(attempt.connect_ms),
+                first_byte: Duration::from_millis(attempt.first_byte_ms),
+                gap: Duration::from_millis(attempt.gap_ms),
                 total: Duration::from_millis(attempt.total_ms),
             },
         })

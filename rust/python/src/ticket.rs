@@ -119,7 +119,7 @@ impl PyTicket {
             return Err(PyRuntimeError::new_err("there is no attempt to start"));
         };
         let headers: Vec<(&str, &[u8])> =
-            exchange.headers.iter().map(|(name, value)| (*name, value.as_slice())).collect();
+            exchange.headers.iter().map(|(name, value)| (*name, &**value)).collect();
         let id = this.core.client.lock().start(
             Exchange {
                 origin: exchange.origin,

@@ -98,13 +98,15 @@ impl Worker {
         self.core.row.heartbeat(unix_ms());
     }
 
-    /// Decides a request; the ticket's `step` says what to do.
+    /// Decides a request; the ticket's `step` says what to do. `peer` is the address of the TCP peer, with or without
+    /// its port, empty if unknown.
     fn decide(
         &self,
         method: &str,
         path: &str,
         query: &str,
         headers: &Bound<'_, PyList>,
+        peer: &str,
         body: &Bound<'_, PyBytes>,
     ) -> PyResult<PyTicket> {
         let now = self.core.now();
@@ -113,7 +115,7 @@ impl Worker {
         };
         let headers = Headers::new(headers)?;
         let fields = headers.fields();
-        let request = Request { method, path, query, headers: &fields, body: body.as_bytes() };
+        let request = Request { method, path, query, headers: &fields, peer, body: body.as_bytes() };
         let facts = LiveFacts { cells: self.core.row.cells(), unix_ms: now.unix_ms };
         let seed = self.next_seed();
         let ticket = decide(&loaded.snapshot, &self.core.row, &facts, &request, now, seed);

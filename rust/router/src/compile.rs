@@ -8,10 +8,11 @@ use edgeroute_rules::RuleSet;
 use edgeroute_shared::Cells;
 use edgeroute_wire::Dialect;
 
+use crate::client_address::Network;
 use crate::config::{self, Config};
 use crate::meter::{Sums, label};
 use crate::snapshot::{
-    Action, Key, Model, ModelId, Names, Provider, Replica, Resolved, Rule, Snapshot, Target, Team,
+    Action, Deadlines, Key, Model, ModelId, Names, Provider, Replica, Resolved, Rule, Snapshot, Target, Team,
 };
 use crate::variables;
 
@@ -92,6 +93,11 @@ impl Snapshot {
             key_hashes,
             teams,
             names,
+            trusted_proxies: config
+                .trusted_proxies
+                .iter()
+                .map(|text| network(text))
+                .collect::<Result<_, _>>()?,
             sums: Sums::new(cells)?,
         })
     }
@@ -99,10 +105,11 @@ impl Snapshot {
 
 /// Indexes of everything but keys are 16 bits.
 fn check_sizes(config: &Config) -> Result<(), CompileError> {
-    let replicas = config.providers.iter().map(|provider| provider.urls.len()).max();
+    let most = |count: fn(&config::Provider) -> usize| config.providers.iter().map(count).max().unwrap_or(0);
     for (what, count) in [
         ("providers", config.providers.len()),
-        ("URLs of one provider", replicas.unwrap_or(0)),
+        ("URLs of one provider", most(|provider| provider.replicas.len())),
+        ("credentials of one provider", most(|provider| provider.credentials.len())),
         ("models", config.models.len()),
         ("targets", config.models.iter().map(|model| model.targets.len()).sum()),
         ("rules", config.rules.len()),
@@ -118,10 +125,17 @@ fn check_sizes(config: &Config) -> Result<(), CompileError> {
     Ok(())
 }
 
+fn network(text: &str) -> Result<Network, CompileError> {
+    Network::parse(text).ok_or_else(|| {
+        CompileError::Invalid(format!("trusted_proxies: `{text}` is not a network like 10.0.0.0/8"))
+    })
+}
+
 fn provider(written: &config::Provider, cells: &Cells) -> Result<Provider, CompileError> {
-    let replica = |url: &String| {
+    let replica = |replica: &config::Replica| {
+        let url = replica.url.as_str();
         let breaker = Breaker::new(cells, &format!("breaker/{}/{url}", written.name), BREAKER)?;
-        Ok(Replica { url: url.as_str().into(), breaker })
+        Ok(Replica { url: url.into(), proxy: replica.proxy.clone(), breaker })
     };
     Ok(Provider {
         name: written.name.as_str().into(),
@@ -130,8 +144,10 @@ fn provider(written: &config::Provider, cells: &Cells) -> Result<Provider, Compi
             kind: "dialect",
             name: written.dialect.clone(),
         })?,
-        api_key: written.api_key.clone(),
-        replicas: written.urls.iter().map(replica).collect::<Result<_, CompileError>>()?,
+        credentials: written.credentials.clone(),
+        headers: written.headers.iter().map(|(name, value)| (name.as_str().into(), value.clone())).collect(),
+        ca: written.ca.clone(),
+        replicas: written.replicas.iter().map(replica).collect::<Result<_, CompileError>>()?,
         turns: cells.exact(&format!("turn/{}", written.name))?,
     })
 }
@@ -228,7 +244,7 @@ fn compile_models(
         }
         let first = targets.len() as u16;
         for each in &model.targets {
-            targets.push(target(each, &config.providers, &place, cells)?);
+            targets.push(target(each, config, &place, cells)?);
         }
         models.push(Model {
             name: model.name.as_str().into(),
@@ -243,20 +259,26 @@ fn compile_models(
 
 fn target(
     written: &config::Target,
-    providers: &[config::Provider],
+    config: &Config,
     place: &str,
     cells: &Cells,
 ) -> Result<Target, CompileError> {
     let provider =
-        providers.iter().position(|provider| provider.name == written.provider).ok_or_else(|| {
+        config.providers.iter().position(|provider| provider.name == written.provider).ok_or_else(|| {
             CompileError::Unknown { place: place.into(), kind: "provider", name: written.provider.clone() }
         })?;
     let name = format!("{}/{}", written.provider, written.model);
+    let defaults = &config.defaults;
     Ok(Target {
         in_flight: cells.gauge(&format!("edgeroute_in_flight{{target={}}}", label(&name)), None)?,
         name: name.into(),
         provider: provider as u16,
         model: written.model.as_str().into(),
+        deadlines: Deadlines {
+            connect_ms: written.connect_ms.unwrap_or(defaults.connect_ms),
+            first_byte_ms: written.first_byte_ms.unwrap_or(defaults.first_byte_ms),
+            gap_ms: written.gap_ms.unwrap_or(defaults.gap_ms),
+        },
     })
 }
 

@@ -24,13 +24,15 @@ pub(crate) struct Config {
     pub(crate) virtual_keys: Vec<VirtualKey>,
     /// Attempts, deadlines and reservations of every request.
     pub(crate) defaults: Defaults,
+    /// Networks of the proxies whose `x-forwarded-for` is believed, as `address/prefix`.
+    pub(crate) trusted_proxies: Vec<String>,
     /// Largest request body in bytes.
     pub(crate) max_body: usize,
     /// Largest streamed response in bytes on a face without back-pressure.
     pub(crate) max_stream: u64,
 }
 
-/// A provider; one base URL per replica, ending where the dialect's paths begin (`https://host/v1`).
+/// A provider.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Provider {
@@ -38,10 +40,24 @@ pub(crate) struct Provider {
     pub(crate) name: String,
     /// Wire protocol, by its name in the documentation.
     pub(crate) dialect: String,
-    /// Base URLs, one per replica.
-    pub(crate) urls: Vec<String>,
-    /// Credential, sent the way the dialect wants it.
-    pub(crate) api_key: Option<Secret>,
+    /// Where it is reached.
+    pub(crate) replicas: Vec<Replica>,
+    /// Credentials that take turns, each sent the way the dialect wants it.
+    pub(crate) credentials: Vec<Secret>,
+    /// Header fields of every request to it; names in lower case.
+    pub(crate) headers: Vec<(String, Secret)>,
+    /// PEM text of authorities trusted besides the system's.
+    pub(crate) ca: Option<Box<str>>,
+}
+
+/// One base URL of a provider.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Replica {
+    /// Base URL, ending where the dialect's paths begin (`https://host/v1`).
+    pub(crate) url: String,
+    /// URL of the CONNECT proxy on the way, which may hold a password.
+    pub(crate) proxy: Option<Secret>,
 }
 
 /// A public model name: an alias, or a pool of targets. A name may end in `*`.
@@ -70,6 +86,12 @@ pub(crate) struct Target {
     pub(crate) model: String,
     /// Share of requests, for weighted pools.
     pub(crate) weight: u32,
+    /// Deadline for a connection; the default one if absent, as for the next two.
+    pub(crate) connect_ms: Option<u64>,
+    /// Deadline for the first byte of a response.
+    pub(crate) first_byte_ms: Option<u64>,
+    /// Longest silence inside a response.
+    pub(crate) gap_ms: Option<u64>,
 }
 
 /// A condition with an action: exactly one of `model` and `reject`.

@@ -25,6 +25,9 @@ pub struct WrittenRequest {
     /// Header fields; names in any letter case.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// Address of the TCP peer, with or without its port.
+    #[serde(default)]
+    pub peer: String,
     /// The body, as JSON.
     #[serde(default)]
     pub body: Option<Box<RawValue>>,
@@ -59,7 +62,8 @@ pub struct Decision {
     /// Model that answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Candidates in the order in which they are tried, as `provider/model at URL`.
+    /// Candidates in the order in which they are tried, as `provider/model at URL`, with `, credential 2` where there
+    /// are several.
     pub candidates: Vec<String>,
     /// Tokens that would be reserved.
     pub reserve_tokens: u64,
@@ -88,6 +92,7 @@ impl fmt::Debug for WrittenRequest {
             .field("path", &path)
             .field("query_bytes", &query.len())
             .field("headers", &self.headers.keys())
+            .field("peer", &self.peer)
             .field("body_bytes", &self.body.as_deref().map_or(0, |body| body.get().len()))
             .field("facts", &self.facts)
             .field("seed", &self.seed)
@@ -109,7 +114,8 @@ pub fn explain(snapshot: &Snapshot, written: &WrittenRequest) -> Explanation {
         .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
         .collect();
     let body = written.body.as_deref().map_or(&b""[..], |body| body.get().as_bytes());
-    let request = Request { method: &written.method, path, query, headers: &headers, body };
+    let request =
+        Request { method: &written.method, path, query, headers: &headers, peer: &written.peer, body };
 
     let mut trace = Trace::on();
     let (plan, planned) = plan(snapshot, &written.facts, &request, written.seed, &mut trace);
@@ -119,11 +125,7 @@ pub fn explain(snapshot: &Snapshot, written: &WrittenRequest) -> Explanation {
     }
     let rule = plan.rule.and_then(|rule| snapshot.rule(rule));
     let model = plan.model.and_then(|model| snapshot.model(model));
-    let candidates = plan.candidates.iter().filter_map(|candidate| {
-        let target = snapshot.target(candidate.target)?;
-        let replica = snapshot.provider_of(target)?.replicas.get(usize::from(candidate.replica))?;
-        Some(format!("{} at {}", target.name_with(plan.rest_of(snapshot, *candidate)), replica.url))
-    });
+    let candidates = plan.candidates.iter().map(|candidate| plan.describe(snapshot, *candidate));
     let decision = Decision {
         key: key.map(|key| key.name.to_string()),
         requested: plan.requested.to_string(),

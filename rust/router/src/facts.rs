@@ -10,7 +10,7 @@ pub trait Facts {
     fn used(&self, scopes: &[Limits]) -> Used;
     /// Whether a replica is to be passed over.
     fn is_open(&self, breaker: &Breaker) -> bool;
-    /// Whose turn it is among the replicas of a provider.
+    /// Whose turn it is among the replicas and credentials of a provider.
     fn turn(&self, turns: Exact) -> u64;
 }
 
@@ -45,7 +45,7 @@ pub struct GivenFacts {
     pub tokens_used: f64,
     /// Percent of the fullest request limit.
     pub requests_used: f64,
-    /// Turn of every provider's replicas.
+    /// Turn of every provider's replicas and credentials.
     pub turn: u64,
 }
 

@@ -44,6 +44,11 @@ impl FailureKind {
         }
     }
 
+    /// Whether there was no connection to send the request on, so that another credential would not help.
+    pub(crate) fn is_of_connection(self) -> bool {
+        matches!(self, Self::Connect | Self::QueueTimeout | Self::ConnectTimeout)
+    }
+
     /// Whether the next candidate may be tried, as long as nothing has reached the client.
     pub fn allows_another(self) -> bool {
         !matches!(self, Self::TotalTimeout | Self::TooLarge | Self::Unsendable)

@@ -1,10 +1,12 @@
 //! Which headers pass. Towards providers it is an allow-list: client credentials, cookies and edgeroute's own
 //! headers never leave. Towards clients it is a list of what stays behind.
 
+use std::borrow::Cow;
+
 use edgeroute_wire::Dialect;
 
 use crate::request::Request;
-use crate::snapshot::Provider;
+use crate::step::Attempt;
 
 /// The version sent where the client names none; Anthropic requires one.
 const ANTHROPIC_VERSION: &[u8] = b"2023-06-01";
@@ -27,13 +29,21 @@ pub fn client_headers(dialect: Dialect, request: &Request<'_>) -> Vec<(&'static 
     headers
 }
 
-/// The provider's credential as its dialect sends it.
-pub fn credential(provider: &Provider) -> Option<(&'static str, Vec<u8>)> {
-    let key = provider.api_key.as_ref()?.reveal();
-    Some(match provider.dialect {
-        Dialect::OpenAiChat => ("authorization", format!("Bearer {key}").into_bytes()),
-        Dialect::AnthropicMessages => ("x-api-key", key.as_bytes().to_vec()),
-    })
+/// The header fields of an attempt: the credential as its dialect sends it, and `client`, what [`client_headers`] gave.
+/// The provider's own fields replace those of the same name.
+pub fn attempt_headers<'a>(
+    attempt: &Attempt<'a>,
+    client: &'a [(&'static str, Vec<u8>)],
+) -> Vec<(&'a str, Cow<'a, [u8]>)> {
+    let provider = attempt.provider;
+    let credential = attempt.credential.map(|key| match provider.dialect {
+        Dialect::OpenAiChat => ("authorization", format!("Bearer {}", key.reveal()).into_bytes().into()),
+        Dialect::AnthropicMessages => ("x-api-key", key.reveal().as_bytes().into()),
+    });
+    let client = client.iter().map(|(name, value)| (*name, value.as_slice().into()));
+    let own = provider.headers.iter().map(|(name, value)| (&**name, value.reveal().as_bytes().into()));
+    let replaced = |name: &str| provider.headers.iter().any(|(own, _)| **own == *name);
+    credential.into_iter().chain(client).filter(|(name, _)| !replaced(name)).chain(own).collect()
 }
 
 /// Whether a provider's response header reaches the client. Hop-by-hop headers are gone already; the server

@@ -5,17 +5,32 @@ use sha2::{Digest, Sha256};
 use crate::refusal::{Code, Refusal, excerpt};
 use crate::request::Request;
 use crate::snapshot::Snapshot;
+use crate::trace::{Phase, Trace};
 
 /// The key that a request presents: as bearer token, which OpenAI's clients send, or in Anthropic's header.
-pub(crate) fn identify(snapshot: &Snapshot, request: &Request<'_>) -> Result<u32, Refusal> {
+pub(crate) fn identify(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    trace: &mut Trace,
+) -> Result<u32, Refusal> {
     let bearer = request.header("authorization").and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
-    let presented = bearer.filter(|key| !key.is_empty()).or_else(|| request.header("x-api-key"));
-    let Some(presented) = presented.filter(|key| !key.is_empty()) else { return Err(missing_key()) };
+    let in_bearer = bearer.filter(|key| !key.is_empty()).map(|key| (key, "authorization"));
+    let in_header =
+        || request.header("x-api-key").filter(|key| !key.is_empty()).map(|key| (key, "x-api-key"));
+    let Some((presented, header)) = in_bearer.or_else(in_header) else {
+        trace
+            .note(Phase::Identify, || "neither `authorization: Bearer …` nor `x-api-key` holds a key".into());
+        return Err(missing_key());
+    };
     let hash: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
-    snapshot.key_hashes.get(&hash).copied().ok_or_else(invalid_key)
+    let found = snapshot.key_hashes.get(&hash).copied();
+    found.ok_or_else(|| {
+        trace.note(Phase::Identify, || format!("the key in `{header}` is none of the virtual keys"));
+        invalid_key()
+    })
 }
 
 #[cold]

@@ -4,6 +4,7 @@
 //! and draws no random number, so that the same snapshot, request, facts, now and seed give the same decision.
 
 mod choose;
+mod client_address;
 mod compile;
 mod config;
 mod explain;
@@ -18,6 +19,7 @@ mod record;
 mod refusal;
 mod request;
 mod snapshot;
+mod status;
 mod step;
 mod ticket;
 mod trace;
@@ -32,6 +34,7 @@ pub use record::{LogFormat, Record};
 pub use refusal::{Code, Refusal};
 pub use request::{Now, Request};
 pub use snapshot::{Provider, Replica, Secret, Snapshot};
+pub use status::{LimitStatus, OwnerStatus, ReplicaStatus, Status, TargetStatus};
 pub use step::{Attempt, Content, End, Event, Outcome, Step};
 pub use ticket::{Ticket, decide};
 pub use trace::{Phase, Reason};

@@ -10,8 +10,9 @@ use crate::refusal::{Code, Refusal};
 use crate::snapshot::{Model, Snapshot, Target};
 use crate::trace::{Phase, Trace};
 
-/// The model's own targets by its strategy, then those of its fallbacks; each target's replicas in turn. Only targets
-/// that speak the caller's dialect remain.
+/// The model's own targets by its strategy, then those of its fallbacks; each target's replicas in turn, and at each
+/// replica the credentials in turn: an account that is used up costs no replica. Only targets that speak the caller's
+/// dialect remain.
 pub(crate) fn place(
     plan: &mut Plan,
     snapshot: &Snapshot,
@@ -45,16 +46,19 @@ pub(crate) fn place(
                 });
                 continue;
             }
-            let count = provider.replicas.len() as u16;
-            let turn = if count > 1 { turn_of(target, provider.turns) } else { 0 };
-            for replica in rotated(count, turn) {
-                let candidate = Candidate { fallback, target: id, replica };
-                trace.note(Phase::Place, || {
-                    let name = target.name_with(plan.rest_of(snapshot, candidate));
-                    let url = provider.replicas.get(usize::from(replica)).map_or("", |replica| &*replica.url);
-                    format!("candidate {name} at {url} (model `{}`)", pool.name)
-                });
-                plan.candidates.push(candidate);
+            let replicas = provider.replicas.len() as u16;
+            let credentials = provider.credentials.len().max(1) as u16;
+            let turn = if replicas.max(credentials) > 1 { turn_of(target, provider.turns) } else { 0 };
+            // Each pair of replica and credential comes first equally often.
+            let turn_of_credentials = turn / u64::from(replicas.max(1));
+            for replica in rotated(replicas, turn) {
+                for credential in rotated(credentials, turn_of_credentials) {
+                    let candidate = Candidate { fallback, target: id, replica, credential };
+                    trace.note(Phase::Place, || {
+                        format!("candidate {} (model `{}`)", plan.describe(snapshot, candidate), pool.name)
+                    });
+                    plan.candidates.push(candidate);
+                }
             }
         }
     }

@@ -1,10 +1,13 @@
 //! Phases 2–7 of a request: who asks, what for, which rule, which targets in which order. Pure: the same
 //! snapshot, request, facts and seed give the same plan. Nothing is reserved here.
 
+use std::net::IpAddr;
+
 use edgeroute_wire::{Dialect, Document, Edit, Operation, ScanError, Span, include_usage, prompt};
 use smallvec::SmallVec;
 
 use crate::choose::{allowed_model, match_rules};
+use crate::client_address::client_address;
 use crate::facts::Facts;
 use crate::identify::{check_body, identify, invalid_key};
 use crate::place::place;
@@ -21,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) dialect: Dialect,
     pub(crate) operation: Operation,
     pub(crate) key: Option<u32>,
+    /// Address of the client, as far as it is known.
+    pub(crate) client: Option<IpAddr>,
     /// The path, cut to what a log line may hold.
     pub(crate) path: Box<str>,
     /// The model that the client asked for.
@@ -49,7 +54,7 @@ pub(crate) struct Splice {
     pub(crate) usage: Option<Edit<'static>>,
 }
 
-/// A target and one of its replicas.
+/// A target, one of its replicas, and one of its credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
     /// Which fallback of the model it comes from, from 1; 0 for the model itself.
@@ -58,6 +63,8 @@ pub(crate) struct Candidate {
     pub(crate) target: u16,
     /// Index of the replica in the target's provider.
     pub(crate) replica: u16,
+    /// Index of the credential in the target's provider; 0 if it has none.
+    pub(crate) credential: u16,
 }
 
 /// What to do first.
@@ -80,6 +87,7 @@ pub(crate) fn plan(
         dialect: Dialect::OpenAiChat,
         operation: Operation::Chat,
         key: None,
+        client: client_address(request, &snapshot.trusted_proxies),
         path: excerpt(request.path).into(),
         requested: Box::default(),
         stream: false,
@@ -109,10 +117,11 @@ impl Plan {
         self.dialect = endpoint.as_ref().map_or_else(|_| dialect_of(request), Endpoint::dialect);
         let endpoint = endpoint?;
         trace.note(Phase::Read, || {
-            format!("{} {}, which speaks {}", request.method, request.path, self.dialect.name())
+            let from = self.client.map_or_else(String::new, |client| format!(", from {client}"));
+            format!("{} {}, which speaks {}{from}", request.method, request.path, self.dialect.name())
         });
 
-        let id = identify(snapshot, request)?;
+        let id = identify(snapshot, request, trace)?;
         let key = snapshot.key(id).ok_or_else(invalid_key)?;
         self.key = Some(id);
         trace.note(Phase::Identify, || match snapshot.team_of(key) {
@@ -154,6 +163,7 @@ impl Plan {
             facts,
             request,
             key,
+            client: self.client,
             model: &requested,
             operation,
             prompt: &prompt,
@@ -183,6 +193,19 @@ impl Plan {
         Ok(Planned::Attempt)
     }
 
+    /// A candidate in words: `provider/model at URL`, and which credential if there are several.
+    pub(crate) fn describe(&self, snapshot: &Snapshot, candidate: Candidate) -> String {
+        let Some(target) = snapshot.target(candidate.target) else { return String::new() };
+        let provider = snapshot.provider_of(target);
+        let replica = provider.and_then(|provider| provider.replicas.get(usize::from(candidate.replica)));
+        let url = replica.map_or("", |replica| &*replica.url);
+        let mut text = format!("{} at {url}", target.name_with(self.rest_of(snapshot, candidate)));
+        if let Some(position) = candidate.credential_position(snapshot) {
+            text.push_str(&format!(", credential {position}"));
+        }
+        text
+    }
+
     /// What the `*` of a target stands for. Where no `*` was matched, it is the name that the client asked for.
     pub(crate) fn rest_of<'a>(&'a self, snapshot: &'a Snapshot, candidate: Candidate) -> &'a str {
         let model = self.model.and_then(|id| snapshot.model(id));
@@ -190,6 +213,14 @@ impl Plan {
         let fallback = fallback.and_then(|index| model?.fallbacks.get(index));
         let rest = fallback.and_then(|fallback| fallback.rest.as_deref());
         rest.or(self.rest.as_deref()).unwrap_or(&self.requested)
+    }
+}
+
+impl Candidate {
+    /// Which of its provider's credentials it uses, from 1; none if there is no choice.
+    pub(crate) fn credential_position(self, snapshot: &Snapshot) -> Option<u16> {
+        let provider = snapshot.provider_of(snapshot.target(self.target)?)?;
+        (provider.credentials.len() > 1).then_some(self.credential + 1)
     }
 }
 

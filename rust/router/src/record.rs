@@ -1,6 +1,7 @@
 //! What is kept of a finished request: one log line, as text or JSON. Never content.
 
 use std::fmt::Write;
+use std::net::IpAddr;
 
 use serde::Serialize;
 
@@ -31,6 +32,9 @@ pub struct Record<'a> {
     pub outcome: &'static str,
     /// Path asked for, at most 80 characters of it.
     pub path: &'a str,
+    /// Address of the client, as trusted proxies tell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<IpAddr>,
     /// Name of the virtual key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<&'a str>,
@@ -43,6 +47,9 @@ pub struct Record<'a> {
     /// Target that answered or was tried last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// Which of its provider's credentials was used last, from 1, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<u16>,
     /// Rule that matched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<&'a str>,
@@ -55,7 +62,7 @@ pub struct Record<'a> {
     /// The provider's failure in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<&'a str>,
-    /// Attempts that failed before the last one, as `provider/model: reason`.
+    /// Attempts that failed before the last one, as `provider/model: reason`, or `provider/model credential 2: reason`.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub failed: &'a [String],
     /// Attempts made.
@@ -90,10 +97,12 @@ impl Ticket {
             status: self.status,
             outcome: self.outcome.name(),
             path: &self.plan.path,
+            client: self.plan.client,
             key: self.key().map(|key| &*key.name),
             requested: (!self.plan.requested.is_empty()).then(|| excerpt(&self.plan.requested)),
             model: self.model(),
             target: self.target(),
+            credential: self.credential(),
             rule: self.rule(),
             rule_errors: self.plan.rule_errors.iter().filter_map(rule_name).collect(),
             error: self.error(),
@@ -129,10 +138,12 @@ impl Record<'_> {
             }
         };
         text("path", Some(self.path));
+        text("client", self.client.map(|client| client.to_string()).as_deref());
         text("key", self.key);
         text("requested", self.requested.as_deref());
         text("model", self.model);
         text("target", self.target.as_deref());
+        text("credential", self.credential.map(|position| position.to_string()).as_deref());
         text("rule", self.rule);
         text("rule_errors", (!self.rule_errors.is_empty()).then(|| self.rule_errors.join(",")).as_deref());
         text("error", self.error);

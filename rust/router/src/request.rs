@@ -27,6 +27,8 @@ pub struct Request<'a> {
     pub query: &'a str,
     /// Header fields in order.
     pub headers: &'a [(&'a [u8], &'a [u8])],
+    /// Address of the TCP peer, with or without its port; empty if unknown.
+    pub peer: &'a str,
     /// Whole body.
     pub body: &'a [u8],
 }
@@ -64,6 +66,7 @@ impl fmt::Debug for Request<'_> {
             .field("path", &self.path)
             .field("query_bytes", &self.query.len())
             .field("headers", &headers)
+            .field("peer", &self.peer)
             .field("body_bytes", &self.body.len())
             .finish()
     }

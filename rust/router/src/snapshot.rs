@@ -10,6 +10,7 @@ use edgeroute_shared::{Exact, Gauge};
 use edgeroute_wire::Dialect;
 use smallvec::SmallVec;
 
+use crate::client_address::Network;
 use crate::config::{Defaults, Reject};
 use crate::meter::Sums;
 
@@ -36,6 +37,8 @@ pub struct Snapshot {
     pub(crate) key_hashes: HashMap<[u8; 32], u32>,
     pub(crate) teams: Vec<Team>,
     pub(crate) names: Names,
+    /// Proxies whose `x-forwarded-for` is believed.
+    pub(crate) trusted_proxies: Vec<Network>,
     pub(crate) sums: Sums,
 }
 
@@ -46,11 +49,15 @@ pub struct Provider {
     pub name: Box<str>,
     /// Protocol it speaks.
     pub dialect: Dialect,
-    /// Credential; never printed.
-    pub api_key: Option<Secret>,
+    /// Credentials, which take turns.
+    pub credentials: Vec<Secret>,
+    /// Header fields of every request to it, lower-case names; they win over all others.
+    pub headers: Vec<(Box<str>, Secret)>,
+    /// PEM text of authorities trusted besides the system's.
+    pub ca: Option<Box<str>>,
     /// Its base URLs.
     pub replicas: Vec<Replica>,
-    /// Counter that gives the replicas their turn.
+    /// Counter that gives replicas and credentials their turn.
     pub(crate) turns: Exact,
 }
 
@@ -59,6 +66,8 @@ pub struct Provider {
 pub struct Replica {
     /// Base URL, ending where the dialect's paths begin.
     pub url: Box<str>,
+    /// URL of the CONNECT proxy on the way to it.
+    pub proxy: Option<Secret>,
     /// Health on this host.
     pub(crate) breaker: Breaker,
 }
@@ -77,8 +86,17 @@ pub(crate) struct Target {
     pub(crate) provider: u16,
     /// Model name at the provider. A `*` at its end stands for the rest of the client's name.
     pub(crate) model: Box<str>,
+    pub(crate) deadlines: Deadlines,
     /// Exchanges open on this target.
     pub(crate) in_flight: Gauge,
+}
+
+/// How long the parts of an exchange with a target may take, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deadlines {
+    pub(crate) connect_ms: u64,
+    pub(crate) first_byte_ms: u64,
+    pub(crate) gap_ms: u64,
 }
 
 /// Index of a model in its snapshot.

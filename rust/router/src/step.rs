@@ -4,7 +4,7 @@ use edgeroute_wire::Usage;
 
 use crate::failure::Failure;
 use crate::refusal::Refusal;
-use crate::snapshot::{Provider, Replica};
+use crate::snapshot::{Provider, Replica, Secret};
 
 /// What the gateway has to do next.
 #[derive(Debug)]
@@ -112,8 +112,16 @@ pub struct Attempt<'a> {
     pub replica: &'a Replica,
     /// Index of the replica in the provider.
     pub replica_index: usize,
+    /// Which of the provider's credentials is used; none if it has none.
+    pub credential: Option<&'a Secret>,
     /// Path below the replica's URL.
     pub path: &'static str,
+    /// Deadline for a connection, in milliseconds.
+    pub connect_ms: u64,
+    /// Deadline for the first byte of the response, in milliseconds.
+    pub first_byte_ms: u64,
+    /// Longest silence inside the response, in milliseconds.
+    pub gap_ms: u64,
     /// Milliseconds left of the request's total deadline.
     pub total_ms: u64,
 }

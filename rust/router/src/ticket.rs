@@ -31,7 +31,8 @@ pub struct Ticket {
     pub(crate) attempts: u32,
     pub(crate) usage: Option<Usage>,
     pub(crate) failure: Option<Failure>,
-    /// Attempts after which another was made, as `provider/model: reason`.
+    /// Attempts after which another was made, as `provider/model: reason`; `provider/model credential 2: reason` where
+    /// there are several.
     pub(crate) failed: Vec<String>,
     pub(crate) outcome: Outcome,
     pub(crate) status: u16,
@@ -121,7 +122,8 @@ impl Ticket {
     pub fn attempt(&self, now: Now) -> Option<Attempt<'_>> {
         let target = self.target_entry()?;
         let provider = self.snapshot.provider_of(target)?;
-        let replica_index = usize::from(self.current?.replica);
+        let current = self.current?;
+        let replica_index = usize::from(current.replica);
         Some(Attempt {
             provider,
             provider_index: usize::from(target.provider),
@@ -132,6 +134,10 @@ impl Ticket {
                 (_, Operation::Embeddings) => "/embeddings",
                 (Dialect::AnthropicMessages, Operation::Chat) => "/messages",
             },
+            credential: provider.credentials.get(usize::from(current.credential)),
+            connect_ms: target.deadlines.connect_ms,
+            first_byte_ms: target.deadlines.first_byte_ms,
+            gap_ms: target.deadlines.gap_ms,
             total_ms: self.remaining_ms(now),
         })
     }
@@ -199,6 +205,11 @@ impl Ticket {
     /// The target that answers or was tried last, as `provider/model`.
     pub fn target(&self) -> Option<String> {
         Some(self.target_entry()?.name_with(self.rest()).into_owned())
+    }
+
+    /// Which of its provider's credentials was used last, from 1; none where there is no choice.
+    pub fn credential(&self) -> Option<u16> {
+        self.current?.credential_position(&self.snapshot)
     }
 
     /// Name of the rule that matched.
@@ -347,6 +358,9 @@ impl Ticket {
                 _ => replica.breaker.record_success(self.row.cells()),
             }
         }
+        if failure.kind.is_of_connection() {
+            self.pass_over(|tried, other| other.replica == tried.replica);
+        }
         let another = failure.kind.allows_another() && self.try_another(failure.kind.name(), now);
         if !another {
             let refusal = failure.refusal(self.provider_name());
@@ -356,10 +370,25 @@ impl Ticket {
         self.failure = Some(failure);
     }
 
+    /// Drops the candidates left of the same target that would fail as the current one did: those that are `alike`.
+    #[cold]
+    fn pass_over(&mut self, alike: impl Fn(Candidate, Candidate) -> bool) {
+        let Some(tried) = self.current else { return };
+        let mut index = 0;
+        self.plan.candidates.retain(|other| {
+            index += 1;
+            index <= self.next || other.target != tried.target || !alike(tried, *other)
+        });
+    }
+
     /// Opens the next attempt after one that failed for `reason`.
     #[cold]
     fn try_another(&mut self, reason: &str, now: Now) -> bool {
-        let failed = format!("{}: {reason}", self.target().unwrap_or_default());
+        let mut failed = self.target().unwrap_or_default();
+        if let Some(position) = self.credential() {
+            failed.push_str(&format!(" credential {position}"));
+        }
+        failed.push_str(&format!(": {reason}"));
         let row = Arc::clone(&self.row);
         let facts = LiveFacts { cells: row.cells(), unix_ms: now.unix_ms };
         let another = self.remaining_ms(now) > 0 && self.open_next(&facts);
@@ -399,7 +428,10 @@ impl Ticket {
             500.. => "status_5xx",
             _ => "status_4xx",
         });
-        let again = matches!(status, 408 | 429 | 500..);
+        if matches!(status, 401 | 403) {
+            self.pass_over(|tried, other| other.credential == tried.credential);
+        }
+        let again = matches!(status, 401 | 403 | 408 | 429 | 500..);
         if again && self.try_another(&format!("status {status}"), now) {
             return;
         }

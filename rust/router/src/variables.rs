@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::net::IpAddr;
 
 use edgeroute_rules::{Attribute, Environment, Source, Type, Value};
 use edgeroute_wire::{Dialect, Document, Operation, Prompt, prompt};
@@ -11,7 +12,7 @@ use crate::request::Request;
 use crate::snapshot::{Key, Snapshot};
 
 /// Rule variables in declaration order, with what the reference documentation says of them.
-pub const VARIABLES: [(&str, &str); 14] = [
+pub const VARIABLES: [(&str, &str); 15] = [
     ("headers", "request headers; names in lower case"),
     ("params", "query parameters; names in lower case"),
     ("model", "the model that the client asked for"),
@@ -29,18 +30,20 @@ pub const VARIABLES: [(&str, &str); 14] = [
     ("max_tokens", "the client's maximum of output tokens, 0 if it names none"),
     ("stream", "whether the client asked for a stream"),
     ("message_count", "number of messages"),
+    ("client_ip", "the client's address, as trusted proxies tell it; empty if unknown"),
 ];
 
 const HEADERS: usize = 0;
 const PARAMS: usize = 1;
 const PROMPT_TOKENS: usize = 10;
 const MESSAGE_COUNT: usize = 13;
+const CLIENT_IP: usize = 14;
 
 /// The environment that rules are checked against.
 pub fn environment() -> Environment {
     VARIABLES.iter().fold(Environment::new(), |environment, (name, _)| match *name {
         "headers" | "params" => environment.declare_map_lowercase(name, Type::String),
-        "model" | "request_type" | "path" | "virtual_key_name" | "team_name" => {
+        "model" | "request_type" | "path" | "virtual_key_name" | "team_name" | "client_ip" => {
             environment.declare(name, Type::String)
         }
         "stream" => environment.declare(name, Type::Bool),
@@ -78,6 +81,7 @@ pub(crate) struct Variables<'a> {
     pub(crate) facts: &'a dyn Facts,
     pub(crate) request: &'a Request<'a>,
     pub(crate) key: &'a Key,
+    pub(crate) client: Option<IpAddr>,
     pub(crate) model: &'a str,
     pub(crate) operation: Operation,
     pub(crate) prompt: &'a LazyPrompt<'a>,
@@ -107,6 +111,7 @@ impl Source for Variables<'_> {
             (11, _) => count(self.max_tokens),
             (12, _) => Value::Bool(self.stream),
             (MESSAGE_COUNT, _) => count(self.prompt.get().messages),
+            (CLIENT_IP, _) => self.client.map_or(Value::from(""), |client| Value::from(client.to_string())),
             _ => return None,
         })
     }

@@ -68,7 +68,7 @@ fn what_follows() {
     check(failed(FailureKind::TooLarge), "refuse 502 upstream_protocol_error (502 upstream_error)");
     check(failed(FailureKind::Unsendable), "refuse 500 internal_error (500 upstream_error)");
 
-    for status in [408, 429, 500, 502, 503, 529, 599] {
+    for status in [401, 403, 408, 429, 500, 502, 503, 529, 599] {
         check(responded(status, Content::Json), next);
         check(responded(status, Content::Other), next);
     }
@@ -83,12 +83,6 @@ fn what_follows() {
         check(responded(status, Content::Json), &format!("relay ({status} client_error)"));
         let refused = format!("refuse {status} upstream_error ({status} client_error)");
         check(responded(status, Content::Other), &refused);
-    }
-    for status in [401, 403] {
-        for content in [Content::Json, Content::Other] {
-            let refused = "refuse 502 upstream_authentication (502 upstream_error)";
-            check(responded(status, content), refused);
-        }
     }
 }
 
@@ -111,6 +105,8 @@ fn the_last_answer_is_the_clients() {
     check(|| responded(500, Content::Json), "relay (500 upstream_error)");
     check(|| responded(503, Content::Other), "refuse 502 upstream_error (502 upstream_error)");
     check(|| responded(429, Content::Other), "refuse 429 upstream_error (429 upstream_error)");
+    check(|| responded(401, Content::Json), "refuse 502 upstream_authentication (502 upstream_error)");
+    check(|| responded(403, Content::Other), "refuse 502 upstream_authentication (502 upstream_error)");
     check(|| responded(302, Content::Json), "refuse 502 upstream_protocol_error (502 upstream_error)");
 }
 
@@ -136,8 +132,23 @@ fn no_attempt_begins_after_the_total_deadline() {
 }
 
 #[test]
+fn deadlines_of_a_target_are_its_own_or_the_default_ones() {
+    let mut config = simple();
+    let own = &mut config["models"][0]["targets"][0];
+    (own["first_byte_ms"], own["gap_ms"]) = (json!(5), json!(7));
+    let attempts = [simple(), config].map(|config| {
+        let mut ticket = Host::new(&config).chat("smart");
+        let attempt = ticket.attempt(after(1)).unwrap();
+        let found = (attempt.connect_ms, attempt.first_byte_ms, attempt.gap_ms, attempt.total_ms);
+        ticket.advance(common::complete(), AT);
+        found
+    });
+    assert_eq!(attempts, [(2_000, 120_000, 60_000, 899_999), (2_000, 5, 7, 899_999)]);
+}
+
+#[test]
 fn a_provider_s_words_about_our_credential_stay_here() {
-    let mut ticket = host().chat("smart");
+    let mut ticket = Host::new(&simple()).chat("smart");
     ticket.advance(responded(401, Content::Json), AT);
     assert_eq!(
         refusal(&ticket).message,

@@ -44,7 +44,14 @@ fn decided(host: &Host, written: &Value) -> Value {
         request.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
     let body = request.body.as_deref().map_or("", |body| body.get());
     let facts: &GivenFacts = &request.facts;
-    let read = Request { method: &request.method, path, query, headers: &headers, body: body.as_bytes() };
+    let read = Request {
+        method: &request.method,
+        path,
+        query,
+        headers: &headers,
+        peer: &request.peer,
+        body: body.as_bytes(),
+    };
     let mut ticket = decide(&host.snapshot, &host.row, facts, &read, AT, request.seed);
     let refusal = match ticket.step() {
         Step::Refuse(refusal) => {
@@ -120,6 +127,7 @@ fn reasons_in_the_order_of_the_phases() {
             "path": "/v1/chat/completions",
             "headers": {"Authorization": "Bearer sk-test", "X-Tier": "basic"},
             "body": {"model": "one/gpt-5", "max_tokens": 10, "messages": [{"role": "user", "content": "hello"}]},
+            "peer": "198.51.100.1:4711",
             "facts": {"turn": 1},
         }),
     );
@@ -129,7 +137,7 @@ fn reasons_in_the_order_of_the_phases() {
         .map(|reason| format!("{}: {}", json!(reason.phase).as_str().unwrap(), reason.note))
         .collect();
     let expected = [
-        "read: POST /v1/chat/completions, which speaks openai-chat",
+        "read: POST /v1/chat/completions, which speaks openai-chat, from 198.51.100.1",
         "identify: virtual key `test` of team `search`",
         "scan: model `one/gpt-5`, stream false, max_tokens 10, 84 bytes",
         "match: rule `broken` does not match: there is no such key",
@@ -204,16 +212,44 @@ fn requests_do_not_print_secrets_or_content() {
     assert_eq!(
         format!("{written:?}"),
         "WrittenRequest { method: \"POST\", path: \"/v1/messages\", query_bytes: 10, headers: [\"x-api-key\"], \
-         body_bytes: 18, facts: GivenFacts { tokens_used: 0.0, requests_used: 0.0, turn: 0 }, seed: 0 }"
+         peer: \"\", body_bytes: 18, facts: GivenFacts { tokens_used: 0.0, requests_used: 0.0, turn: 0 }, seed: 0 }"
     );
     let headers: &[Field<'_>] = &[(b"x-api-key", b"canary"), (b"x-\xff", b"canary")];
-    let request =
-        Request { method: "POST", path: "/v1/messages", query: "key=canary", headers, body: b"canary" };
+    let request = Request {
+        method: "POST",
+        path: "/v1/messages",
+        query: "key=canary",
+        headers,
+        peer: "10.0.0.1:9",
+        body: b"canary",
+    };
     assert_eq!(
         format!("{request:?}"),
         "Request { method: \"POST\", path: \"/v1/messages\", query_bytes: 10, \
-         headers: [\"x-api-key\", \"x-\u{fffd}\"], body_bytes: 6 }"
+         headers: [\"x-api-key\", \"x-\u{fffd}\"], peer: \"10.0.0.1:9\", body_bytes: 6 }"
     );
+}
+
+#[test]
+fn a_key_that_is_missing_or_wrong_is_told_of() {
+    let check = |headers: Value, code: &str, expected: &str| {
+        let explanation = explained(&host(), &json!({"path": "/v1/chat/completions", "headers": headers}));
+        let told = explanation.reasons.last().unwrap();
+        assert_eq!((told.phase, told.note.as_str()), (Phase::Identify, expected), "{headers}");
+        assert_eq!(explanation.decision.refusal.unwrap().code, code, "{headers}");
+    };
+    let wrong = |header: &str| format!("the key in `{header}` is none of the virtual keys");
+    check(json!({"authorization": "Bearer sk-typo"}), "invalid_api_key", &wrong("authorization"));
+    check(json!({"x-api-key": "sk-typo"}), "invalid_api_key", &wrong("x-api-key"));
+    check(
+        json!({"authorization": "Bearer ", "x-api-key": "sk-typo"}),
+        "invalid_api_key",
+        &wrong("x-api-key"),
+    );
+    let missing = "neither `authorization: Bearer …` nor `x-api-key` holds a key";
+    check(json!({}), "missing_api_key", missing);
+    check(json!({"authorization": "Basic abc"}), "missing_api_key", missing);
+    check(json!({"authorization": "Bearer", "x-api-key": ""}), "missing_api_key", missing);
 }
 
 #[test]

@@ -154,15 +154,54 @@ fn only_allowed_headers_leave() {
 #[test]
 fn credentials_as_each_dialect_sends_them() {
     let host = host();
-    let found: Vec<_> =
-        host.snapshot.providers.iter().map(|provider| forward::credential(provider).unwrap()).collect();
-    let expected =
-        [("authorization", b"Bearer sk-upstream".to_vec()), ("x-api-key", b"sk-upstream".to_vec())];
-    assert_eq!(found, expected);
+    check_headers(&host, "/v1/chat/completions", &[], &["authorization: Bearer sk-upstream"]);
+    let version = "anthropic-version: 2023-06-01";
+    check_headers(&host, "/v1/messages", &[], &["x-api-key: sk-upstream", version]);
 
     let mut config = simple();
-    config["providers"][0]["api_key"] = json!(null);
-    assert_eq!(forward::credential(&Host::new(&config).snapshot.providers[0]), None);
+    config["providers"][0]["credentials"] = json!([]);
+    check_headers(&Host::new(&config), "/v1/chat/completions", &[], &[]);
+}
+
+#[test]
+fn a_provider_s_own_headers_win() {
+    let mut config = simple();
+    config["providers"] = json!([openai("one"), provider("claude", "anthropic-messages", &["http://c/v1"])]);
+    config["models"] = json!([model("smart", &["one/gpt-5", "claude/opus"], &[])]);
+    config["providers"][0]["headers"] = json!([["openai-organization", "org-1"], ["openai-beta", "ours"]]);
+    config["providers"][1]["headers"] = json!([["anthropic-version", "2099-01-01"]]);
+    let host = Host::new(&config);
+    let (chat, messages) = ("/v1/chat/completions", "/v1/messages");
+    let credential = "authorization: Bearer sk-upstream";
+    let expected = [credential, "openai-organization: org-1", "openai-beta: ours"];
+    check_headers(&host, chat, &[], &expected);
+    let theirs: &[Field<'_>] = &[(b"openai-beta", b"theirs"), (b"openai-organization", b"org-2")];
+    check_headers(&host, chat, theirs, &expected);
+    let expected = ["x-api-key: sk-upstream", "anthropic-version: 2099-01-01"];
+    check_headers(&host, messages, &[], &expected);
+    check_headers(&host, messages, &[(b"anthropic-version", b"2024-01-01")], &expected);
+    let expected = ["x-api-key: sk-upstream", "anthropic-beta: tools", "anthropic-version: 2099-01-01"];
+    check_headers(&host, messages, &[(b"anthropic-beta", b"tools")], &expected);
+
+    // A provider that wants its credential in a field of another form.
+    config["providers"][0]["headers"] = json!([["authorization", "Basic abc"]]);
+    check_headers(&Host::new(&config), chat, &[], &["authorization: Basic abc"]);
+}
+
+/// The header fields of the first attempt, for a client who sends `sent` besides its key.
+fn check_headers(host: &Host, path: &str, sent: &[Field<'_>], expected: &[&str]) {
+    let headers: Vec<Field<'_>> = HEADERS.iter().chain(sent).copied().collect();
+    let request = Request { path, ..chat(&headers, br#"{"model":"smart"}"#) };
+    let mut ticket = host.decide(&request, AT, 0);
+    let client = forward::client_headers(ticket.dialect(), &request);
+    let attempt = ticket.attempt(AT).unwrap();
+    let fields = forward::attempt_headers(&attempt, &client);
+    let fields: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", std::str::from_utf8(value).unwrap()))
+        .collect();
+    assert_eq!(fields, expected, "{path}");
+    ticket.advance(common::complete(), AT);
 }
 
 #[test]

@@ -149,7 +149,8 @@ fn a_rule_may_choose_what_the_team_may_not_ask_for() {
 #[test]
 fn the_models_of_a_key() {
     let check = |host: &Host, expected: &[&str]| {
-        let request = Request { method: "GET", path: "/v1/models", query: "", headers: HEADERS, body: b"" };
+        let request =
+            Request { method: "GET", path: "/v1/models", query: "", headers: HEADERS, peer: "", body: b"" };
         let ticket = host.decide(&request, AT, 0);
         let Step::List(names) = ticket.step() else { panic!("{:?}", ticket.step()) };
         assert_eq!(names, expected);
@@ -246,7 +247,7 @@ fn long_chains_compile() {
 #[test]
 fn secrets_do_not_print() {
     let mut config = everything();
-    config["providers"][0]["api_key"] = json!("sk-very-secret");
+    config["providers"][0]["credentials"] = json!(["sk-very-secret"]);
     let host = Host::new(&config);
     let printed = format!("{:?} {:?}", host.snapshot, host.chat("nothing"));
     assert!(printed.contains("Secret(…)") && !printed.contains("very-secret"));

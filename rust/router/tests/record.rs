@@ -54,7 +54,7 @@ fn streamed(host: &Host) -> Ticket {
 fn a_line_of_text() {
     assert_eq!(
         line(&streamed(&host()), after(1_500), LogFormat::Text),
-        "2026-11-18T11:06:41.500Z 200 ok id=req_1 path=/v1/chat/completions key=test requested=smart model=smart target=two/b \
+        "2026-11-18T11:06:41.500Z 200 ok id=req_1 path=/v1/chat/completions client=203.0.113.9 key=test requested=smart model=smart target=two/b \
          rule_errors=broken failed=\"one/a: cut\" attempts=2 stream=true input_tokens=11 output_tokens=5 ttft_ms=70.000 \
          duration_ms=1500.000 overhead_us=1000"
     );
@@ -65,7 +65,7 @@ fn a_line_of_json() {
     let line = line(&streamed(&host()), after(1_500), LogFormat::Json);
     assert_eq!(
         line,
-        r#"{"time_ms":1795000001500,"id":"req_1","status":200,"outcome":"ok","path":"/v1/chat/completions","key":"test","requested":"smart","model":"smart","target":"two/b","rule_errors":["broken"],"failed":["one/a: cut"],"attempts":2,"stream":true,"input_tokens":11,"output_tokens":5,"ttft_ms":70.0,"duration_ms":1500.0,"overhead_us":1000}"#
+        r#"{"time_ms":1795000001500,"id":"req_1","status":200,"outcome":"ok","path":"/v1/chat/completions","client":"203.0.113.9","key":"test","requested":"smart","model":"smart","target":"two/b","rule_errors":["broken"],"failed":["one/a: cut"],"attempts":2,"stream":true,"input_tokens":11,"output_tokens":5,"ttft_ms":70.0,"duration_ms":1500.0,"overhead_us":1000}"#
     );
 }
 
@@ -75,13 +75,13 @@ fn a_line_of_a_refusal() {
     let ticket = host.decide(&chat(HEADERS, body("none").as_bytes()), AT, 0);
     assert_eq!(
         line(&ticket, AT, LogFormat::Text),
-        "2026-11-18T11:06:40.000Z 404 refused id=req_1 path=/v1/chat/completions key=test requested=none rule_errors=broken \
+        "2026-11-18T11:06:40.000Z 404 refused id=req_1 path=/v1/chat/completions client=203.0.113.9 key=test requested=none rule_errors=broken \
          error=model_not_found attempts=0 stream=false duration_ms=0.000"
     );
     let ticket = host.decide(&chat(&[], b"{}"), AT, 0);
     assert_eq!(
         line(&ticket, AT, LogFormat::Json),
-        r#"{"time_ms":1795000000000,"id":"req_1","status":401,"outcome":"refused","path":"/v1/chat/completions","error":"missing_api_key","attempts":0,"stream":false,"duration_ms":0.0}"#
+        r#"{"time_ms":1795000000000,"id":"req_1","status":401,"outcome":"refused","path":"/v1/chat/completions","client":"203.0.113.9","error":"missing_api_key","attempts":0,"stream":false,"duration_ms":0.0}"#
     );
 }
 

@@ -5,7 +5,8 @@
 mod common;
 
 use common::{AT, Field, HEADERS, Host, chat, config, limits, model, openai, refusal, reject, rule};
-use edgeroute_router::{End, Event, LogFormat, Request, Ticket};
+use edgeroute_router::{End, Event, LogFormat, Request, Snapshot, Ticket};
+use edgeroute_shared::{Cells, Layout};
 use serde_json::{Value, json};
 
 fn host(rules: Vec<Value>) -> Host {
@@ -29,8 +30,14 @@ fn every_variable() {
         let host = host(vec![rule("it", when, "chosen")]);
         let headers: &[Field<'_>] = &[HEADERS[0], (b"x-tier", b"premium"), (b"x-tier", b"second")];
         let query = "variant=b&Empty=&space=a+b%21&bad=%zz&sign=%+5&variant=c";
-        let request =
-            Request { method: "POST", path: "/v1/chat/completions", query, headers, body: body.as_bytes() };
+        let request = Request {
+            method: "POST",
+            path: "/v1/chat/completions",
+            query,
+            headers,
+            peer: "203.0.113.9",
+            body: body.as_bytes(),
+        };
         let ticket = host.decide(&request, AT, 0);
         assert_eq!(ticket.rule().is_some(), expected, "{when}");
         assert_eq!(ticket.model(), Some(if expected { "chosen" } else { "asked" }), "{when}");
@@ -56,6 +63,38 @@ fn every_variable() {
     check("max_tokens == 50", true);
     check("stream", true);
     check("!stream", false);
+    check(r#"client_ip == "203.0.113.9""#, true);
+}
+
+#[test]
+fn a_client_behind_a_trusted_proxy() {
+    let mut written = config(
+        vec![openai("one")],
+        vec![model("asked", &["one/asked"], &[]), model("chosen", &["one/chosen"], &[])],
+        vec![rule("office", r#"client_ip.startsWith("198.51.100.")"#, "chosen")],
+        limits(None, None, None),
+    );
+    written["trusted_proxies"] = json!(["10.0.0.0/8", "::1"]);
+    let host = Host::new(&written);
+    let headers: &[Field<'_>] = &[HEADERS[0], (b"x-forwarded-for", b"198.51.100.7")];
+    let check = |peer: &str, rule: Option<&str>, client: &str| {
+        let ticket = host.decide(&Request { peer, ..chat(headers, common::body("asked").as_bytes()) }, AT, 0);
+        assert_eq!(ticket.rule(), rule, "{peer}");
+        finish_and_record(&host, ticket, client);
+    };
+    check("10.1.2.3:80", Some("office"), " client=198.51.100.7 ");
+    check("[::1]:80", Some("office"), " client=198.51.100.7 ");
+    check("11.1.2.3:80", None, " client=11.1.2.3 ");
+    check("", None, "path=/v1/chat/completions key=test");
+}
+
+#[test]
+fn networks_of_trusted_proxies_are_checked() {
+    let mut written = config(vec![], vec![], vec![], limits(None, None, None));
+    written["trusted_proxies"] = json!(["10.0.0.0/8", "10.0.0.0/33"]);
+    let cells = Cells::anonymous(Layout { exact: 8, gauges: 8, sums: 8, rows: 1 }).unwrap();
+    let error = Snapshot::compile(written.to_string().as_bytes(), &cells, 1).unwrap_err();
+    assert_eq!(error.to_string(), "trusted_proxies: `10.0.0.0/33` is not a network like 10.0.0.0/8");
 }
 
 #[test]
@@ -103,7 +142,7 @@ fn a_rule_refuses_with_its_own_words() {
     finish_and_record(
         &host,
         ticket,
-        "451 refused id=id path=/v1/chat/completions key=test requested=asked rule=blocked",
+        "451 refused id=id path=/v1/chat/completions client=203.0.113.9 key=test requested=asked rule=blocked",
     );
     assert_eq!(host.window("limits/team/search/requests_per_minute"), 0, "nothing was reserved");
 }

@@ -93,10 +93,12 @@ impl Cells {
     /// The gauge summed over all rows, also those of dead workers not yet reaped. Sequentially consistent with changes
     /// that are: whoever adds to its own row and then sums sees everybody who summed before.
     pub fn gauge_total(&self, gauge: Gauge) -> u64 {
-        self.map
-            .values(gauge.0)
-            .iter()
-            .fold(0, |total, value| total.wrapping_add(value.load(Ordering::SeqCst)))
+        self.gauge_values(gauge).fold(0, u64::wrapping_add)
+    }
+
+    /// The gauge of each row, in the same way.
+    pub fn gauge_values(&self, gauge: Gauge) -> impl Iterator<Item = u64> {
+        self.map.values(gauge.0).iter().map(|value| value.load(Ordering::SeqCst))
     }
 
     /// Name and value of every exact cell.

@@ -68,7 +68,9 @@ pub fn hash(key: &str) -> String {
 }
 
 pub fn provider(name: &str, dialect: &str, urls: &[&str]) -> Value {
-    json!({"name": name, "dialect": dialect, "urls": urls, "api_key": "sk-upstream"})
+    let replicas: Vec<Value> = urls.iter().map(|url| json!({"url": url, "proxy": null})).collect();
+    json!({"name": name, "dialect": dialect, "replicas": replicas, "credentials": ["sk-upstream"], "headers": [],
+           "ca": null})
 }
 
 /// An OpenAI provider at one URL that bears its name.
@@ -79,7 +81,10 @@ pub fn openai(name: &str) -> Value {
 pub fn pool(name: &str, targets: &[(&str, &str, u32)], weighted: bool, fallbacks: &[&str]) -> Value {
     let targets: Vec<Value> = targets
         .iter()
-        .map(|(provider, model, weight)| json!({"provider": provider, "model": model, "weight": weight}))
+        .map(|(provider, model, weight)| {
+            json!({"provider": provider, "model": model, "weight": weight, "connect_ms": null, "first_byte_ms": null,
+                   "gap_ms": null})
+        })
         .collect();
     json!({"name": name, "alias": null, "targets": targets, "weighted": weighted, "fallbacks": fallbacks})
 }
@@ -120,6 +125,7 @@ pub fn config(providers: Vec<Value>, models: Vec<Value>, rules: Vec<Value>, limi
         "virtual_keys": [{"name": "test", "team": "search", "hash": hash(KEY), "limits": limits(None, None, None)}],
         "defaults": {"attempts": 3, "reserve_output": 1024, "connect_ms": 2000, "first_byte_ms": 120_000,
                      "gap_ms": 60_000, "total_ms": 900_000},
+        "trusted_proxies": [],
         "max_body": 1 << 20,
         "max_stream": 8 << 20,
     })
@@ -140,7 +146,14 @@ pub fn body(model: &str) -> String {
 }
 
 pub fn chat<'a>(headers: &'a [Field<'a>], body: &'a [u8]) -> Request<'a> {
-    Request { method: "POST", path: "/v1/chat/completions", query: "", headers, body }
+    Request {
+        method: "POST",
+        path: "/v1/chat/completions",
+        query: "",
+        headers,
+        peer: "203.0.113.9:4711",
+        body,
+    }
 }
 
 pub fn refusal(ticket: &Ticket) -> &Refusal {
@@ -161,7 +174,9 @@ pub fn complete() -> Event {
 /// Where the current attempt goes.
 pub fn attempt(ticket: &Ticket) -> String {
     let replica = ticket.attempt(AT).unwrap().replica;
-    format!("{} at {}", ticket.target().unwrap(), replica.url)
+    let credential =
+        ticket.credential().map_or_else(String::new, |position| format!(", credential {position}"));
+    format!("{} at {}{credential}", ticket.target().unwrap(), replica.url)
 }
 
 /// The targets that are tried if every one of them fails, and the ticket in the end.
