@@ -72,7 +72,8 @@ def test_each_crate_says_what_it_is(crate: str) -> None:
 
 
 def test_the_public_interface() -> None:
-    assert edgeroute.__all__ == ["__version__"]
+    offered = ["Config", "ConfigError", "EdgerouteError", "RuleSet", "__version__", "create_app"]
+    assert edgeroute.__all__ == offered
 
 
 def test_one_version() -> None:

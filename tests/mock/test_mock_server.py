@@ -338,7 +338,7 @@ def test_the_command_serves_until_it_is_told_to_stop(sent: signal.Signals) -> No
 def test_the_command_tells_of_a_wrong_time() -> None:
     done = subprocess.run(command("--token-interval", "soon"), capture_output=True, text=True, timeout=HANG)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: this is not a time such as 20ms")
+    assert done.stderr.startswith("error: this is neither a time nor a distribution of times: write 20ms, uniform")
 
 
 def test_the_command_tells_of_a_port_in_use(mock: Mock) -> None:

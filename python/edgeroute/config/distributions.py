@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import ClassVar, Self
 
-from edgeroute.config.values import parse_quantity
+from edgeroute.config.values import Malformed, parse_quantity
 
 _LONGEST_MS = 600_000
 _MOST_SIGMA = 3.0
@@ -40,7 +40,7 @@ class Distribution(str):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises ValueError with a sentence that says what is wrong with the form or a parameter."""
+        """Raises Malformed, which says what is wrong with the form or a parameter."""
         distribution = cls(text)
         distribution.draw = _draw(text)
         return distribution
@@ -53,37 +53,38 @@ def _draw(text: str) -> Draw:
         return lambda _: seconds
     match found.groups():
         case "uniform", first, second:
-            wanted = "uniform takes the least and the most time, such as uniform(50ms, 300ms)"
-            least, most = (_milliseconds(each, wanted) / 1000 for each in (first, second))
+            advice = "uniform takes the least and the most time, such as uniform(50ms, 300ms)"
+            wrong = Malformed("this is not a uniform distribution of times", advice)
+            least, most = (_milliseconds(each, wrong) / 1000 for each in (first, second))
             if least > most:
-                raise ValueError(f"{wanted}; here the first is more than the second")
+                raise Malformed("the least time is more than the most", advice)
             return lambda source: source.uniform(least, most)
         case "lognormal", first, second:
-            wanted = "lognormal takes the median and the standard deviation of the logarithm, such as "
-            wanted += "lognormal(200ms, 0.6)"
-            median = _milliseconds(first, wanted) / 1000
+            advice = "lognormal takes the median and the standard deviation of the logarithm, such as "
+            advice += "lognormal(200ms, 0.6)"
+            median = _milliseconds(first, Malformed("this is not a lognormal distribution of times", advice)) / 1000
             if not _SIGMA.fullmatch(second) or (sigma := float(second)) > _MOST_SIGMA:
-                raise ValueError(f"{wanted}; the second is a number from 0 to {_MOST_SIGMA:g}")
+                raise Malformed(f"the standard deviation must be a number from 0 to {_MOST_SIGMA:g}", advice)
             if median == 0:
-                raise ValueError(f"{wanted}; a median is more than 0ms")
+                raise Malformed("the median must be more than 0ms", advice)
             mu = math.log(median)
             return lambda source: min(source.lognormvariate(mu, sigma), _LONGEST_MS / 1000)
         case _:
-            raise ValueError(f"there is no such distribution; write {_DISTRIBUTIONS}")
+            raise Malformed("there is no such distribution", f"write {_DISTRIBUTIONS}")
 
 
-def _milliseconds(text: str, wanted: str) -> int:
+def _milliseconds(text: str, wrong: Malformed) -> int:
     try:
         milliseconds = parse_quantity(text, "milliseconds")
     except ValueError:
-        raise ValueError(wanted) from None
+        raise wrong from None
     if milliseconds > _LONGEST_MS:
-        raise ValueError("the longest time here is 10m")
+        raise Malformed("this time is too long", "the longest here is 10m")
     return milliseconds
 
 
-def _unreadable(text: str) -> str:
+def _unreadable(text: str) -> Malformed:
     """What to say of text that has none of the forms."""
     if "(" in text and ")" not in text:
-        return "a distribution inside { } needs quotes, because a comma ends a value there"
-    return f"this is not a time such as 20ms, nor a distribution such as {_DISTRIBUTIONS}"
+        return Malformed("this is half a distribution", "inside { } it needs quotes, because a comma ends a value there")
+    return Malformed("this is neither a time nor a distribution of times", f"write 20ms, {_DISTRIBUTIONS}")

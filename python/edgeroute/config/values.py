@@ -25,7 +25,7 @@ class Malformed(ValueError):  # noqa: N818 (it is about a text, and not a failur
     """A text that is not what it should be: what is wrong with it, and what to write instead."""
 
     def __init__(self, message: str, advice: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(message if advice is None else f"{message}: {advice}")
         self.message, self.advice = message, advice
 
 
