@@ -44,7 +44,8 @@ class Diagnostic:
 
     def __str__(self) -> str:
         if self.line == 0:
-            return f"{self.path}: {self.severity}: {self.message}"
+            advice = "" if self.advice is None else f"\n  = help: {self.advice}"
+            return f"{self.path}: {self.severity}: {self.message}{advice}"
         margin = " " * len(str(self.line))
         before, marked = self.snippet[: self.column - 1], self.snippet[self.column - 1 :][: self.width]
         start = self.column - 1

@@ -52,7 +52,7 @@ def run(path: Path, environ: Mapping[str, str]) -> int:
         stack.enter_context(reserve(loaded.config.listen, "listen"))
         if loaded.config.mock is not None:
             reserve(loaded.config.mock.listen, "mock.listen").close()
-        admin = AdminListener(reserve(loaded.config.admin, "admin"))
+        admin = AdminListener(reserve(loaded.config.admin, "admin"), None)
         stack.callback(admin.close)
         directory = stack.enter_context(RunDirectory.create(environ))
         try:
@@ -166,12 +166,14 @@ class Supervisor:
     def status(self) -> dict[str, Any]:
         """The state of the processes, for people and scripts."""
         now_ms = _unix_ms()
+        reason = self.unready()
         return {
             "version": __version__,
             "pid": os.getpid(),
             "listen": self._config.listen,
             "admin": self._config.admin,
-            "ready": self.unready() is None,
+            "ready": reason is None,
+            "reason": reason,
             "generation": self.generations.number,
             "workers": [
                 {
