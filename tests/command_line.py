@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 import pytest
+from waiting import PATIENCE
 
 from edgeroute.cli import COMMANDS, commands, main, module
-from waiting import PATIENCE
 
 QUICKSTART = Path(__file__).parents[1] / "config" / "quickstart.yaml"
 PROGRAM = [sys.executable, "-m", "edgeroute"]

@@ -77,7 +77,7 @@ def main() -> NoReturn:
     complete_streams()
     try:
         sys.exit(_run())
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         status = ExitStatus.INTERRUPTED
     except BrokenPipeError:  # who read the output has seen enough
         status = ExitStatus.FAILED
@@ -89,8 +89,6 @@ def _run() -> int:
     try:
         # What a command returns is no status: it calls `refuse`, or `sys.exit`.
         status = commands.main(prog_name=PROGRAM, standalone_mode=False)
-    except click.Abort:  # Ctrl-C or the end of the input, at a prompt
-        return ExitStatus.INTERRUPTED
     except click.ClickException as error:
         click.echo(describe(error), err=True)
         return error.exit_code

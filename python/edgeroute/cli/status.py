@@ -10,7 +10,7 @@ from rich.text import Text
 
 from edgeroute.cli.admin import admin_option, ask, refuse_stranger
 from edgeroute.cli.options import json_option
-from edgeroute.cli.output import Screen, echo_json, table
+from edgeroute.cli.output import Screen, echo_json, printable, table
 from edgeroute.cli.usage import ExitStatus
 from edgeroute.config import Address
 
@@ -33,6 +33,7 @@ class Replica(msgspec.Struct, frozen=True):
     url: str
     breaker: Literal["closed", "open", "half-open"]
     open_ms: int
+    """How long it is still skipped."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -117,9 +118,8 @@ def render(status: Status, screen: Screen) -> str:
 
 
 def _summary(status: Status) -> list[tuple[str, str | Text]]:
-    state = (
-        Text("ready", "green") if status.ready else Text(f"not ready: {status.reason or 'starting or stopping'}", "red")
-    )
+    reason = printable(status.reason or "the router does not say why")
+    state = Text("ready", "green") if status.ready else Text(f"not ready: {reason}", "red")
     return [
         ("state", state),
         ("generation", str(status.generation)),
@@ -145,7 +145,7 @@ def _breaker(replica: Replica) -> Text:
         case "half-open":
             return Text("half-open", "yellow")
         case "open":
-            return Text(f"open, {_duration(replica.open_ms)}", "red")
+            return Text(f"open for {_duration(replica.open_ms)} more", "red")
 
 
 def _limits(status: Status) -> list[tuple[str | Text, ...]]:
