@@ -49,7 +49,6 @@ def command(listen: Address, first_token: int, token_interval: int, seed: int) -
     settings = MockSettings(
         listen=listen, first_token=first_token / 1000, token_interval=token_interval / 1000, seed=seed
     )
-    click.echo(f"mock provider on http://{listen}/v1 (Ctrl-C stops it)", err=True)
     try:
         serve(settings)
     except StartError as error:
