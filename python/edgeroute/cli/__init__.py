@@ -8,7 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from edgeroute import __version__
-from edgeroute.cli.streams import abandon_output, complete_streams
+from edgeroute.cli.streams import complete_streams
 from edgeroute.cli.usage import ExitStatus, describe
 
 PROGRAM = "edgeroute"
@@ -78,11 +78,9 @@ def main() -> NoReturn:
     try:
         sys.exit(_run())
     except (KeyboardInterrupt, click.Abort):
-        status = ExitStatus.INTERRUPTED
-    except BrokenPipeError:  # who read the output has seen enough
-        status = ExitStatus.FAILED
-    abandon_output()
-    sys.exit(status)
+        sys.exit(ExitStatus.INTERRUPTED)
+    except OSError:  # errors cannot be written either
+        sys.exit(ExitStatus.FAILED)
 
 
 def _run() -> int:

@@ -1,4 +1,4 @@
-"""The standard streams of a command: closed, full or read by somebody who goes away, they cause no traceback."""
+"""The standard streams of a command: closed ones, and text that they cannot take, cause no traceback."""
 
 import os
 import sys
@@ -22,10 +22,3 @@ def complete_streams() -> None:
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
     # Names of files may be no text, and terminals may not be UTF-8.
     cast(TextIOWrapper, sys.stdout).reconfigure(errors="backslashreplace")
-
-
-def abandon_output() -> None:
-    """Drop what is not written yet: at its exit the interpreter would fail to write it, or wait for a reader."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.dup2(null, 2)
