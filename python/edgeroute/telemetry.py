@@ -9,9 +9,9 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -40,6 +40,7 @@ FAMILIES = {
     "edgeroute_overhead_seconds": Family("histogram", "Time spent in edgeroute, waiting for providers apart."),
     "edgeroute_dropped_total": Family("counter", "What was lost or left unsettled; more than 0 is a defect."),
     "edgeroute_in_flight": Family("gauge", "Exchanges with providers open now, over all workers."),
+    "edgeroute_replica_available": Family("gauge", "0 while a replica is tried last, after connect failures in a row."),
     "edgeroute_workers": Family("gauge", "Live worker processes."),
     "edgeroute_generation": Family("gauge", "Published generation of the configuration."),
     "edgeroute_reloads_total": Family("counter", "Reloads of the configuration by result."),
@@ -75,6 +76,18 @@ def samples(cells: Iterable[tuple[str, int]]) -> Iterable[Sample]:
             yield name, value / 1_000_000 if _sample_name(name).endswith("_seconds_sum") else value
 
 
+def replica_samples(targets: Iterable[Mapping[str, Any]]) -> Iterable[Sample]:
+    """Whether each replica of each provider is available, from the status of the targets."""
+    available = {
+        (str(target["target"]).partition("/")[0], str(replica["url"])): replica["breaker"] != "open"
+        for target in targets
+        for replica in target["replicas"]
+    }
+    for (provider, url), value in available.items():
+        escaped = url.replace("\\", r"\\").replace('"', r"\"")
+        yield f'edgeroute_replica_available{{provider="{provider}",url="{escaped}"}}', int(value)
+
+
 def _sample_name(sample: str) -> str:
     found = _SAMPLE_NAME.match(sample)
     return found.group() if found else sample
@@ -101,7 +114,7 @@ def _number(value: float) -> str:
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         level = record.levelname.lower()
-        line = {"time": round(record.created, 3), "level": level, "message": record.getMessage()}
+        line: dict[str, Any] = {"time_ms": int(record.created * 1000), "level": level, "message": record.getMessage()}
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)

@@ -10,6 +10,8 @@ import msgspec
 import pytest
 
 from edgeroute.admin import AdminListener
+from edgeroute.admin.listener import Asked, refuse
+from edgeroute.config import Secret
 from edgeroute.telemetry import CONTENT_TYPE, Sample
 
 
@@ -44,18 +46,29 @@ def answers() -> Fixed:
     return Fixed()
 
 
-@pytest.fixture
-def port(answers: Fixed) -> Iterator[int]:
+def listening(answers: Fixed, admin_key: Secret | None) -> Iterator[int]:
     bound = socket.create_server(("127.0.0.1", 0))
-    listener = AdminListener(bound)
+    listener = AdminListener(bound, admin_key)
     listener.start(answers)
     yield bound.getsockname()[1]
     listener.close()
 
 
-def ask(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, str, http.client.HTTPMessage]:
+@pytest.fixture
+def port(answers: Fixed) -> Iterator[int]:
+    yield from listening(answers, None)
+
+
+@pytest.fixture
+def guarded_port(answers: Fixed) -> Iterator[int]:
+    yield from listening(answers, Secret("letmein"))
+
+
+def ask(
+    port: int, method: str, path: str, body: bytes | None = None, **headers: str
+) -> tuple[int, str, http.client.HTTPMessage]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.request(method, path, body)
+    connection.request(method, path, body, headers)
     answer = connection.getresponse()
     text = answer.read().decode()
     connection.close()
@@ -76,6 +89,8 @@ def test_probes(port: int, answers: Fixed):
     check(port, "GET /readyz", 503, "stopping\n")
     check(port, "GET /healthz", 200, "ok\n")
     check(port, "HEAD /healthz", 200, "")
+    assert ask(port, "HEAD", "/healthz")[2]["content-length"] == "3"
+    assert ask(port, "GET", "/healthz")[2]["server"] == "edgeroute"
 
 
 def test_metrics_say_their_format(port: int):
@@ -113,6 +128,84 @@ def test_wrong_paths_and_methods(port: int):
     assert ask(port, "GET", "/reload")[2]["allow"] == "POST"
 
 
+# Who may ask
+
+
+def test_the_key_guards_status_and_reload_alone(guarded_port: int):
+    for request in ("GET /status", "HEAD /status", "POST /reload"):
+        method, path = request.split()
+        status, text, headers = ask(guarded_port, method, path)
+        assert (status, headers["www-authenticate"]) == (401, "Bearer")
+        assert text == ("" if method == "HEAD" else UNAUTHORIZED)
+        assert ask(guarded_port, method, path, authorization="Bearer letmein")[0] == 200
+    for path in ("/healthz", "/readyz", "/metrics"):
+        assert ask(guarded_port, "GET", path)[0] == 200
+
+
+def test_without_a_key_this_machine_is_answered(port: int):
+    assert ask(port, "GET", "/status")[0] == 200
+    assert ask(port, "GET", "/status", host="evil.example:9400")[0] == 403
+
+
+def test_browsers_are_refused(port: int, guarded_port: int):
+    for method, path in (("GET", "/status"), ("POST", "/reload")):
+        assert ask(port, method, path, origin="null")[0] == 403
+        assert ask(guarded_port, method, path, origin="http://127.0.0.1", authorization="Bearer letmein")[0] == 403
+    assert ask(port, "GET", "/metrics", origin="null")[0] == 200
+
+
+UNAUTHORIZED = "this needs the header `authorization: Bearer` with the `admin_key` of the configuration\n"
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        ("Bearer letmein", None),
+        ("bearer letmein", None),
+        ("BEARER  letmein ", None),
+        ("Bearer letmei", 401),
+        ("Bearer letmeinn", 401),
+        ("Bearer LETMEIN", 401),
+        ("Bearer l\xe9tmein", 401),
+        ("Basic letmein", 401),
+        ("letmein", 401),
+        ("Bearer", 401),
+        ("", 401),
+    ],
+)
+def test_a_wrong_key_is_refused_from_anywhere(authorization: str, status: int | None):
+    for peer in ("127.0.0.1", "10.0.0.7"):
+        found = refuse(Asked("GET", "/status", {"authorization": authorization}, peer), Secret("letmein"))
+        assert (found and found[0][0]) == status
+        assert "letmein" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("peer", "host", "answered"),
+    [
+        ("127.0.0.1", "127.0.0.1:9400", True),
+        ("127.0.0.1", "localhost:9400", True),
+        ("127.8.9.1", "LOCALHOST", True),
+        ("::1", "[::1]:9400", True),
+        ("::ffff:127.0.0.1", "[::ffff:127.0.0.1]", True),
+        ("10.0.0.7", "10.0.0.7:9400", False),
+        ("10.0.0.7", "127.0.0.1:9400", False),
+        ("::ffff:10.0.0.7", "localhost", False),
+        ("fe80::1%eth0", "localhost", False),
+        ("0.0.0.0", "localhost", False),
+        ("127.0.0.1", "evil.example:9400", False),
+        ("127.0.0.1", "localhost.evil.example", False),
+        ("127.0.0.1", "127.0.0.1.evil.example", False),
+        ("127.0.0.1", "[", False),
+        ("127.0.0.1", "", False),
+    ],
+)
+def test_without_a_key_only_loopback_is_answered(peer: str, host: str, answered: bool):
+    found = refuse(Asked("GET", "/status", {"host": host}, peer), None)
+    assert (found is None) == answered
+    assert found is None or found[0][0] == 403
+
+
 def test_a_body_does_not_become_the_next_request(port: int):
     smuggled = b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n"
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
@@ -125,5 +218,5 @@ def test_a_body_does_not_become_the_next_request(port: int):
 def test_bytes_that_are_not_http_do_no_harm(port: int):
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(b"\x16\x03\x01\x00\xff\r\n\r\n")
-        connection.recv(65536)
+        assert b"<html" not in connection.recv(65536).lower()
     check(port, "GET /healthz", 200, "ok\n")

@@ -1,16 +1,19 @@
 """A small HTTP server in threads of the supervisor, so that it answers while the workers are saturated."""
 
+import hmac
+import ipaddress
 import json
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol, cast
 
 import msgspec
 
 from edgeroute import telemetry
+from edgeroute.config import Secret
 
 _TEXT = "text/plain; charset=utf-8"
 _JSON = "application/json"
@@ -84,34 +87,92 @@ ROUTES: dict[str, tuple[str, Callable[[Answers], Reply]]] = {
     "/status": ("GET", status),
     "/reload": ("POST", reload),
 }
+GUARDED = {"/status", "/reload"}
+"""What not everybody who reaches the listener may ask."""
 
 
-def answer(method: str, path: str, answers: Answers) -> tuple[Reply, dict[str, str]]:
+class Asked(msgspec.Struct, frozen=True):
+    """A request. Names of headers are in lower case; `peer` is the address of who sent it."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    peer: str
+
+
+def answer(asked: Asked, answers: Answers, admin_key: Secret | None) -> tuple[Reply, dict[str, str]]:
     """The reply to a request, and headers beside the usual ones."""
-    allowed, handler = ROUTES.get(path.partition("?")[0], (None, None))
+    path = asked.path.partition("?")[0]
+    allowed, handler = ROUTES.get(path, (None, None))
     if handler is None or allowed is None:
         return (404, _TEXT, f"no such path; there are {', '.join(ROUTES)}\n"), {}
-    if method != allowed and not (method == "HEAD" and allowed == "GET"):
+    if asked.method != allowed and not (asked.method == "HEAD" and allowed == "GET"):
         return (405, _TEXT, f"use {allowed}\n"), {"allow": allowed}
+    if path in GUARDED and (refusal := refuse(asked, admin_key)) is not None:
+        return refusal
     try:
         return handler(answers), {}
     except TimeoutError:
         return (503, _TEXT, "the supervisor is busy; try again\n"), {}
 
 
+def refuse(asked: Asked, admin_key: Secret | None) -> tuple[Reply, dict[str, str]] | None:
+    """Why somebody may not ask what is guarded, or None: who has the key may; without one, who is on this machine.
+
+    Browsers have no business here. They say so by `origin`; by the name in `host` where a page reached a loopback
+    address under a name of its own (DNS rebinding).
+    """
+    if "origin" in asked.headers:
+        return (403, _TEXT, "browsers are refused here: the request has an origin\n"), {}
+    if admin_key is not None:
+        scheme, _, given = asked.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), admin_key.reveal().encode()):
+            return None
+        sentence = "this needs the header `authorization: Bearer` with the `admin_key` of the configuration\n"
+        return (401, _TEXT, sentence), {"www-authenticate": "Bearer"}
+    if _is_loopback(asked.peer) and _is_loopback(_host(asked.headers.get("host", asked.peer))):
+        return None
+    return (403, _TEXT, "without `admin_key` in the configuration, only this machine itself is answered here\n"), {}
+
+
+def _host(authority: str) -> str:
+    """`[::1]:9400` → `::1`, `localhost:9400` → `localhost`."""
+    if authority.startswith("["):
+        return authority[1:].partition("]")[0]
+    return authority if authority.count(":") > 1 else authority.partition(":")[0]
+
+
+def _is_loopback(host: str) -> bool:
+    if host.lower() == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server_version = "edgeroute"
-    sys_version = ""
     timeout = _CLIENT_SECONDS
+    # What the base class answers to bytes that are no request.
+    error_content_type = _TEXT
+    error_message_format = "%(message)s\n"
 
     def do_GET(self) -> None:
         self._answer()
 
     do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_GET  # noqa: N815
 
+    def version_string(self) -> str:
+        return "edgeroute"
+
     def _answer(self) -> None:
-        (code, content_type, text), headers = answer(self.command, self.path, cast(_Server, self.server).answers)
+        server = cast(_Server, self.server)
+        given = {name.lower(): value for name, value in self.headers.items()}
+        asked = Asked(self.command, self.path, given, self.client_address[0])
+        (code, content_type, text), headers = answer(asked, server.answers, server.admin_key)
         body = text.encode()
         # A body that came along is not read, so the connection cannot carry another request.
         if self.headers.get("content-length", "0") != "0" or "transfer-encoding" in self.headers:
@@ -135,6 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     answers: Answers
+    admin_key: Secret | None
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away is its own business; anything else is told."""
@@ -143,10 +205,14 @@ class _Server(ThreadingHTTPServer):
 
 
 class AdminListener:
-    """Listens on a bound socket from `start` to `close`."""
+    """Listens on a bound socket from `start` to `close`.
 
-    def __init__(self, bound: socket.socket) -> None:
+    `/status` and `/reload` want the `admin_key`; without one they answer this machine alone.
+    """
+
+    def __init__(self, bound: socket.socket, admin_key: Secret | None) -> None:
         self._server = _Server(bound.getsockname(), _Handler, bind_and_activate=False)
+        self._server.admin_key = admin_key
         self._server.socket.close()
         self._server.socket = bound
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="admin", daemon=True)

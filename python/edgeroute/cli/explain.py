@@ -7,35 +7,45 @@ from typing import Any, cast
 import click
 
 from edgeroute._native import explain
-from edgeroute.cli.options import config_option, load_or_exit, refuse
+from edgeroute.cli.options import config_option, json_option, load_or_refuse
+from edgeroute.cli.output import echo_json
+from edgeroute.cli.usage import ExitStatus, refuse
+
+_LARGEST_REQUEST = 64 << 20
+_KEYS = "it holds one JSON object: `path` is needed; `method`, `headers`, `body`, `peer`, `seed` and `facts` may be there"
 
 
-@click.command("explain")
+@click.command("explain", epilog='Example: echo \'{"path": "/v1/models"}\' | edgeroute explain -c edgeroute.yaml -')
 @click.argument("request_path", metavar="REQUEST.json", type=click.Path(path_type=Path, allow_dash=True))
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
-def command(request_path: Path, path: Path, as_json: bool) -> None:
-    """Show how the request in REQUEST.json (`-`: standard input) would be routed, and why. Nothing is sent.
-
-    The file holds an object with `path`, `headers` and `body`, and if wanted `method`, `peer`, `seed` and `facts`
-    (numbers that a running router would read: `tokens_used`, `requests_used`, `turn`):
+@json_option
+def command(request_path: Path, path: Path | None, as_json: bool) -> None:
+    """Show how the request in REQUEST.json (-: standard input) would be routed, and why. Nothing is sent.
 
     \b
     {"path": "/v1/chat/completions",
-     "headers": {"authorization": "Bearer sk-edgeroute-demo", "x-tier": "premium"},
-     "body": {"model": "fast", "messages": [{"role": "user", "content": "Hello"}]}}
+     "headers": {"authorization": "Bearer sk-edgeroute-demo"},
+     "body": {"model": "fast", "messages": [{"role": "user", "content": "Hi"}]}}
 
-    Without `facts` limits count as unused; every replica counts as healthy.
+    Also `method`, `peer` (the client's address), `seed`, and `facts`, numbers that a running router would read:
+    `tokens_used`, `requests_used`, `turn`. Without them limits count as unused; every replica counts as healthy.
     """  # noqa: D301 (click wants the character itself)
-    loaded = load_or_exit(path)
+    loaded = load_or_refuse(path)
     try:
         with click.open_file(str(request_path), "rb") as file:
-            answer = explain(loaded.normalised, file.read())
+            request = file.read(_LARGEST_REQUEST + 1)
     except OSError as error:
-        refuse(f"error: cannot read {request_path}: {error.strerror}", 2)
+        refuse(f"error: cannot read {request_path}: {error.strerror}", ExitStatus.WRONG_USE)
+    if len(request) > _LARGEST_REQUEST:
+        refuse(f"error: {request_path} is larger than {_LARGEST_REQUEST >> 20} MiB", ExitStatus.WRONG_USE)
+    try:
+        explained = json.loads(explain(loaded.normalised, request))
     except ValueError as error:
-        refuse(f"error: {request_path}: {error}", 2)
-    click.echo(answer.decode() if as_json else render(json.loads(answer)))
+        refuse(f"error: {request_path}: {error}", ExitStatus.WRONG_USE, _KEYS)
+    if as_json:
+        echo_json(explained)
+    else:
+        click.echo(render(explained))
 
 
 def render(explained: dict[str, Any]) -> str:

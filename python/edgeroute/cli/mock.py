@@ -1,24 +1,15 @@
 """`edgeroute mock`."""
 
-from typing import Any
-
 import click
 
-from edgeroute.cli.options import refuse
+from edgeroute.cli.options import Parsed
+from edgeroute.cli.usage import ExitStatus, refuse
 from edgeroute.config.distributions import Distribution
 from edgeroute.errors import StartError
 from edgeroute.mock import MockSettings, serve
 from edgeroute.mock.faults import describe
 
-
-class _Time(click.ParamType[Distribution]):
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Distribution:
-        try:
-            return Distribution.parse(value)
-        except ValueError as problem:
-            self.fail(f"{value!r}: {problem}", param, ctx)
+_TIME = Parsed("time", Distribution.parse)
 
 
 def _print_faults(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -35,8 +26,8 @@ def _print_faults(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     metavar="HOST:PORT",
     help="Where to listen; port 0 takes a free one.",
 )
-@click.option("--first-token", type=_Time(), default="20ms", show_default=True, help="Time to the first token.")
-@click.option("--token-interval", type=_Time(), default="5ms", show_default=True, help="Time between tokens.")
+@click.option("--first-token", type=_TIME, default="20ms", show_default=True, help="Time to the first token.")
+@click.option("--token-interval", type=_TIME, default="5ms", show_default=True, help="Time between tokens.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Same seed and request: same reply.")
 @click.option(
     "--faults",
@@ -55,4 +46,4 @@ def command(listen: str, first_token: Distribution, token_interval: Distribution
     try:
         serve(MockSettings(listen=listen, first_token=first_token, token_interval=token_interval, seed=seed))
     except (ValueError, StartError) as error:
-        refuse(f"error: {error}", 1)
+        refuse(f"error: {error}", ExitStatus.FAILED)

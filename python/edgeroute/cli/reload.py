@@ -1,38 +1,44 @@
 """`edgeroute reload`."""
 
-import http.client
-import json
 import sys
 
 import click
+import msgspec
 
-from edgeroute.cli.options import refuse
+from edgeroute.cli.admin import admin_option, ask, refuse_stranger
+from edgeroute.cli.options import json_option
+from edgeroute.cli.output import echo_json, printable
+from edgeroute.cli.usage import ExitStatus
+from edgeroute.config import Address
+
+_PATIENCE_SECONDS = 60
 
 
-@click.command("reload")
-@click.option(
-    "--admin",
-    default="127.0.0.1:9400",
-    show_default=True,
-    metavar="HOST:PORT",
-    help="The router's `admin` address.",
-)
-def command(admin: str) -> None:
-    """Make a running router read its configuration again, now.
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of the reload, as the router tells it."""
+
+    result: str
+    generation: int
+    message: str
+
+
+@click.command("reload", epilog="Example: edgeroute reload --admin 127.0.0.1:9400")
+@admin_option
+@json_option
+def command(admin: Address, as_json: bool) -> None:
+    """Make a running router read its configuration again, now, and wait until every worker serves it.
+
+    EDGEROUTE_ADMIN_KEY is sent as the router's `admin_key`.
 
     Exit status: 0 reloaded or nothing changed, 1 refused, or no router there.
     """
     try:
-        connection = http.client.HTTPConnection(admin, timeout=60)
-        connection.request("POST", "/reload")
-        answer = connection.getresponse()
-        outcome = json.loads(answer.read())
-        result, message = outcome["result"], outcome["message"]
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
-        refuse(
-            f"error: no router answers on {admin}: {error}\n"
-            "  help: --admin takes the `admin` address of the configuration that the router was started with",
-            1,
-        )
-    click.echo(message, err=answer.status != 200)
-    sys.exit(0 if result in ("applied", "unchanged") else 1)
+        outcome = msgspec.json.decode(ask("POST", "/reload", admin, _PATIENCE_SECONDS), type=Outcome)
+    except msgspec.DecodeError:
+        refuse_stranger(admin)
+    reloaded = outcome.result in ("applied", "unchanged")
+    if as_json:
+        echo_json(msgspec.to_builtins(outcome))
+    else:
+        click.echo(printable(outcome.message), err=not reloaded)
+    sys.exit(ExitStatus.DONE if reloaded else ExitStatus.FAILED)

@@ -1,11 +1,11 @@
 """A configuration made from nothing but the environment: the providers whose keys are there, under usual names."""
 
-import hashlib
 from collections.abc import Mapping
 
 from edgeroute.config.diagnostics import ConfigError, Diagnostic
 from edgeroute.config.overrides import KEY_VARIABLE
 from edgeroute.config.values import Malformed, Secret
+from edgeroute.config.virtual_key import hash_key
 from edgeroute.providers import CATALOGUE
 
 ENVIRONMENT = "the environment"
@@ -34,7 +34,7 @@ def configuration_from(environ: Mapping[str, str]) -> str:
     lines += [f"  {name}/*: {name}/*" for name in found]
     pool = ", ".join(f"{name}/*" for name in _pool(found))
     lines += [f'  "*": {{targets: [{pool}]}}  # any other name: the provider that speaks the caller\'s dialect']
-    lines += ["virtual_keys:", f'  default: {{hash: "sha256:{_hash(environ)}"}}', ""]
+    lines += ["virtual_keys:", f'  default: {{hash: "{_hash(environ)}"}}', ""]
     return _HEAD + "\n".join(lines)
 
 
@@ -53,7 +53,7 @@ def _hash(environ: Mapping[str, str]) -> str:
     except Malformed as problem:
         advice = "give it the virtual key that clients are to send"
         raise _refusal(f"{KEY_VARIABLE}: {problem.message}", advice) from None
-    return hashlib.sha256(key.reveal().encode()).hexdigest()
+    return hash_key(key.reveal())
 
 
 def _refusal(message: str, advice: str) -> ConfigError:

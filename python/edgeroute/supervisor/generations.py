@@ -1,21 +1,24 @@
 """Publishing the configuration: each valid one becomes a numbered generation that the workers take up."""
 
+import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from edgeroute._native import Cells, Snapshot
-from edgeroute.config import Config, ConfigError, Loaded, load
+from edgeroute.config import Config, ConfigError, Loaded
 from edgeroute.supervisor.certificate import ServerCertificate
 from edgeroute.supervisor.run_directory import RunDirectory
 from edgeroute.supervisor.watch import Watch
 
 Result = Literal["applied", "unchanged", "invalid", "unconfirmed"]
+Read = Callable[[], Loaded]
+"""Reads the configuration as it is now; raises ConfigError."""
 
 AT_RESTART = (
     "listen",
@@ -50,8 +53,7 @@ class Generations:
 
     def __init__(
         self,
-        path: Path,
-        environ: Mapping[str, str],
+        read: Read,
         first: Loaded,
         watch: Watch,
         directory: RunDirectory,
@@ -65,8 +67,7 @@ class Generations:
         self.number = 0
         self.confirmed = 1
         self._forgotten = 0
-        self._path = path
-        self._environ = environ
+        self._read = read
         self._directory = directory
         self._certificate = certificate
         self._cells = cells
@@ -87,6 +88,10 @@ class Generations:
         _log.log(level, "%s", outcome.message)
         return outcome
 
+    def status(self, now_ms: int) -> dict[str, Any]:
+        """The health of targets and the limits in use, as JSON can hold them."""
+        return json.loads(self._snapshot.status(now_ms))
+
     def forget_old(self) -> None:
         """Remove generations that nobody can want: all live workers serve the current one."""
         if self._forgotten >= self.number - 1 or self._lagging():
@@ -98,7 +103,7 @@ class Generations:
             _log.warning("old generations are left in %s: %s", self._directory.path, error)
 
     def _reload(self) -> Reloaded:
-        loaded, self._watch = load_watched(self._path, self._environ)
+        loaded, self._watch = load_watched(self._read)
         if isinstance(loaded, ConfigError):
             return self._refused(str(loaded))
         notes = [str(warning) for warning in loaded.warnings] + restart_settings(self.started, loaded.config)
@@ -110,7 +115,7 @@ class Generations:
         try:
             self._publish(loaded)
         except ValueError as error:
-            return self._refused(f"{self._path}: error: {error}")
+            return self._refused(f"error: {error}")
         except OSError as error:
             where = self._directory.path
             reason = f"cannot store the new configuration in {where}: {error.strerror}; mend that and reload again"
@@ -125,11 +130,12 @@ class Generations:
         return ["the certificate is replaced: workers start anew, one after the other"] if renewed else []
 
     def _publish(self, loaded: Loaded) -> None:
-        Snapshot.compile(loaded.normalised, self._cells, self.number + 1)
+        snapshot = Snapshot.compile(loaded.normalised, self._cells, self.number + 1)
         self._directory.write_generation(self.number + 1, loaded.normalised)
         self.number += 1
         self._cells.publish(self.number)
         self._current = loaded
+        self._snapshot = snapshot
 
     def _adopted(self, notes: list[str]) -> Reloaded:
         """Wait until every live worker serves the new generation; then an older one is not ready."""
@@ -154,13 +160,13 @@ class Generations:
         return Reloaded(result, self.number, "\n".join([text, *notes]))
 
 
-def load_watched(path: Path, environ: Mapping[str, str]) -> tuple[Loaded | ConfigError, Watch]:
+def load_watched(read: Read) -> tuple[Loaded | ConfigError, Watch]:
     """Load the configuration, and watch its files from before they were read: no change is missed."""
-    paths: frozenset[Path] = frozenset((path,))
+    paths: frozenset[Path] = frozenset()
     while True:
         watch = Watch(paths)
         try:
-            loaded = load(path, environ)
+            loaded = read()
         except ConfigError as error:
             loaded = error
         if paths.issuperset(loaded.watched):

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,10 +25,10 @@ from edgeroute.supervisor.addresses import accepts, reserve
 from edgeroute.supervisor.banner import banner
 from edgeroute.supervisor.certificate import ServerCertificate
 from edgeroute.supervisor.child import Child
-from edgeroute.supervisor.generations import Generations, Reloaded, load_watched
+from edgeroute.supervisor.generations import Generations, Read, Reloaded, load_watched
 from edgeroute.supervisor.run_directory import RunDirectory
 from edgeroute.supervisor.signals import Signals
-from edgeroute.telemetry import Sample, configure_log, samples
+from edgeroute.telemetry import Sample, configure_log, replica_samples, samples
 
 STALE_HEARTBEAT_MS = 10_000
 
@@ -41,9 +40,12 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _log = logging.getLogger("edgeroute")
 
 
-def run(path: Path, environ: Mapping[str, str]) -> int:
-    """Serve until told to stop; the exit status. Raises ConfigError or StartError when it cannot start."""
-    loaded, watch = load_watched(path, environ)
+def run(read: Read, environ: Mapping[str, str]) -> int:
+    """Serve until told to stop; the exit status. Raises ConfigError or StartError when it cannot start.
+
+    `read` gives the configuration, each time it is called anew; children get the environment.
+    """
+    loaded, watch = load_watched(read)
     if isinstance(loaded, ConfigError):
         raise loaded
     configure_log(loaded.config.log)
@@ -56,7 +58,7 @@ def run(path: Path, environ: Mapping[str, str]) -> int:
         stack.enter_context(reserve(loaded.config.listen, "listen"))
         if loaded.config.mock is not None:
             reserve(loaded.config.mock.listen, "mock.listen").close()
-        admin = AdminListener(reserve(loaded.config.admin, "admin"))
+        admin = AdminListener(reserve(loaded.config.admin, "admin"), loaded.config.admin_key)
         stack.callback(admin.close)
         directory = stack.enter_context(RunDirectory.create(environ))
         try:
@@ -64,7 +66,7 @@ def run(path: Path, environ: Mapping[str, str]) -> int:
             supervisor = Supervisor(signals, loaded.config, directory, cells, environ)
             certificate = ServerCertificate(directory, loaded.config, supervisor.renew_workers)
             supervisor.generations = Generations(
-                path, environ, loaded, watch, directory, certificate, cells, supervisor.pause
+                read, loaded, watch, directory, certificate, cells, supervisor.pause
             )
         except (OSError, ValueError) as error:
             raise StartError(f"cannot start: {error}") from error
@@ -173,18 +175,21 @@ class Supervisor:
                 for each, n in sorted(self.generations.results.items())
             ),
             ("edgeroute_worker_deaths_total", self._deaths),
+            *replica_samples(self.generations.status(_unix_ms())["targets"]),
             (f'edgeroute_build_info{{version="{__version__}"}}', 1),
         ]
 
     def status(self) -> dict[str, Any]:
         """The state of the processes, for people and scripts."""
         now_ms = _unix_ms()
+        reason = self.unready()
         return {
             "version": __version__,
             "pid": os.getpid(),
             "listen": self._config.listen,
             "admin": self._config.admin,
-            "ready": self.unready() is None,
+            "ready": reason is None,
+            "reason": reason,
             "generation": self.generations.number,
             "workers": [
                 {
@@ -194,6 +199,7 @@ class Supervisor:
                 }
                 for each in self._live()
             ],
+            **self.generations.status(now_ms),
         }
 
     # The rest is the main thread's.

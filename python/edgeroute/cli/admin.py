@@ -1,0 +1,70 @@
+"""Asking a running router: what `status` and `reload` share."""
+
+import http.client
+import os
+from contextlib import closing
+from typing import NoReturn
+
+import click
+
+from edgeroute.cli.options import Parsed
+from edgeroute.cli.output import printable
+from edgeroute.cli.usage import ExitStatus, refuse
+from edgeroute.config import Address
+from edgeroute.config.values import Secret
+from edgeroute.supervisor.addresses import reachable_host
+
+KEY_VARIABLE = "EDGEROUTE_ADMIN_KEY"
+
+_LARGEST_ANSWER = 64 << 20
+_LONGEST_SENTENCE = 500
+
+admin_option = click.option(
+    "--admin",
+    type=Parsed("address", Address.parse),
+    envvar="EDGEROUTE_ADMIN",
+    default="127.0.0.1:9400",
+    show_default=True,
+    show_envvar=True,
+    metavar="HOST:PORT",
+    help="The router's `admin` address.",
+)
+
+
+def ask(method: str, path: str, admin: Address, seconds: float) -> bytes:
+    """What the router answers, whatever the status; exits when there is none, or it wants another key.
+
+    The `admin_key` is taken from EDGEROUTE_ADMIN_KEY. `seconds` are the longest silence.
+    """
+    headers = {"authorization": f"Bearer {key}"} if (key := _admin_key()) else {}
+    try:
+        connection = http.client.HTTPConnection(reachable_host(admin.host), admin.port, timeout=seconds)
+        with closing(connection):
+            connection.request(method, path, headers=headers)
+            answer = connection.getresponse()
+            body = answer.read(_LARGEST_ANSWER)
+    except (OSError, http.client.HTTPException) as error:
+        refuse(
+            f"error: no router answers on {admin}: {getattr(error, 'strerror', None) or error or type(error).__name__}",
+            ExitStatus.FAILED,
+            "--admin takes the `admin` address of the configuration that the router was started with",
+        )
+    if answer.status in (401, 403):
+        sentence = printable(body.decode("utf-8", "replace").strip()[:_LONGEST_SENTENCE])
+        advice = f"export {KEY_VARIABLE} with the `admin_key` of its configuration"
+        refuse(f"error: the router on {admin} refuses: {sentence}", ExitStatus.FAILED, advice)
+    return body
+
+
+def refuse_stranger(admin: Address) -> NoReturn:
+    """Exit: what answered is not what this version expects."""
+    advice = f"`edgeroute --version` here and the router's may differ, or {admin} is not its `admin` address"
+    refuse(f"error: what answers on {admin} is not understood", ExitStatus.FAILED, advice)
+
+
+def _admin_key() -> str | None:
+    text = os.environ.get(KEY_VARIABLE)
+    try:
+        return Secret.parse(text).reveal() if text else None
+    except ValueError as error:
+        refuse(f"error: {KEY_VARIABLE}: {error}", ExitStatus.WRONG_USE)

@@ -1,0 +1,100 @@
+"""A router for the command line: a real admin listener, with answers that a test chooses."""
+
+import socket
+from typing import Any
+
+import msgspec
+
+from edgeroute.admin import AdminListener
+from edgeroute.config import Secret
+from edgeroute.telemetry import Sample
+
+STATUS: dict[str, Any] = {
+    "version": "0.1.0",
+    "pid": 4711,
+    "listen": "0.0.0.0:4000",
+    "admin": "127.0.0.1:9400",
+    "ready": True,
+    "reason": None,
+    "generation": 3,
+    "workers": [
+        {"pid": 4712, "generation": 3, "heartbeat_age_ms": 420},
+        {"pid": 4713, "generation": 2, "heartbeat_age_ms": 130_000},
+    ],
+    "targets": [
+        {
+            "target": "openai/gpt-5.5",
+            "in_flight": 12,
+            "replicas": [{"url": "https://api.openai.com/v1", "breaker": "closed", "open_ms": 0}],
+        },
+        {
+            "target": "vllm/llama",
+            "in_flight": 0,
+            "replicas": [
+                {"url": "http://gpu-0:8000/v1", "breaker": "open", "open_ms": 12_300},
+                {"url": "http://gpu-1:8000/v1", "breaker": "half-open", "open_ms": 0},
+            ],
+        },
+    ],
+    "limits": [
+        {
+            "owner": "team",
+            "name": "search",
+            "limits": [
+                {"limit": "requests_per_minute", "most": 6000, "used": 12, "reserved": 0},
+                {"limit": "tokens_per_minute", "most": 2000, "used": 1500, "reserved": 400},
+            ],
+        },
+        {
+            "owner": "virtual key",
+            "name": "me",
+            "limits": [{"limit": "concurrency", "most": 3, "used": 1, "reserved": 0}],
+        },
+    ],
+}
+"""What `GET /status` answers."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a reload."""
+
+    result: str
+    generation: int
+    message: str
+
+
+class RouterAnswers:
+    """What the listener asks."""
+
+    def __init__(self) -> None:
+        self.now = STATUS
+        self.outcome = Outcome("applied", 4, "configuration reloaded: generation 4 serves")
+
+    def unready(self) -> str | None:
+        return self.now["reason"]
+
+    def samples(self) -> list[Sample]:
+        return []
+
+    def request_reload(self) -> Outcome:
+        return self.outcome
+
+    def status(self) -> dict[str, Any]:
+        return self.now
+
+
+class RouterAdmin:
+    """The listener on a free port; `address` is what `--admin` takes."""
+
+    def __init__(self, admin_key: Secret | None = None) -> None:
+        bound = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{bound.getsockname()[1]}"
+        self.answers = RouterAnswers()
+        self._listener = AdminListener(bound, admin_key)
+
+    def __enter__(self) -> "RouterAdmin":
+        self._listener.start(self.answers)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
