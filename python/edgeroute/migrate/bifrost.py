@@ -11,10 +11,10 @@ from fnmatch import fnmatchcase
 
 from edgeroute.config.diagnostics import Source
 from edgeroute.migrate.bifrost_governance import Governance
-from edgeroute.migrate.bifrost_reasons import AZURE, CLIENT, KEY, NETWORK, PROVIDER, TOP
-from edgeroute.migrate.draft import Draft, Model, Provider, Target, Timeouts, is_model_name, milliseconds
+from edgeroute.migrate.bifrost_reasons import AZURE, CLIENT, KEY, NETWORK, PLUGINS, PROVIDER, TOP
+from edgeroute.migrate.draft import Draft, Model, Provider, Target, Timeouts, is_model_name, milliseconds, name_of
 from edgeroute.migrate.foreign import Settings, carried, read_settings, variables
-from edgeroute.migrate.report import Place
+from edgeroute.migrate.report import Place, explain
 from edgeroute.migrate.upstreams import SELF_HOSTED, azure, base_url, extra_header, unsupported
 from edgeroute.providers import CATALOGUE
 
@@ -27,6 +27,7 @@ _CATALOGUED = {"gemini": "google"} | {
 }  # fmt: skip
 """Bifrost's name: ours."""
 
+_PROXY = re.compile(r"env\.\w+|http://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?")
 _BARE_NAMES = {
     "openai": ("gpt-*", "chatgpt-*", "o1*", "o3*", "o4*", "text-embedding-*"),
     "anthropic": ("claude-*",),
@@ -53,6 +54,10 @@ class Account:
         """Whether a client may ask this account for a model."""
         return self.models is None or model in self.models or model in self.aliases
 
+    def is_like(self, other: "Account") -> bool:
+        """Whether both serve the same models under the same names, equally often."""
+        return (self.models, self.aliases, self.weight) == (other.models, other.aliases, other.weight)
+
     def target(self, model: str, share: float = 1) -> Target:
         """The account as a target for a model."""
         upstream = self.aliases.get(model, model)
@@ -61,12 +66,24 @@ class Account:
 
 @dataclass(slots=True)
 class _Made:
-    """What becomes one provider of ours, as far as it is read; keys that differ only in the credential join."""
+    """What becomes one provider of ours, as far as it is read."""
 
     provider: Provider
     account: Account
     credentials: list[str]
-    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """A provider of Bifrost's; `base` is what kind it is, `made` what its keys became so far."""
+
+    name: str
+    base: str
+    network: Settings
+    headers: tuple[tuple[str, str], ...]
+    proxy: str | None
+    timeouts: Timeouts
+    made: list[_Made] = field(default_factory=list[_Made])
 
 
 def import_bifrost(source: Source, environ: Mapping[str, str]) -> Draft:
@@ -82,7 +99,6 @@ class _Bifrost:
         self._top = read_settings(source, self._report)
         self._empty_is_all = self._top.number("version") == 1
         self._accounts: dict[str, list[Account]] = {}
-        self._attempts = 0
 
     def imported(self) -> Draft:
         providers = self._top.map("providers")
@@ -96,6 +112,10 @@ class _Bifrost:
         governance.read()
         self._client(self._top.map("client"))
         self._draft.somebody_may_call(governance.place)
+        for plugin in self._top.maps("plugins"):
+            if plugin.flag("enabled", otherwise=True):
+                name = plugin.text("name") or "plugin"
+                self._report.add(plugin.place, explain(name, PLUGINS, TOP["plugins"]))
         self._top.leave(TOP)
         return self._draft
 
@@ -108,119 +128,88 @@ class _Bifrost:
             self._report.add(settings.place, unsupported(base))
             return
         network = settings.map("network_config")
-        timeouts = _timeouts(network)
         retries = network.number("max_retries")
         if retries is not None:
-            self._attempts = max(self._attempts, int(retries) + 1)
+            self._draft.attempts = min(16, max(3, self._draft.attempts or 0, int(retries) + 1))
             reason = "attempts count for the whole request, those at fallbacks included, for all providers alike"
             self._report.changed(network.at("max_retries"), reason, "see defaults.attempts")
-            self._draft.attempts = min(16, max(3, self._attempts))
         headers: dict[str, str] = {}
         given = network.map("extra_headers")
         for header in given:
             found = extra_header(self._draft, header, given.text(header) or "", given.at(header))
             headers.update([found] if found else [])
         proxy = self._proxy(settings.map("proxy_config")) or self._proxy(network.map("proxy_config"))
-        made: list[_Made] = []
+        section = _Section(name, base, network, tuple(headers.items()), proxy, _timeouts(network))
         keys = settings.maps("keys")
         for key in keys:
             if key.flag("enabled", otherwise=True):
-                self._key(name, base, key, network, made, headers, proxy, timeouts)
-        if not keys and base not in _CATALOGUED | {"azure": ""}:
-            address = network.text("base_url")
-            if address is not None:
-                self._self_hosted(name, base, settings, network, address, made, headers, proxy, timeouts)
-        for each in made:
+                self._key(section, key)
+        if not keys and "base_url" in network and base != "azure":
+            provider = self._at(section, network.text("base_url"), network.at("base_url"))
+            if provider is not None:
+                account = Account("", None, {}, 1, section.timeouts, _line(settings.place))
+                section.made.append(_Made(provider, account, []))
+        for each in section.made:
             self._add(name, each)
         network.leave(NETWORK)
         settings.leave(PROVIDER)
 
-    def _key(
-        self,
-        name: str,
-        base: str,
-        key: Settings,
-        network: Settings,
-        made: list[_Made],
-        headers: dict[str, str],
-        proxy: str | None,
-        timeouts: Timeouts,
-    ) -> None:
+    def _key(self, section: _Section, key: Settings) -> None:
         """One key of a provider: joins those it differs from only in the credential, or is an account of its own."""
         models, aliases = self._served(key)
-        value, place = key.text("value") or "", key.at("value")
-        variable = f"{re.sub(r'[^A-Z0-9]+', '_', name.upper())}_API_KEY"
-        credential = self._draft.credential(value, place, variable)
-        own = key.map(f"{base}_key_config")
-        if base == "azure":
-            endpoint = own.text("endpoint") or "env.AZURE_ENDPOINT"
+        own, place = key.map(f"{section.base}_key_config"), key.at("value")
+        variable = f"{re.sub(r'[^A-Z0-9]+', '_', section.name.upper())}_API_KEY"
+        credential = self._draft.credential(key.text("value") or "", place, variable)
+        credentials = [] if credential is None else [credential]
+        address, where = section.network.text("base_url"), section.network.at("base_url")
+        if section.base == "azure":
             deployments = own.map("deployments")
-            aliases |= {each: deployments.text(each) or each for each in deployments}
+            for each in deployments:
+                upstream = deployments.text(each) or each
+                aliases |= {each: upstream} if _is_alias(each, upstream) else {}
             if credential is None:
                 self._report.left_out(place, "tokens of Microsoft Entra ID are not fetched", "use an API key")
-            provider = azure(self._draft, endpoint, credential, own.at("endpoint"), headers)
+                return
+            endpoint = own.text("endpoint") or address or "env.AZURE_ENDPOINT"
+            provider = azure(self._draft, endpoint, credential, own.at("endpoint"), dict(section.headers))
+            credentials = []
             own.leave(AZURE)
-            credentials: list[str] = []
         else:
-            own_model = own.text("model_name")
-            if own_model is not None:
-                aliases |= dict.fromkeys(models or [], own_model)
-            address = own.text("url") or network.text("base_url")
-            where = own.at("url") if "url" in own else network.at("base_url")
-            provider = self._at(name, base, address, where, headers, proxy)
-            credentials = [] if credential is None else [credential]
+            upstream = own.text("model_name")
+            if upstream is not None and _is_alias("", upstream):
+                aliases |= dict.fromkeys(models or [], upstream)
+            provider = self._at(section, own.text("url") or address, own.at("url") if "url" in own else where)
+        weight = key.number("weight")
+        if weight == 0:
+            self._report.left_out(key.at("weight"), "a key of weight 0 is not drawn", "give it a weight")
+            return
+        account = Account("", models, aliases, 1 if weight is None else weight, section.timeouts, _line(key.place))
+        account.keys = {text for text in (key.text("name"), key.text("id")) if text is not None}
+        key.leave(KEY)
         if provider is None or (models == [] and not aliases):
             return
-        weight = key.number("weight")
-        line, _ = key.place.source.position(key.place.span.start)
-        account = Account("", models, aliases, 1 if weight is None else weight, timeouts, line)
-        names = {text for text in (key.text("name"), key.text("id")) if text is not None}
-        key.leave(KEY)
-        for each in made:
-            known = each.account
-            same = (known.models, known.aliases, known.weight) == (models, aliases, account.weight)
-            if each.provider == provider and same and credentials:
+        for each in section.made:
+            if each.provider == provider and each.account.is_like(account) and credentials:
                 each.credentials += [one for one in credentials if one not in each.credentials]
-                known.keys |= names
+                each.account.keys |= account.keys
                 return
-        account.keys = names
-        made.append(_Made(provider, account, credentials, key.place))
+        section.made.append(_Made(provider, account, credentials))
 
-    def _self_hosted(
-        self,
-        name: str,
-        base: str,
-        settings: Settings,
-        network: Settings,
-        address: str,
-        made: list[_Made],
-        headers: dict[str, str],
-        proxy: str | None,
-        timeouts: Timeouts,
-    ) -> None:
-        """A server of one's own that is configured without keys."""
-        provider = self._at(name, base, address, network.at("base_url"), headers, proxy)
-        if provider is not None:
-            line, _ = settings.place.source.position(settings.place.span.start)
-            made.append(_Made(provider, Account("", None, {}, 1, timeouts, line), [], settings.place))
-
-    def _at(
-        self, name: str, base: str, address: str | None, place: Place, headers: dict[str, str], proxy: str | None
-    ) -> Provider | None:
+    def _at(self, section: _Section, address: str | None, place: Place) -> Provider | None:
         """A provider without its credentials. Bifrost adds /v1 to an address itself."""
-        ours = _CATALOGUED.get(base) or SELF_HOSTED[base]
+        ours = _CATALOGUED.get(section.base) or SELF_HOSTED[section.base]
         dialect = CATALOGUE[ours].dialect if ours in CATALOGUE else "openai-chat"
-        if address is None and name == base and ours in CATALOGUE:
-            return Provider(ours, None, None, (), tuple(headers.items()), proxy)
+        if address is None and section.name == section.base and ours in CATALOGUE:
+            return Provider(ours, None, None, (), section.headers, section.proxy)
         if address is None:
-            self._report.left_out(place, f"{name} needs an address", "add the provider with dialect and url")
+            self._report.left_out(place, f"{section.name} needs an address", "add the provider with dialect and url")
             return None
         url = base_url(self._draft, address, place, "" if dialect == "anthropic-messages" else "/v1")
-        own = re.sub(r"[^A-Za-z0-9._@-]+", "-", name) if name not in CATALOGUE and name not in SELF_HOSTED else ours
-        known = own in CATALOGUE
-        return (
-            None if url is None else Provider(own, None if known else dialect, url, (), tuple(headers.items()), proxy)
-        )
+        if url is None:
+            return None
+        name = ours if section.name == section.base else name_of(section.name, "provider")
+        known = name in CATALOGUE and CATALOGUE[name].dialect == dialect
+        return Provider(name, None if known else dialect, url, (), section.headers, section.proxy)
 
     def _add(self, name: str, made: _Made) -> None:
         """Makes the provider of an account. Only the first of a provider of the catalogue may leave out what it is."""
@@ -238,7 +227,7 @@ class _Bifrost:
         given = key.map("aliases")
         for alias in given:
             upstream = None if given.is_map(alias) else given.text(alias)
-            if upstream is None or not is_model_name(alias):
+            if upstream is None or not _is_alias(alias, upstream):
                 self._report.left_out(given.at(alias), "only an alias that is a name for a name is carried")
             else:
                 aliases[alias] = upstream
@@ -259,19 +248,20 @@ class _Bifrost:
         kind, address = proxy.text("type"), proxy.text("url")
         user, password = proxy.text("username"), proxy.text("password")
         if "ca_cert_pem" in proxy:
-            self._report.left_out(
-                proxy.at("ca_cert_pem"), "a proxy's own authority is not known", "trust it system-wide"
-            )
+            place = proxy.at("ca_cert_pem")
+            self._report.left_out(place, "a proxy has no authority of its own here", "trust it system-wide")
         if kind != "http" or address is None:
             if kind not in (None, "none", "environment"):
                 self._report.left_out(proxy.at("type"), f'"{kind}" proxies are not supported', "use one of type http")
             return None
-        if user is None:
+        if not _PROXY.fullmatch(address):
+            self._report.left_out(proxy.at("url"), "this is not the http:// address of a proxy", "set proxy yourself")
+            return None
+        if user is None or address.startswith("env."):
             return carried(address)
         name = self._draft.credential(user, proxy.at("username"), "PROXY_USER")
         secret = self._draft.credential(password or "", proxy.at("password"), "PROXY_PASSWORD")
-        scheme, _, host = carried(address).rpartition("://")
-        return f"{scheme or 'http'}://{name}:{secret}@{host}"
+        return f"http://{name}:{secret}@{address.removeprefix('http://')}"
 
     def _share_timeouts(self) -> None:
         """Deadlines that all accounts share stand in `defaults`."""
@@ -291,10 +281,12 @@ class _Bifrost:
         for provider, accounts in self._accounts.items():
             named = dict.fromkeys(model for each in accounts for model in [*(each.models or []), *each.aliases])
             for model in [*named, *(["*"] if any(each.models is None for each in accounts) else [])]:
-                serving = [each for each in accounts if each.serves(model) and each.weight > 0]
+                serving = [each for each in accounts if each.serves(model)]
                 targets = [each.target(model) for each in serving]
-                if not targets:
-                    continue  # every key that serves it has weight 0
+                if not is_model_name(f"{provider}/{model}"):
+                    reason = f'"{provider}/{model}" cannot be the name of a model'
+                    self._report.left_out(self._top.at("providers"), reason, "rename the provider")
+                    continue
                 self._draft.models[f"{provider}/{model}"] = Model(
                     targets=targets, lines=[each.line for each in serving]
                 )
@@ -323,7 +315,7 @@ class _Bifrost:
         targets: list[Target] = []
         lines: list[int] = []
         for provider in providers:
-            accounts = [each for each in self._accounts[provider] if each.serves(model) and each.weight > 0]
+            accounts = [each for each in self._accounts[provider] if each.serves(model)]
             total = sum(each.weight for each in accounts)
             targets += [each.target(model, governance.weight(provider, providers) / total) for each in accounts]
             lines += [each.line for each in accounts]
@@ -346,3 +338,12 @@ def _timeouts(network: Settings) -> Timeouts:
         "gap": network.number("stream_idle_timeout_in_seconds"),
     }
     return {name: milliseconds(value) for name, value in found.items() if value}
+
+
+def _is_alias(alias: str, upstream: str) -> bool:
+    """Whether one name can stand for another."""
+    return is_model_name(alias or "any") and is_model_name(upstream) and "*" not in alias + upstream
+
+
+def _line(place: Place) -> int:
+    return place.source.position(place.span.start)[0]

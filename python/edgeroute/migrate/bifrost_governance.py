@@ -1,5 +1,6 @@
 """Bifrost's governance: virtual keys, teams, rate limits and routing rules."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -143,24 +144,46 @@ class Governance:
             config.leave(PROVIDER_CONFIG)
             allowed[provider] = None if everything else names
         found = tuple(name for name, model in self._draft.models.items() if self._may(name, model, allowed))
-        extra = [
-            f"{provider}/{each}"
-            for provider, names in allowed.items()
-            for each in names or []
-            if match(f"{provider}/{each}", self._draft.models) is not None
-        ]
-        every = tuple(dict.fromkeys([*found, *extra]))
-        return None if len(found) == len(self._draft.models) else every
+        extra: list[str] = []
+        for provider, names in allowed.items():
+            for each in names or []:
+                extra += [f"{provider}/{each}"] if match(f"{provider}/{each}", self._draft.models) else []
+                covering = match(each, self._draft.models)
+                if covering is not None and self._providers(self._draft.models[covering]) == {provider}:
+                    extra.append(each)
+        if len(found) == len(self._draft.models):
+            return None
+        others = [name for name in self._draft.models if name not in found]
+        covering = {name for name in found if name.endswith("*") and any(each.startswith(name[:-1]) for each in others)}
+        for name in covering:
+            reason = f'"{name}" would also allow models of providers that the key may not use'
+            self._report.left_out(key.place, reason, "let its clients name the provider too: provider/model")
+        self._report_bare(key, allowed, extra)
+        return tuple(dict.fromkeys(name for name in [*found, *extra] if name not in covering))
+
+    def _report_bare(self, key: Settings, allowed: Mapping[str, list[str] | None], extra: Sequence[str]) -> None:
+        """Reports bare names of models that the key has at its providers, and that others serve too."""
+        for name, model in self._draft.models.items():
+            others = self._providers(model) - allowed.keys()
+            theirs = [each for each in allowed if f"{each}/{name}" in self._draft.models or f"{each}/{name}" in extra]
+            if theirs and others:
+                reason = f'"{name}" is also served by providers that this key may not use'
+                alias = f"{name}: {theirs[0]}/{name}"
+                advice = f"let its clients ask for {theirs[0]}/{name}, or add to its team: aliases: {{{alias}}}"
+                self._report.changed(key.place, reason, advice)
 
     def _may(self, name: str, model: Model, allowed: Mapping[str, list[str] | None]) -> bool:
         """Whether all that serves a public name is allowed."""
-        for target in model.targets:
-            account, _, _ = target.name.partition("/")
-            provider = next(key for key, found in self._accounts.items() if any(each.name == account for each in found))
+        for provider in self._providers(model):
             names = allowed.get(provider, [])
             if names is not None and name.removeprefix(f"{provider}/") not in names:
                 return False
         return True
+
+    def _providers(self, model: Model) -> set[str]:
+        """The providers, by Bifrost's names, that serve a public model."""
+        ours = {target.name.partition("/")[0] for target in model.targets}
+        return {name for name, found in self._accounts.items() if any(each.name in ours for each in found)}
 
     def _limits(self, owner: Settings) -> Limits:
         """The limits that somebody refers to; only windows of a minute can be carried."""
@@ -222,6 +245,9 @@ class Governance:
             self._report.left_out(where, reason, problems[0].advice or "see docs/reference/rules.md")
             return
         taken = {each.name: each for each in self._draft.rules}
+        if re.search(r"\bprovider\s*(==|!=|in\b)", written):
+            reason = "a rule on `provider` matches only those who name it: provider/model"
+            self._report.changed(where, reason, "add conditions on bare names of models")
         label = unique(slug(name, "rule"), taken)
         model = self._destination(label, rule, only_model(written))
         if model is None:

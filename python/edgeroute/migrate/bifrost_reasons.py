@@ -16,15 +16,23 @@ _OTHER = Reason("left out", "edgeroute has no such setting", "see docs/migrate.m
 _DASHBOARD = Reason("not needed", "there is no dashboard and no management API; admin_key protects the admin listener")
 
 TOP = {
-    "$schema schema version source_of_truth encryption_key": _STORE,
+    "$* schema version source_of_truth encryption_key": _STORE,
     "config_store logs_store framework": _STORE,
-    "vector_store": _CACHE,
+    "vector_store local_cache semantic_cache": _CACHE,
     "plugins": _PLUGINS,
     "mcp mcp_*": _MCP,
     "auth_config": _DASHBOARD,
     "server websocket": _POOL,
     "guardrails_config": Reason("left out", "guardrails come later", "keep them in front of or behind edgeroute"),
     "*": _OTHER,
+}
+PLUGINS = {
+    "governance": Reason("not needed", "virtual keys and limits are built in"),
+    "telemetry prometheus": Reason("not needed", "metrics are built in: /metrics of the admin listener"),
+    "logging": _LOGS,
+    "otel maxim datadog": Reason("left out", "there are no exporters", "ship the log lines, and scrape the metrics"),
+    "semantic_cache* local_cache*": _CACHE,
+    "mocker": Reason("left out", "the mock provider is a provider", "see `edgeroute mock --help`"),
 }
 CLIENT = {
     "initial_pool_size drop_excess_requests": _POOL,
@@ -42,6 +50,7 @@ CLIENT = {
     ),
     "whitelisted_routes": Reason("left out", "every endpoint for clients needs a key", "probes are on `admin`"),
     "compat enable_litellm_fallbacks": _BODIES,
+    "enable_local_cache": _CACHE,
     "mcp_* async_*": _MCP,
     "enforce_governance_header": Reason("not needed", "every request needs a virtual key"),
     "*": _OTHER,

@@ -69,8 +69,8 @@ def only_model(condition: str) -> str | None:
     """The one model for which a condition can hold, if it says so: `model == "x" && …`."""
     if re.search(r"\|\||\?|!", re.sub(_TEXT, '""', condition)):
         return None
-    found = re.search(rf"\bmodel\s*==\s*({_TEXT})", condition)
-    return _value(found[1]) if found else None
+    found = (each for each in _PIECE.finditer(condition) if each["compared"] == "model" and each["operator"] == "==")
+    return next((_value(each["text"]) for each in found), None)
 
 
 def _compared(variable: str, values: list[str], names: Names) -> str:

@@ -10,7 +10,6 @@ from math import gcd, lcm
 
 from edgeroute.config.models import find_cycles, match
 from edgeroute.config.vocabulary import foreign_variable
-from edgeroute.migrate.foreign import carried
 from edgeroute.migrate.report import Place, Report
 
 _PLACEHOLDERS = {"", "none", "null", "dummy", "fake", "fake-key", "my-fake-key", "empty", "anything", "no-key", "na"}
@@ -192,12 +191,13 @@ def slug(text: str, otherwise: str) -> str:
 
 def name_of(text: str, otherwise: str) -> str:
     """A text as the name of a team, a key or a provider."""
-    return re.sub(r"[^A-Za-z0-9._@-]+", "-", text).strip("-._@")[:60] or otherwise
+    name = re.sub(r"[^A-Za-z0-9._@-]+", "-", text).strip("-._@")[:60]
+    return re.sub(r"^env\.", "env-", name) or otherwise
 
 
 def is_model_name(text: str) -> bool:
-    """Whether a text can be the name of a model."""
-    return _MODEL_NAME.fullmatch(text) is not None and "${" not in carried(text)
+    """Whether a text can be the name of a model, here or at a provider."""
+    return _MODEL_NAME.fullmatch(text) is not None and "$" not in text and foreign_variable(text) is None
 
 
 def proportions(weights: list[float]) -> list[int]:

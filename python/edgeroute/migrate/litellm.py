@@ -12,12 +12,30 @@ from edgeroute.config.diagnostics import Source
 from edgeroute.config.models import match
 from edgeroute.config.vocabulary import foreign_variable
 from edgeroute.migrate.access import Access
-from edgeroute.migrate.draft import Draft, Model, Provider, Target, Timeouts, VirtualKey, is_model_name, milliseconds
+from edgeroute.migrate.draft import (
+    Draft,
+    Model,
+    Provider,
+    Target,
+    Timeouts,
+    VirtualKey,
+    is_model_name,
+    milliseconds,
+    name_of,
+)
 from edgeroute.migrate.foreign import Settings, carried, read_settings, variables
 from edgeroute.migrate.litellm_reasons import ENTRY, GENERAL, MODULE, PARAMETERS, ROUTER, TOP
 from edgeroute.migrate.litellm_tables import read_keys, read_teams
 from edgeroute.migrate.report import Place, Reason
-from edgeroute.migrate.upstreams import SELF_HOSTED, azure, base_url, catalogued, extra_header, unsupported
+from edgeroute.migrate.upstreams import (
+    SELF_HOSTED,
+    azure,
+    base_url,
+    catalogued,
+    extra_header,
+    speaks_otherwise,
+    unsupported,
+)
 from edgeroute.providers import CATALOGUE
 
 _CATALOGUED = {
@@ -122,6 +140,9 @@ class _LiteLLM:
             advice = "write one line for each provider: models: {openai/*: openai/*, anthropic/*: anthropic/*}"
             self._report.left_out(place, "a target has one provider; `*` stands for all that LiteLLM knows", advice)
             return
+        if not is_model_name(upstream):
+            self._report.left_out(place, "this is not the name of a model at a provider", "write provider/model")
+            return
         providers = self._providers(prefix, parameters, place)
         for provider in providers:
             self._target(entry, parameters, name, Target(f"{provider}/{carried(_upstream(prefix, upstream))}"))
@@ -157,9 +178,7 @@ class _LiteLLM:
         for target, weights, place in found:
             target.weight = 1 if measure is None else weights.get(measure, 0)
             if target.weight == 0 and not model.ordered:
-                reason = (
-                    f"LiteLLM sends nothing to a target without {measure} beside others that have it; here it has 1"
-                )
+                reason = f"a target without {measure} beside others that have it gets nothing of LiteLLM; here weight 1"
                 self._report.changed(place, reason, "remove it under models if it should get nothing")
             if target.name in targets:
                 targets[target.name].weight += target.weight
@@ -206,6 +225,10 @@ class _LiteLLM:
             credential = self._draft.credential(key or f"os.environ/{variable}", key_place, variable)
             return catalogued(self._draft, name, credential, headers)
         base, dialect = _own(prefix)
+        if base is None and address is not None and not speaks_otherwise(prefix):
+            base = name_of(prefix, "openai-compatible")
+            reason = f"{prefix} is taken to speak OpenAI's dialect, since it has an api_base"
+            self._report.changed(parameters.at("api_base"), reason, "check the provider's url")
         if base is None:
             self._report.add(place, unsupported(prefix))
             return None
@@ -236,9 +259,11 @@ class _LiteLLM:
         for alias in aliases:
             item = aliases.map(alias) if aliases.is_map(alias) else None
             name = item.text("model") if item is not None else aliases.text(alias)
+            if item is not None and item.flag("hidden"):
+                self._report.changed(item.at("hidden"), "lists of models show every alias")
             place = aliases.at(alias)
             if name is None or not is_model_name(alias) or "*" in alias:
-                self._report.left_out(place, "an alias is a name for the name of a model")
+                self._report.left_out(place, "an alias is a name for the name of a model", "give it another name")
             elif match(name, self._draft.models) is None:
                 self._report.left_out(place, f'there is no model "{name}"', "nothing is left of it; see above")
             elif alias in self._draft.models:

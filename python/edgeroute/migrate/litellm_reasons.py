@@ -56,7 +56,8 @@ PARAMETERS = {
     ),
     "input_cost_* output_cost_* *_cost_* cost_* max_budget budget_duration": _PRICES,
     "tags": _TAGS,
-    "region_name aws_* vertex_* s3_* gcs_*": Reason("not needed", "the provider's URL says where it is"),
+    "region_name": Reason("left out", "there is no routing by region", "write a model for each region"),
+    "aws_* vertex_* s3_* gcs_*": Reason("not needed", "the provider's URL says where it is"),
     "cooldown_time": _HEALTH,
     "use_in_pass_through use_litellm_proxy": _OTHER_ENDPOINTS,
     "ssl_verify": Reason("left out", "certificates are always verified", "set ca_file for a private authority"),
@@ -113,6 +114,7 @@ GENERAL = {
     "disable_* ui_* proxy_batch_* proxy_budget_*": Reason(
         "not needed", "what it switches off or tunes does not exist here"
     ),
+    "port host": Reason("left out", "where to listen stands at the top", "write listen: HOST:PORT"),
     "key_management_system key_management_settings": Reason(
         "left out", "secrets come from ${NAME} or ${file:/path}", "mount them as files"
     ),
@@ -124,6 +126,6 @@ TOP = {
     ),
     "guardrails prompts policies*": _GUARDRAILS,
     "callback_settings": _LOGS,
-    "finetune_settings files_settings vector_store_registry mcp_servers mcp_tools search_tools agent*": _OTHER_ENDPOINTS,
+    "finetune_settings files_settings vector_* mcp_* search_tools agent*": _OTHER_ENDPOINTS,
     "include": Reason("left out", "included files are not read", "import each of them, and join the results"),
 }

@@ -82,8 +82,8 @@ def _listed(text: str) -> list[str]:
         try:
             return [str(each) for each in json.loads(text)]
         except ValueError:
-            return []
-    return [each for each in next(csv.reader([text.strip("{}")], escapechar="\\"), []) if each]
+            return [text]  # no model is called that, so nothing is allowed by mistake
+    return [each for row in csv.reader([text.strip("{}")], escapechar="\\") for each in row if each]
 
 
 def _limits(row: Row) -> Limits:
@@ -110,11 +110,9 @@ def _rows(source: Source, needed: str) -> Iterator[tuple[Row, Callable[[str], Pl
 
 def _json_rows(source: Source) -> Iterator[tuple[Row, tuple[str, Span]]]:
     root = read_tree(source)
-    lists = (
-        [each for _, each in root.entries.values() if isinstance(each, Sequence)] if isinstance(root, Mapping) else []
-    )
-    items = root.items if isinstance(root, Sequence) else lists[0].items if lists else []
-    for index, item in enumerate(items):
+    values = [value for _, value in root.entries.values()] if isinstance(root, Mapping) else [root]
+    lists = [value for value in values if isinstance(value, Sequence)]
+    for index, item in enumerate(lists[0].items if lists else []):
         entries = item.entries if isinstance(item, Mapping) else {}
         yield {name: _plain(value) for name, (_, value) in entries.items()}, (f"row {index + 1}", item.span)
 

@@ -84,7 +84,7 @@ class Report:
         blocks: list[str] = []
         for why, findings in groups.items():
             lines = [f"{why.kind}: {why.reason}"]
-            lines += [f"  {each.file}:{each.line}:{each.column}: {each.setting}" for each in findings]
+            lines += [f"  {each.file}:{each.line}:{each.column}: {each.setting or 'the file'}" for each in findings]
             lines += [f"  help: {why.advice}"] if why.advice else []
             blocks.append("\n".join(lines))
         return "\n\n".join([*blocks, self.summary()])

@@ -36,6 +36,11 @@ _UNSUPPORTED = {
     "vertex_ai": f"{_DIALECTS}; Vertex AI has its own, with tokens that expire",
     "vertex": f"{_DIALECTS}; Vertex AI has its own, with tokens that expire",
 }
+_OTHERS = {
+    "aleph_alpha", "azure_ai", "clarifai", "cloudflare", "cohere", "cohere_chat", "elevenlabs", "gradient_ai",
+    "huggingface", "nlp_cloud", "oci", "palm", "petals", "predibase", "replicate", "snowflake", "triton", "watsonx",
+    "watsonx_text",
+}  # fmt: skip
 _SECRET_HEADER = re.compile(r"(?i)authorization|key|token|secret|password|cookie")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _FORBIDDEN_HEADER = re.compile(
@@ -43,6 +48,11 @@ _FORBIDDEN_HEADER = re.compile(
     r"|accept-encoding|authorization|x-api-key|proxy-.*|x-edgeroute-.*"
 )
 _ENDPOINT = re.compile(r"(/chat/completions|/completions|/embeddings|/v1/messages|/messages|/responses)?/*$")
+
+
+def speaks_otherwise(name: str) -> bool:
+    """Whether a provider is known to speak a dialect that we do not."""
+    return name in _UNSUPPORTED or name in _OTHERS
 
 
 def unsupported(name: str) -> Reason:
@@ -103,6 +113,9 @@ def extra_header(draft: Draft, name: str, value: str, place: Place) -> tuple[str
     if not _HEADER_NAME.fullmatch(name) or _FORBIDDEN_HEADER.fullmatch(name):
         advice = "credentials belong in api_key" if name in ("authorization", "x-api-key") else ""
         draft.report.left_out(place, f'"{name}" cannot be an extra header', advice)
+        return None
+    if not re.fullmatch(r"[ -~]+", value):
+        draft.report.left_out(place, "the value of a header is one line of printable ASCII")
         return None
     if _SECRET_HEADER.search(name):
         variable = re.sub(r"[^A-Z0-9]+", "_", name.upper())

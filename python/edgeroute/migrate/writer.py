@@ -10,6 +10,7 @@ from edgeroute.migrate.draft import Draft, Model, Provider, Target, VirtualKey, 
 _WIDTH = 110
 _COMMENT_COLUMN = 41
 _PLAIN = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./@+-]*\*?|https?://[A-Za-z0-9_./@:-]*[A-Za-z0-9_/]")
+_NUMBER = re.compile(r"[0-9][0-9_.:eExX+-]*")
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 
 Value = str | int | list["Value"] | dict[str, "Value"]
@@ -64,9 +65,8 @@ def _model(model: Model) -> Value:
 
 
 def _listed(targets: list[Target]) -> Value:
-    return [
-        _given(target=each.name, timeouts=_timeouts(each.timeouts)) if each.timeouts else each.name for each in targets
-    ]
+    settings = [_given(target=each.name, timeouts=_timeouts(each.timeouts)) for each in targets]
+    return [each["target"] if len(each) == 1 else each for each in settings]
 
 
 def _weighted(targets: list[Target]) -> Value:
@@ -141,6 +141,8 @@ def _flow(value: Value) -> str:
 
 def _scalar(value: str | int) -> str:
     text = str(value)
+    if isinstance(value, str) and _NUMBER.fullmatch(text):
+        return f'"{text}"'
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text
     return json.dumps(text, ensure_ascii=False)
