@@ -69,6 +69,7 @@ _BARE_NAMES = {
 }
 """Models that LiteLLM knows without a prefix."""
 
+_TOTAL = 15 * 60_000  # the default of timeouts.total
 _WEIGHTS = ("weight", "rpm", "tpm")
 _RATES = Reason(
     "changed",
@@ -168,7 +169,7 @@ class _LiteLLM:
                     self._report.add(holder.at(each), _RATES)
         target.order = parameters.number("order") or 0
         model.ordered = model.ordered or "order" in parameters
-        target.timeouts = _timeouts(parameters.number("timeout"), parameters.number("stream_timeout"))
+        target.timeouts = self._first_byte(parameters, "timeout")
         self._weights.setdefault(name, []).append((target, weights, parameters.at("model")))
 
     def _settle(self, model: Model, found: list[tuple[Target, dict[str, float], Place]]) -> None:
@@ -291,18 +292,26 @@ class _LiteLLM:
                 self._draft.add_fallbacks(name, wanted)
 
     def _deadlines(self, router: Settings, module: Settings) -> None:
-        first_byte = [router.number("timeout"), module.number("request_timeout")]
-        gap = [router.number("stream_timeout"), module.number("stream_timeout")]
-        timeouts = _timeouts(*(next((each for each in found if each is not None), None) for found in (first_byte, gap)))
-        longest = [timeouts, *(each.timeouts for model in self._draft.models.values() for each in model.targets)]
-        total = max((value for each in longest for value in each.values()), default=0)
-        self._draft.timeouts = timeouts | ({"total": total} if total > 15 * 60_000 else {})
+        self._draft.timeouts = self._first_byte(router, "timeout") or self._first_byte(module, "request_timeout")
+        of_targets = [each.timeouts for model in self._draft.models.values() for each in model.targets]
+        longest = max((value for each in [self._draft.timeouts, *of_targets] for value in each.values()), default=0)
+        if longest > _TOTAL:
+            self._draft.timeouts["total"] = longest
         for settings in (router, module):
             retries = settings.number("num_retries")
             if retries is not None and self._draft.attempts is None:
                 self._draft.attempts = min(16, int(retries) + 1)
                 reason = "attempts count for the whole request, those at fallbacks included; LiteLLM counts for each"
                 self._report.changed(settings.at("num_retries"), reason, "raise defaults.attempts if fallbacks starve")
+
+    def _first_byte(self, settings: Settings, name: str) -> Timeouts:
+        """LiteLLM's deadline of a whole reply; one that is not streamed begins when it is whole."""
+        seconds = settings.number(name)
+        if not seconds:
+            return {}
+        reason = "the deadline counts until a reply begins; a stream may go on as long as its pieces keep coming"
+        self._report.changed(settings.at(name), reason, "see timeouts: {gap: …, total: …}")
+        return {"first_byte": milliseconds(seconds)}
 
     def _logging(self, module: Settings) -> None:
         if module.flag("json_logs"):
@@ -354,8 +363,3 @@ def _own(prefix: str) -> tuple[str | None, str]:
         known = _CATALOGUED[prefix][0]
         return "openai-compatible" if known == "openai" else f"{known}-compatible", CATALOGUE[known].dialect
     return SELF_HOSTED.get(prefix), "openai-chat"
-
-
-def _timeouts(first_byte: float | None, gap: float | None) -> Timeouts:
-    found = {"first_byte": first_byte, "gap": gap}
-    return {name: milliseconds(value) for name, value in found.items() if value}

@@ -35,6 +35,11 @@ _OTHER_ENDPOINTS = Reason(
     "left out", "edgeroute serves chat, completions, embeddings, responses and messages", "keep it where it is"
 )
 _RETRIES = Reason("left out", "attempts are counted for the whole request", "set defaults.attempts")
+_STREAM = Reason(
+    "left out",
+    "the deadline until a reply begins is the same for streams and whole replies",
+    "lower timeouts.first_byte if clients stream",
+)
 _CONTENT = Reason(
     "left out",
     "bodies pass to providers unchanged, so nothing is added to them and nothing dropped",
@@ -46,6 +51,7 @@ _IDENTITY = Reason(
 )
 
 PARAMETERS = {
+    "stream_timeout": _STREAM,
     "max_retries num_retries": _RETRIES,
     "max_parallel_requests": Reason(
         "left out", "concurrency is limited for teams and virtual keys", "write limits: {concurrency: …} there"
@@ -69,6 +75,7 @@ ENTRY = {
     "model_info": Reason("not needed", "modes, prices and windows of models are not used in this version"),
 }
 ROUTER = {
+    "stream_timeout": _STREAM,
     "redis_* cache_*": _REDIS,
     "context_window_fallbacks content_policy_fallbacks": _SPECIFIC_FALLBACKS,
     "cooldown_time allowed_fails allowed_fails_policy disable_cooldowns": _HEALTH,
@@ -84,6 +91,7 @@ ROUTER = {
     "*": Reason("left out", "the router has no such setting", "see docs/migrate.md"),
 }
 MODULE = {
+    "stream_timeout": _STREAM,
     "cache* disable_cache_*": _CACHE,
     "context_window_fallbacks content_policy_fallbacks": _SPECIFIC_FALLBACKS,
     "cooldown_time allowed_fails": _HEALTH,
