@@ -64,7 +64,7 @@ def test_clients_of_litellm_keep_their_keys(start: Callable[[Config], Router]):
     router = start(at_the_mock(FOLDER / "litellm" / "with_keys.yaml"))
     found = {
         (key, model): router.chat(model, key=key).status
-        for key in ("sk-master", "sk-one", "sk-two", "sk-three", "sk-five", "sk-seven")
+        for key in ("sk-master", "sk-one", "sk-two", "sk-three", "sk-five", "sk-seven", "sk-nine", "sk-ten")
         for model in ("fast", "openai/gpt-5.5")
     }
     assert {key: (found[key, "fast"], found[key, "openai/gpt-5.5"]) for key, _ in found} == {
@@ -74,6 +74,8 @@ def test_clients_of_litellm_keep_their_keys(start: Callable[[Config], Router]):
         "sk-three": (200, 200),
         "sk-five": (401, 401),  # blocked
         "sk-seven": (401, 401),  # its models are gone
+        "sk-nine": (200, 403),  # its own models, as far as its team may use them
+        "sk-ten": (401, 401),  # the models of its team are gone
     }
 
 

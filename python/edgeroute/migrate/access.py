@@ -54,6 +54,9 @@ class Access:
     ) -> str | None:
         """Adds a key; `models` is None if it may use all that its team may. Gives its name, None if it was left out."""
         report = self._draft.report
+        foreign = self._foreign.get(team) if team is not None else None
+        if foreign is not None and foreign.models is not None:
+            models = foreign.models if models is None else tuple(each for each in models if match(each, foreign.models))
         if models == ():
             report.left_out(place, "this key may use no model that is left", "give it a model, and import again")
             return None
@@ -68,8 +71,6 @@ class Access:
     def _team(self, identifier: str | None, models: tuple[str, ...] | None, key: str, place: Place) -> str | None:
         """The team of ours for a key; one team of theirs becomes several if its keys may use different models."""
         foreign = self._foreign.get(identifier) if identifier is not None else None
-        if models is None and foreign is not None:
-            models = foreign.models
         if models is None and foreign is None:
             return None
         known = self._made.get((identifier, models))
