@@ -14,7 +14,7 @@ from edgeroute.migrate.bifrost_governance import Governance
 from edgeroute.migrate.bifrost_reasons import AZURE, CLIENT, KEY, NETWORK, PLUGINS, PROVIDER, TOP
 from edgeroute.migrate.draft import Draft, Model, Provider, Target, Timeouts, is_model_name, milliseconds, name_of
 from edgeroute.migrate.foreign import Settings, carried, read_settings, variables
-from edgeroute.migrate.report import Place, explain
+from edgeroute.migrate.report import Place, Reason, explain
 from edgeroute.migrate.upstreams import SELF_HOSTED, azure, base_url, extra_header, unsupported
 from edgeroute.providers import CATALOGUE
 
@@ -103,8 +103,7 @@ class _Bifrost:
     def imported(self) -> Draft:
         providers = self._top.map("providers")
         for name in providers:
-            if providers.is_map(name):
-                self._provider(name, providers.map(name))
+            self._provider(name, providers.map(name))
         self._share_timeouts()
         governance = Governance(self._draft, self._top.map("governance"), self._accounts, self._environ)
         governance.empty_is_all = self._empty_is_all
@@ -144,11 +143,15 @@ class _Bifrost:
         for key in keys:
             if key.flag("enabled", otherwise=True):
                 self._key(section, key)
+            else:
+                self._report.add(key.place, Reason("not needed", "the key is switched off"))
         if not keys and "base_url" in network and base != "azure":
             provider = self._at(section, network.text("base_url"), network.at("base_url"))
             if provider is not None:
                 account = Account("", None, {}, 1, section.timeouts, _line(settings.place))
                 section.made.append(_Made(provider, account, []))
+        if not keys and not section.made:
+            self._report.left_out(settings.place, "the provider has no keys", "add them, and import again")
         for each in section.made:
             self._add(name, each)
         network.leave(NETWORK)
@@ -163,21 +166,22 @@ class _Bifrost:
         credentials = [] if credential is None else [credential]
         address, where = section.network.text("base_url"), section.network.at("base_url")
         if section.base == "azure":
-            deployments = own.map("deployments")
-            for each in deployments:
-                upstream = deployments.text(each) or each
-                aliases |= {each: upstream} if _is_alias(each, upstream) else {}
+            aliases |= self._aliases(own.map("deployments"))
             if credential is None:
                 self._report.left_out(place, "tokens of Microsoft Entra ID are not fetched", "use an API key")
                 return
             endpoint = own.text("endpoint") or address or "env.AZURE_ENDPOINT"
             provider = azure(self._draft, endpoint, credential, own.at("endpoint"), dict(section.headers))
+            provider = None if provider is None else replace(provider, proxy=section.proxy)
             credentials = []
             own.leave(AZURE)
         else:
             upstream = own.text("model_name")
             if upstream is not None and _is_alias("", upstream):
                 aliases |= dict.fromkeys(models or [], upstream)
+                if models is None:
+                    reason = "the key serves all models, so each goes under the name that the client wrote"
+                    self._report.changed(own.at("model_name"), reason, "name the models that it stands for")
             provider = self._at(section, own.text("url") or address, own.at("url") if "url" in own else where)
         weight = key.number("weight")
         if weight == 0:
@@ -223,14 +227,7 @@ class _Bifrost:
     def _served(self, key: Settings) -> tuple[list[str] | None, dict[str, str]]:
         """The models of a key (None: all), and what the names it gives to models mean."""
         names = [text for text, _ in key.texts("models")]
-        aliases: dict[str, str] = {}
-        given = key.map("aliases")
-        for alias in given:
-            upstream = None if given.is_map(alias) else given.text(alias)
-            if upstream is None or not _is_alias(alias, upstream):
-                self._report.left_out(given.at(alias), "only an alias that is a name for a name is carried")
-            else:
-                aliases[alias] = upstream
+        aliases = self._aliases(key.map("aliases"))
         excluded = [text for text, _ in key.texts("blacklisted_models")]
         if "*" in names or (not names and (self._empty_is_all or not key.is_list("models"))):
             if not names and not self._empty_is_all:
@@ -243,6 +240,17 @@ class _Bifrost:
         if not names:
             self._report.left_out(key.at("models"), "an empty list of models means none", 'write ["*"] for all')
         return [each for each in names if each not in excluded and is_model_name(each)], aliases
+
+    def _aliases(self, given: Settings) -> dict[str, str]:
+        """What names of models stand for."""
+        aliases: dict[str, str] = {}
+        for alias in given:
+            upstream = None if given.is_map(alias) else given.text(alias)
+            if upstream is not None and _is_alias(alias, upstream):
+                aliases[alias] = upstream
+            else:
+                self._report.left_out(given.at(alias), "only an alias that is a name for a name is carried")
+        return aliases
 
     def _proxy(self, proxy: Settings) -> str | None:
         kind, address = proxy.text("type"), proxy.text("url")

@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import count
 from math import gcd, lcm
 
-from edgeroute.config.models import find_cycles, match
+from edgeroute.config.models import match
 from edgeroute.config.vocabulary import foreign_variable
 from edgeroute.migrate.report import Place, Report
 
@@ -153,21 +153,25 @@ class Draft:
         for fallback, place in fallbacks:
             if match(fallback, self.models) is None:
                 self.report.left_out(place, f'there is no model "{fallback}" to fall back to', "name a model")
+            elif self._leads_to(fallback, name):
+                reason = f'falling back from "{name}" to "{fallback}" would go round in a circle'
+                self.report.left_out(place, reason, "put what both should fall back to last into a third model")
             elif fallback not in model.fallbacks:
                 model.fallbacks.append(fallback)
-                if find_cycles(self._edges()):
-                    model.fallbacks.pop()
-                    reason = f'falling back from "{name}" to "{fallback}" would go round in a circle'
-                    self.report.left_out(place, reason, "put what both should fall back to last into a third model")
 
-    def _edges(self) -> dict[str, list[str]]:
-        following = {
-            name: model.fallbacks if model.alias is None else [model.alias] for name, model in self.models.items()
-        }
-        return {
-            name: [found for each in names if (found := match(each, self.models)) is not None]
-            for name, names in following.items()
-        }
+    def _leads_to(self, start: str, goal: str) -> bool:
+        """Whether a request for a model may end at another one, by aliases and fallbacks."""
+        pending, seen = [start], set[str]()
+        while pending:
+            name = match(pending.pop(), self.models)
+            if name is None or name in seen:
+                continue
+            if name == goal:
+                return True
+            seen.add(name)
+            model = self.models[name]
+            pending += model.fallbacks if model.alias is None else [model.alias]
+        return False
 
 
 def hashed(key: str) -> str:
