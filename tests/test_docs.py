@@ -11,6 +11,7 @@ from edgeroute.cli import COMMANDS
 from edgeroute.mock import Distribution
 from edgeroute.mock.faults import FAULTS, Fault, usage
 from edgeroute.mock.routes import MODELS, ROUTES
+from edgeroute.providers import CATALOGUE
 from edgeroute.telemetry import FAMILIES
 
 ROOT = Path(__file__).parent.parent
@@ -97,3 +98,20 @@ def test_the_code_map_names_files_that_exist() -> None:
     assert len(python) >= 10
     for path in [*(ROOT / "rust" / each.replace("/", "/src/") for each in rust), *(ROOT / each for each in python)]:
         assert path.exists(), path
+
+
+def test_the_catalogue_is_documented() -> None:
+    page = (REFERENCE / "providers.md").read_text()
+    rows = re.findall(r"^\| `([^`]+)` \| (\S+) \| `([^`]+)` \| `([^`]+)` \|$", page, re.MULTILINE)
+    assert rows == [(name, known.dialect, known.url, known.key_variable) for name, known in CATALOGUE.items()]
+
+
+def test_the_page_on_migration_names_what_exists() -> None:
+    page = (ROOT / "docs" / "migrate.md").read_text()
+    assert {ROOT / "docs" / link for link in re.findall(r"\]\(([^)#]+)\)", page)} <= set((ROOT / "docs").rglob("*.md"))
+    assert set(re.findall(r"`(edgeroute_\w+)", page)) <= set(FAMILIES)
+    headers = (REFERENCE / "endpoints.md").read_text()
+    assert all(name in headers for name in re.findall(r"`(x-edgeroute-[a-z-]+)`", page))
+    variables = {name for name, _ in _native.rule_variables()}
+    ours = page.split("edgeroute has `prompt_tokens`")[1].split("besides")[0]
+    assert {"prompt_tokens", *re.findall(r"`(\w+)`", ours)} <= variables

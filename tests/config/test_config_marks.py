@@ -81,3 +81,25 @@ def test_the_compiled_rule_compiler_counts_bytes_as_we_do() -> None:
     [problem] = rule_diagnostics(["stream", expression])
     assert problem.condition == 1
     assert expression.encode()[problem.start : problem.end] == b"nonsense"
+
+
+def test_anchors_only_where_they_are_allowed():
+    text = "base: &base {k: 1, l: 2}\nmerged: {<<: *base, k: 3}\nboth: [*base, *base]\n"
+    with pytest.raises(MarkupError):
+        compose(Source("x.yaml", text))
+    root = compose(Source("x.yaml", text), anchors=True)
+    assert isinstance(root, Mapping)
+    merged, both = root.entries["merged"][1], root.entries["both"][1]
+    assert isinstance(merged, Mapping)
+    assert isinstance(both, Sequence)
+    assert {name: value.text for name, (_, value) in merged.entries.items() if isinstance(value, Scalar)} == {
+        "k": "3",
+        "l": "2",
+    }
+    assert both.items[0] is both.items[1] is root.entries["base"][1]
+
+
+@pytest.mark.parametrize("text", ["a: &a [*a]\n", "a: *unknown\n"])
+def test_an_alias_needs_a_complete_anchor(text: str):
+    with pytest.raises(MarkupError, match="nothing complete before this"):
+        compose(Source("x.yaml", text), anchors=True)

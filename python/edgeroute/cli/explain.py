@@ -12,7 +12,9 @@ from edgeroute.cli.output import echo_json
 from edgeroute.cli.usage import ExitStatus, refuse
 
 _LARGEST_REQUEST = 64 << 20
-_KEYS = "it holds one JSON object: `path` is needed; `method`, `headers`, `body`, `peer`, `seed` and `facts` may be there"
+_KEYS = (
+    "it holds one JSON object: `path` is needed; `method`, `headers`, `body`, `peer`, `seed` and `facts` may be there"
+)
 
 
 @click.command("explain", epilog='Example: echo \'{"path": "/v1/models"}\' | edgeroute explain -c edgeroute.yaml -')

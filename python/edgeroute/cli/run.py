@@ -12,7 +12,8 @@ from edgeroute.cli.usage import ExitStatus, refuse
 from edgeroute.config import ConfigError, configuration_from, load, load_environment
 from edgeroute.config.overrides import KEY_VARIABLE
 from edgeroute.errors import StartError
-from edgeroute.supervisor.main import Read, run
+from edgeroute.supervisor.generations import Read
+from edgeroute.supervisor.main import run
 
 
 @click.command("run", epilog="Example: edgeroute run -c edgeroute.yaml --listen 0.0.0.0:4000")

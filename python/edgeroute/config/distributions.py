@@ -86,5 +86,7 @@ def _milliseconds(text: str, wrong: Malformed) -> int:
 def _unreadable(text: str) -> Malformed:
     """What to say of text that has none of the forms."""
     if "(" in text and ")" not in text:
-        return Malformed("this is half a distribution", "inside { } it needs quotes, because a comma ends a value there")
+        return Malformed(
+            "this is half a distribution", "inside { } it needs quotes, because a comma ends a value there"
+        )
     return Malformed("this is neither a time nor a distribution of times", f"write 20ms, {_DISTRIBUTIONS}")

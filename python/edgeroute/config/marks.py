@@ -3,7 +3,8 @@
 Built from PyYAML's event stream (libyaml) and not from its constructors, because the constructors forget
 positions, let a second key replace the first, and guess types from spelling: in YAML 1.1 `on` is a boolean
 and `1:30` is 90. Here every scalar stays text; the setting it stands for decides what it must be. Anchors,
-aliases, merge keys and tags are refused: a configuration says each thing once, where it is read.
+aliases, merge keys and tags are refused: a configuration says each thing once, where it is read. Only for
+files of other gateways (`edgeroute.migrate`) anchors, aliases and merge keys can be allowed.
 """
 
 import re
@@ -58,15 +59,18 @@ class Mapping:
 Node = Scalar | Sequence | Mapping
 
 
-def compose(source: Source) -> Node:
-    """The tree of a file's only document. Raises MarkupError at the first thing that is not our YAML."""
+def compose(source: Source, *, anchors: bool = False) -> Node:
+    """The tree of a file's only document. Raises MarkupError at the first thing that is not our YAML.
+
+    With `anchors`, an alias gives the node of its anchor (shared, so walk such a tree with a bound).
+    """
     forbidden = _FORBIDDEN.search(source.text)
     if forbidden:
         span = Span(*forbidden.span())
         raise MarkupError(span, f"character U+{ord(forbidden.group()):04X} is not allowed in YAML", "remove it")
     try:
         events = yaml.parse(source.text, Loader=yaml.CSafeLoader)
-        return _Composer(source, events).document()
+        return _Composer(source, events, {} if anchors else None).document()
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(source, error) from error
 
@@ -83,9 +87,10 @@ def locate(source: Source, scalar: Scalar, start: int, end: int) -> Span | None:
 
 
 class _Composer:
-    def __init__(self, source: Source, events: Iterator[yaml.Event]) -> None:
+    def __init__(self, source: Source, events: Iterator[yaml.Event], anchors: dict[str, Node] | None) -> None:
         self._source = source
         self._events = events
+        self._anchors = anchors
 
     def document(self) -> Node:
         next(self._events)  # the stream's start
@@ -102,11 +107,25 @@ class _Composer:
         if depth > _DEEPEST:
             advice = "nothing here needs as many; look for brackets that are not closed"
             raise MarkupError(_span(event), f"nested more than {_DEEPEST} levels deep", advice)
+        if isinstance(event, yaml.AliasEvent):
+            return self._aliased(event)
+        node = self._written(event, depth)
+        if self._anchors is not None and isinstance(event, yaml.NodeEvent) and event.anchor is not None:
+            self._anchors[event.anchor] = node
+        return node
+
+    def _written(self, event: yaml.Event, depth: int) -> Node:
         if isinstance(event, yaml.ScalarEvent):
             return Scalar(event.value, event.style or "", self._scalar_span(event))
         if isinstance(event, yaml.SequenceStartEvent):
             return self._sequence(event, depth)
         return self._mapping(event, depth)
+
+    def _aliased(self, event: yaml.AliasEvent) -> Node:
+        node = (self._anchors or {}).get(event.anchor or "")
+        if node is None:
+            raise MarkupError(_span(event), f'nothing complete before this is called "&{event.anchor}"')
+        return node
 
     def _sequence(self, start: yaml.Event, depth: int) -> Sequence:
         items: list[Node] = []
@@ -117,25 +136,33 @@ class _Composer:
     def _mapping(self, start: yaml.Event, depth: int) -> Mapping:
         entries: dict[str, tuple[Scalar, Node]] = {}
         repeated: list[tuple[Scalar, Scalar]] = []
+        merged: list[Node] = []
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
             key = self._node(event, depth + 1)
             if not isinstance(key, Scalar):
                 raise MarkupError(key.span, "a key must be text, not a list or a map", "write NAME: VALUE")
             if key.text == "<<" and not key.style:
-                raise MarkupError(key.span, "merge keys are not supported", "write the settings out")
+                if self._anchors is None:
+                    raise MarkupError(key.span, "merge keys are not supported", "write the settings out")
+                value = self._node(self._next(), depth + 1)
+                merged += value.items if isinstance(value, Sequence) else [value]
+                continue
             value = self._node(self._next(), depth + 1)
             if key.text in entries:
                 repeated.append((key, entries[key.text][0]))
             else:
                 entries[key.text] = (key, value)
+        for node in merged:
+            if isinstance(node, Mapping):
+                entries |= node.entries | entries
         return Mapping(entries, Span(_span(start).start, _span(event).end), repeated)
 
     def _next(self) -> yaml.Event:
         event = next(self._events)
-        if isinstance(event, yaml.AliasEvent):
+        if isinstance(event, yaml.AliasEvent) and self._anchors is None:
             raise MarkupError(_span(event), "YAML aliases are not supported", "write the value out, or quote the `*`")
         if isinstance(event, (yaml.ScalarEvent, yaml.CollectionStartEvent)):
-            if event.anchor is not None:
+            if event.anchor is not None and self._anchors is None:
                 start = _span(event).start
                 span = Span(start, start + 1 + len(event.anchor))
                 raise MarkupError(span, "YAML anchors are not supported", "write the value out where it is used")

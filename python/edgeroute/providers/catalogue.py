@@ -37,7 +37,7 @@ CATALOGUE = {
     "openai": _openai("https://api.openai.com/v1", "OPENAI_API_KEY"),
     "openrouter": _openai("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
     "perplexity": _openai("https://api.perplexity.ai", "PERPLEXITY_API_KEY"),
-    "together": _openai("https://api.together.xyz/v1", "TOGETHER_API_KEY"),
+    "together": _openai("https://api.together.ai/v1", "TOGETHER_API_KEY"),
     "xai": _openai("https://api.x.ai/v1", "XAI_API_KEY"),
-    "zai": _openai("https://api.z.ai/api/paas/v4", "ZHIPU_API_KEY"),
+    "zai": _openai("https://api.z.ai/api/paas/v4", "ZAI_API_KEY"),
 }

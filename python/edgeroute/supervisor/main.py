@@ -65,9 +65,7 @@ def run(read: Read, environ: Mapping[str, str]) -> int:
             cells = Cells.create(str(directory.cells))
             supervisor = Supervisor(signals, loaded.config, directory, cells, environ)
             certificate = ServerCertificate(directory, loaded.config, supervisor.renew_workers)
-            supervisor.generations = Generations(
-                read, loaded, watch, directory, certificate, cells, supervisor.pause
-            )
+            supervisor.generations = Generations(read, loaded, watch, directory, certificate, cells, supervisor.pause)
         except (OSError, ValueError) as error:
             raise StartError(f"cannot start: {error}") from error
         stack.callback(supervisor.kill)
