@@ -12,7 +12,7 @@ const ANTHROPIC_VERSION: &[u8] = b"2023-06-01";
 /// Client headers that a dialect's providers get, lower case.
 pub fn allowed(dialect: Dialect) -> &'static [&'static str] {
     match dialect {
-        Dialect::OpenAiChat => &["openai-beta"],
+        Dialect::OpenAiChat | Dialect::OpenAiResponses => &["openai-beta"],
         Dialect::AnthropicMessages => &["anthropic-beta", "anthropic-version"],
     }
 }
@@ -31,7 +31,9 @@ pub fn client_headers(dialect: Dialect, request: &Request<'_>) -> Vec<(&'static 
 pub fn credential(provider: &Provider) -> Option<(&'static str, Vec<u8>)> {
     let key = provider.api_key.as_ref()?.reveal();
     Some(match provider.dialect {
-        Dialect::OpenAiChat => ("authorization", format!("Bearer {key}").into_bytes()),
+        Dialect::OpenAiChat | Dialect::OpenAiResponses => {
+            ("authorization", format!("Bearer {key}").into_bytes())
+        }
         Dialect::AnthropicMessages => ("x-api-key", key.as_bytes().to_vec()),
     })
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use edgeroute_rules::{Attribute, Environment, Source, Type, Value};
-use edgeroute_wire::{Dialect, Document, Operation, Prompt, prompt};
+use edgeroute_wire::{Document, Operation, Prompt, prompt};
 
 use crate::facts::Facts;
 use crate::request::Request;
@@ -15,7 +15,10 @@ pub const VARIABLES: [(&str, &str); 14] = [
     ("headers", "request headers; names in lower case"),
     ("params", "query parameters; names in lower case"),
     ("model", "the model that the client asked for"),
-    ("request_type", "`chat_completion` or `embedding`"),
+    (
+        "request_type",
+        "`chat_completion`, `text_completion`, `embedding`, `responses` or `count_tokens`, as Bifrost calls them",
+    ),
     ("path", "the request's path"),
     ("virtual_key_name", "name of the virtual key"),
     ("team_name", "name of the key's team, empty without one"),
@@ -28,7 +31,7 @@ pub const VARIABLES: [(&str, &str); 14] = [
     ("prompt_tokens", "estimated prompt tokens"),
     ("max_tokens", "the client's maximum of output tokens, 0 if it names none"),
     ("stream", "whether the client asked for a stream"),
-    ("message_count", "number of messages"),
+    ("message_count", "number of messages, or of items of a response's input"),
 ];
 
 const HEADERS: usize = 0;
@@ -53,18 +56,17 @@ pub fn environment() -> Environment {
 #[derive(Debug)]
 pub(crate) struct LazyPrompt<'a> {
     document: &'a Document<'a>,
-    dialect: Dialect,
     operation: Operation,
     measured: OnceCell<Prompt>,
 }
 
 impl<'a> LazyPrompt<'a> {
-    pub(crate) fn new(document: &'a Document<'a>, dialect: Dialect, operation: Operation) -> Self {
-        Self { document, dialect, operation, measured: OnceCell::new() }
+    pub(crate) fn new(document: &'a Document<'a>, operation: Operation) -> Self {
+        Self { document, operation, measured: OnceCell::new() }
     }
 
     pub(crate) fn get(&self) -> Prompt {
-        *self.measured.get_or_init(|| prompt::measure(self.document, self.dialect, self.operation))
+        *self.measured.get_or_init(|| prompt::measure(self.document, self.operation))
     }
 
     pub(crate) fn measured(&self) -> Option<Prompt> {
@@ -95,8 +97,11 @@ impl Source for Variables<'_> {
             (PARAMS, None) => self.parameters(),
             (2, _) => Value::from(self.model),
             (3, _) => Value::from(match self.operation {
-                Operation::Chat => "chat_completion",
+                Operation::ChatCompletions | Operation::Messages => "chat_completion",
+                Operation::Completions => "text_completion",
                 Operation::Embeddings => "embedding",
+                Operation::Responses => "responses",
+                Operation::CountTokens => "count_tokens",
             }),
             (4, _) => Value::from(self.request.path),
             (5, _) => Value::from(&*self.key.name),
