@@ -194,6 +194,10 @@ class Ticket:
     def broken(self) -> str | None:
         """What broke the stream, once its end was read; None if it ended as it should."""
 
+    @property
+    def sequence_number(self) -> int:
+        """The number that the next event of the stream has, where the dialect numbers its events."""
+
     def cap(self) -> None:
         """End a stream that has become too large."""
 

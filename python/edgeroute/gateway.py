@@ -44,4 +44,4 @@ def last_event(ticket: Ticket) -> bytes:
     if broken is None:
         return b""
     message = _BROKEN.get(broken, "the provider failed while streaming")
-    return DIALECTS[ticket.dialect].error_event(f"stream_{broken}", message, ticket.id)
+    return DIALECTS[ticket.dialect].error_event(f"stream_{broken}", message, ticket.id, ticket.sequence_number)

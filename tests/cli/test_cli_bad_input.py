@@ -54,7 +54,7 @@ UNREADABLE = {
 
 
 def every(table: dict[str, list[str]]) -> list[str]:
-    return [line for name, each in table.items() for line in each]
+    return [line for each in table.values() for line in each]
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ import anthropic
 import httpx2
 import openai
 import pytest
+from openai.types.responses import ResponseErrorEvent
 
 from edgeroute.dialects import DIALECTS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "dialects"
-NAMES = ["openai-chat", "anthropic-messages"]
+NAMES = ["openai-chat", "openai-responses", "anthropic-messages"]
 MODELS = ["fast", "größe/ü", "openai/*"]
 
 # Status, code, field; the class that both SDKs raise; Anthropic's type.
@@ -46,7 +47,7 @@ def test_golden(name: str, request: pytest.FixtureRequest) -> None:
     dialect = DIALECTS[name]
     said = [
         *(dialect.error(status, code, 'No "such" thing: ü.', field, "req_1") for status, code, field, _, _ in ERRORS),
-        dialect.error_event("stream_cut", "The provider\nwent.", "req_1"),
+        dialect.error_event("stream_cut", "The provider\nwent.", "req_1", 7),
         dialect.model(MODELS[0]),
         dialect.models(MODELS),
         dialect.models([]),
@@ -64,7 +65,7 @@ def client(name: str, status: int, body: bytes, content_type: str = "application
         return httpx2.Response(status, headers=headers, content=body)
 
     http = httpx2.Client(transport=httpx2.MockTransport(answer))
-    if name == "openai-chat":
+    if name.startswith("openai-"):
         return openai.OpenAI(api_key="test", base_url="http://router/v1", http_client=http, max_retries=0)
     return anthropic.Anthropic(api_key="test", base_url="http://router", http_client=http, max_retries=0)
 
@@ -73,11 +74,13 @@ def ask(name: str, sdk: Any, *, stream: bool = False) -> Any:
     hello = [{"role": "user", "content": "Hello"}]
     if name == "openai-chat":
         return sdk.chat.completions.create(model="fast", messages=hello, stream=stream)
+    if name == "openai-responses":
+        return sdk.responses.create(model="fast", input="Hello", stream=stream)
     return sdk.messages.create(model="fast", max_tokens=9, messages=hello, stream=stream)
 
 
 def raised(name: str, ask: Callable[[], object]) -> Any:
-    base = openai.APIError if name == "openai-chat" else anthropic.APIError
+    base = openai.APIError if name.startswith("openai-") else anthropic.APIError
     with pytest.raises(base) as caught:
         ask()
     return caught.value
@@ -96,7 +99,7 @@ def test_the_sdks_raise_our_errors_as_what_they_are(
     assert "What to do." in str(error)
     assert error.status_code == status
     assert error.request_id == "req_1"
-    if name == "openai-chat":
+    if name.startswith("openai-"):
         assert (error.code, error.param) == (code, field)
         assert error.body.keys() == {"message", "type", "param", "code"}
     else:
@@ -107,16 +110,23 @@ def test_the_sdks_raise_our_errors_as_what_they_are(
 @pytest.mark.parametrize("name", NAMES)
 def test_the_sdks_raise_the_event_that_ends_a_broken_stream(name: str) -> None:
     dialect = DIALECTS[name]
-    event = dialect.error_event("stream_cut", "The provider\nwent.", "req_1")
+    event = dialect.error_event("stream_cut", "The provider\nwent.", "req_1", 7)
     assert event.endswith(b"\n\n")
     assert event.count(b"\n\n") == 1, "one event"
     with client(name, 200, event, "text/event-stream") as sdk:
         error = raised(name, lambda: list(ask(name, sdk, stream=True)))
     assert "The provider\nwent." in str(error) or "The provider\\nwent." in str(error)
-    if name == "openai-chat":
+    if name.startswith("openai-"):
         assert error.code == "stream_cut"
     else:
         assert error.body["error"]["code"] == "stream_cut"
+
+
+def test_the_error_event_of_a_response_is_one_of_its_events() -> None:
+    data = DIALECTS["openai-responses"].error_event("stream_cut", "Gone.", "req_1", 7).split(b"data: ")[1]
+    event = ResponseErrorEvent.model_validate_json(data)
+    assert (event.type, event.code, event.message, event.param) == ("error", "stream_cut", "Gone.", None)
+    assert event.sequence_number == 7
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -129,7 +139,7 @@ def test_the_sdks_list_and_describe_models(name: str) -> None:
     with client(name, 200, dialect.model("fast")) as sdk:
         model = sdk.models.retrieve("fast")
     assert model.id == "fast"
-    if name == "openai-chat":
+    if name.startswith("openai-"):
         assert (model.object, model.created, model.owned_by) == ("model", 0, "edgeroute")
     else:
         assert (model.type, model.display_name, model.created_at.year) == ("model", "fast", 1970)

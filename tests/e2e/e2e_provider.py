@@ -13,6 +13,16 @@ Headers = dict[str, str]
 """The header fields of a request, names in lower case."""
 
 
+def whole(body: bytes, status: bytes = b"200 OK") -> bytes:
+    """A whole reply of JSON."""
+    return b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (status, len(body), body)
+
+
+def streamed(events: bytes) -> bytes:
+    """A stream that ends with its connection."""
+    return b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n" + events
+
+
 class Provider:
     """Refuses connections until it listens; keeps its port. Every request gets `reply`, byte for byte.
 
@@ -20,13 +30,15 @@ class Provider:
     """
 
     def __init__(self, reply: bytes | Callable[[Headers], bytes] = OK, tls: ssl.SSLContext | None = None) -> None:
-        self.received: list[Headers] = []
+        self.reply = reply
+        self.requests: list[tuple[str, Headers, bytes]] = []
+        """Path, headers and body of each request."""
         provider = self
 
         class Connection(socketserver.StreamRequestHandler):
             def handle(self) -> None:
                 while (headers := self._read()) is not None:
-                    provider.received.append(headers)
+                    reply = provider.reply
                     answer = reply if isinstance(reply, bytes) else reply(headers)
                     self.wfile.write(answer)
                     if b"connection: close" in answer:
@@ -34,12 +46,15 @@ class Provider:
 
             def _read(self) -> Headers | None:
                 """Take one whole request; None when there is none."""
-                headers: Headers = {}
+                first, headers = self.rfile.readline(), Headers()
                 while (line := self.rfile.readline()) not in (b"\r\n", b""):
-                    name, _, value = line.decode().partition(":")
+                    name, _, value = line.decode("latin-1").partition(":")
                     headers[name.lower()] = value.strip()
-                length = int(headers.get("content-length", 0))
-                return headers if line and len(self.rfile.read(length)) == length else None
+                length = int(headers.get("content-length", "0"))
+                if line == b"" or len(body := self.rfile.read(length)) != length:
+                    return None
+                provider.requests.append((first.decode("latin-1").split(" ")[1], headers, body))
+                return headers
 
         self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Connection, bind_and_activate=False)
         self._server.daemon_threads = True
@@ -51,9 +66,14 @@ class Provider:
         self.url = f"{'http' if tls is None else 'https'}://{self.address}/v1"
 
     @property
+    def received(self) -> list[Headers]:
+        """The header fields of each request."""
+        return [headers for _, headers, _ in self.requests]
+
+    @property
     def served(self) -> int:
         """Requests so far."""
-        return len(self.received)
+        return len(self.requests)
 
     def listen(self) -> "Provider":
         """Accept connections from now on."""

@@ -153,7 +153,7 @@ def test_heads(router: Router, dialect: str, changes: dict[str, str | None], sta
         ("POST", "/v1/chat/completions/", 404, "unknown_path"),
         ("POST", "/v1/v1/chat/completions", 404, "unknown_path"),
         ("POST", "//v1/chat/completions", 404, "unknown_path"),
-        ("POST", "/openai/v1/responses", 404, "unknown_path"),
+        ("POST", "/openai/v1/responses/resp_1", 404, "unknown_path"),
         ("POST", "/openai/v1/messages", 404, "unknown_path"),
         ("POST", "/%00", 404, "unknown_path"),
         ("GET", "/v1/models/", 404, "unknown_path"),

@@ -5,7 +5,7 @@ Bodies between clients and providers pass as they are; their spans are found and
 
 from typing import Protocol
 
-from edgeroute.dialects import anthropic_messages, openai_chat
+from edgeroute.dialects import anthropic_messages, openai_chat, openai_responses
 
 
 class Dialect(Protocol):
@@ -15,8 +15,8 @@ class Dialect(Protocol):
         """The body of an error response."""
         ...
 
-    def error_event(self, code: str, message: str, request_id: str) -> bytes:
-        """A whole server-sent event that ends a broken stream."""
+    def error_event(self, code: str, message: str, request_id: str, sequence_number: int) -> bytes:
+        """A whole server-sent event that ends a broken stream; `sequence_number` is its place among the events."""
         ...
 
     def model(self, name: str) -> bytes:
@@ -30,6 +30,7 @@ class Dialect(Protocol):
 
 DIALECTS: dict[str, Dialect] = {
     "openai-chat": openai_chat,
+    "openai-responses": openai_responses,
     "anthropic-messages": anthropic_messages,
 }
-"""By the name that configuration and Rust use."""
+"""By the name that Rust uses."""

@@ -25,7 +25,7 @@ def error(status: int, code: str, message: str, field: str | None, request_id: s
     )
 
 
-def error_event(code: str, message: str, request_id: str) -> bytes:
+def error_event(code: str, message: str, request_id: str, sequence_number: int) -> bytes:  # noqa: ARG001
     """An `error` event, which Anthropic's SDKs raise as an APIStatusError."""
     return b"event: error\ndata: " + error(502, code, message, None, request_id) + b"\n\n"
 

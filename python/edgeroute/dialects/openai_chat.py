@@ -1,4 +1,4 @@
-"""OpenAI's chat completions, embeddings and models."""
+"""OpenAI's chat completions, completions, embeddings and models."""
 
 import orjson
 
@@ -20,7 +20,7 @@ def error(status: int, code: str, message: str, field: str | None, request_id: s
     return orjson.dumps({"error": {"message": message, "type": kind, "param": field, "code": code}})
 
 
-def error_event(code: str, message: str, request_id: str) -> bytes:
+def error_event(code: str, message: str, request_id: str, sequence_number: int) -> bytes:  # noqa: ARG001
     """A data event with an error object, which OpenAI's SDKs raise as an APIError."""
     return b"data: " + error(502, code, message, None, request_id) + b"\n\n"
 

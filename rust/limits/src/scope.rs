@@ -108,8 +108,9 @@ impl Limits {
         })
     }
 
-    /// Takes one request, its tokens and a place from every limit of `scopes`, or nothing.
-    pub fn reserve(scopes: &[Self], row: &Row, tokens: u64, now_ms: u64) -> Result<Held, Refused> {
+    /// Takes one request, its tokens and a place from every limit of `scopes`, or nothing. A request with `None` has no
+    /// tokens: limits of tokens neither count nor refuse it.
+    pub fn reserve(scopes: &[Self], row: &Row, tokens: Option<u64>, now_ms: u64) -> Result<Held, Refused> {
         let mut held = Held::default();
         for (scope, limits) in scopes.iter().enumerate() {
             if let Err(refused) = limits.reserve_into(&mut held, scope, row, tokens, now_ms) {
@@ -156,7 +157,7 @@ impl Limits {
         held: &mut Held,
         scope: usize,
         row: &Row,
-        tokens: u64,
+        tokens: Option<u64>,
         now_ms: u64,
     ) -> Result<(), Refused> {
         if let Some(concurrency) = &self.concurrency {
@@ -170,7 +171,7 @@ impl Limits {
                 .map_err(|exceeded| Refused::Requests { scope, exceeded })?;
             held.parts.push(Part::Requests(reservation));
         }
-        if let Some(window) = &self.tokens {
+        if let (Some(window), Some(tokens)) = (&self.tokens, tokens) {
             let reservation = window
                 .try_reserve(row, tokens, now_ms)
                 .map_err(|exceeded| Refused::Tokens { scope, exceeded })?;

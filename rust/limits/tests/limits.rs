@@ -30,14 +30,19 @@ fn state(cells: &Cells, scopes: &[Limits]) -> (f64, f64, u64) {
 #[test]
 fn a_request_takes_from_all_and_settles_with_all() {
     let (cells, row, scopes) = memory();
-    let held = Limits::reserve(&scopes, &row, 400, NOW_MS).unwrap();
+    let held = Limits::reserve(&scopes, &row, Some(400), NOW_MS).unwrap();
     assert_eq!(state(&cells, &scopes), (10.0, 40.0, 2));
     held.settle(&row, 100);
     assert_eq!(state(&cells, &scopes), (10.0, 10.0, 0));
-    Limits::reserve(&scopes, &row, 400, NOW_MS).unwrap().refund(&row);
+    Limits::reserve(&scopes, &row, Some(400), NOW_MS).unwrap().refund(&row);
     assert_eq!(state(&cells, &scopes), (10.0, 10.0, 0));
-    Limits::reserve(&scopes, &row, 0, NOW_MS).unwrap().settle(&row, 2_000);
+    Limits::reserve(&scopes, &row, Some(0), NOW_MS).unwrap().settle(&row, 2_000);
     assert_eq!(state(&cells, &scopes), (20.0, 210.0, 0));
+    // Without tokens, a limit of tokens that is used up is none of its business.
+    let held = Limits::reserve(&scopes, &row, None, NOW_MS).unwrap();
+    assert_eq!(state(&cells, &scopes), (30.0, 210.0, 2));
+    held.settle(&row, 500);
+    assert_eq!(state(&cells, &scopes), (30.0, 210.0, 0));
 }
 
 #[test]
@@ -46,9 +51,9 @@ fn a_refusal_names_the_limit_and_takes_nothing() {
         let (cells, row, [_, team]) = memory();
         let key = Limits::new(&cells, "key/b", fill).unwrap();
         let scopes = [key, team];
-        let other = Limits::reserve(&[team], &row, 300, NOW_MS).unwrap();
+        let other = Limits::reserve(&[team], &row, Some(300), NOW_MS).unwrap();
         let before = state(&cells, &scopes);
-        let refused = Limits::reserve(&scopes, &row, tokens, NOW_MS).unwrap_err();
+        let refused = Limits::reserve(&scopes, &row, Some(tokens), NOW_MS).unwrap_err();
         assert_eq!(refused.to_string(), expected);
         assert_eq!(refused.retry_after_ms(), retry, "{expected}");
         assert_eq!(state(&cells, &scopes), before, "{expected}");
@@ -74,11 +79,11 @@ fn a_refusal_names_the_limit_and_takes_nothing() {
 #[test]
 fn the_scope_that_refused_is_known() {
     let (_cells, row, [key, team]) = memory();
-    let held = [0; 2].map(|_| Limits::reserve(&[key, team], &row, 1, NOW_MS).unwrap());
-    let refused = Limits::reserve(&[team, key], &row, 1, NOW_MS).unwrap_err();
+    let held = [0; 2].map(|_| Limits::reserve(&[key, team], &row, Some(1), NOW_MS).unwrap());
+    let refused = Limits::reserve(&[team, key], &row, Some(1), NOW_MS).unwrap_err();
     assert!(matches!(refused, Refused::Concurrency { scope: 1, .. }), "{refused:?}");
-    let another = Limits::reserve(&[team], &row, 1, NOW_MS).unwrap();
-    let refused = Limits::reserve(&[team, key], &row, 1, NOW_MS).unwrap_err();
+    let another = Limits::reserve(&[team], &row, Some(1), NOW_MS).unwrap();
+    let refused = Limits::reserve(&[team, key], &row, Some(1), NOW_MS).unwrap_err();
     assert!(matches!(refused, Refused::Concurrency { scope: 0, .. }), "{refused:?}");
     held.into_iter().chain([another]).for_each(|held| held.settle(&row, 1));
 }
@@ -87,17 +92,17 @@ fn the_scope_that_refused_is_known() {
 fn without_limits_nothing_is_taken() {
     let (cells, row, _) = memory();
     let free = Limits::new(&cells, "key/free", Quotas::default()).unwrap();
-    let held = Limits::reserve(&[free, free], &row, u64::MAX, NOW_MS).unwrap();
+    let held = Limits::reserve(&[free, free], &row, Some(u64::MAX), NOW_MS).unwrap();
     assert_eq!(state(&cells, &[free]), (0.0, 0.0, 0));
     held.settle(&row, u64::MAX);
-    Limits::reserve(&[], &row, 1, NOW_MS).unwrap().settle(&row, 1);
+    Limits::reserve(&[], &row, Some(1), NOW_MS).unwrap().settle(&row, 1);
     assert_eq!(state(&cells, &[]), (0.0, 0.0, 0));
 }
 
 #[test]
 fn a_reload_keeps_what_is_used() {
     let (cells, row, scopes) = memory();
-    Limits::reserve(&scopes, &row, 500, NOW_MS).unwrap().settle(&row, 500);
+    Limits::reserve(&scopes, &row, Some(500), NOW_MS).unwrap().settle(&row, 500);
     let doubled = Quotas { tokens_per_minute: Some(2_000), ..KEY };
     let reloaded = Limits::new(&cells, "key/a", doubled).unwrap();
     assert_eq!(Limits::used(&[reloaded], &cells, NOW_MS).tokens_percent, 25.0);

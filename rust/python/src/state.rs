@@ -139,9 +139,12 @@ impl State {
             Event::Failed(error) => {
                 self.exchange = None;
                 let failure = failure(&error);
-                if let Some(stream) = &self.stream {
-                    // Framing that breaks after the end marker takes nothing from the client.
-                    let end = if stream.events.ended() { End::Complete } else { End::Failed(failure) };
+                if let Some(stream) = &mut self.stream {
+                    // Framing that breaks after the end marker, or after an error event, takes nothing from the client.
+                    let end = match stream.finish() {
+                        End::Failed(_) => End::Failed(failure),
+                        end => end,
+                    };
                     return self.end_stream(end, now);
                 }
                 self.ticket.advance(RouterEvent::Failed(failure), now);

@@ -217,6 +217,12 @@ impl PyTicket {
         self.state.lock().stream.as_ref().and_then(|stream| stream.broken)
     }
 
+    /// The number that the next event of the stream has, where the dialect numbers its events.
+    #[getter]
+    fn sequence_number(&self) -> u64 {
+        self.state.lock().stream.as_ref().map_or(0, |stream| stream.events.sequence_number())
+    }
+
     /// The stream is larger than a face without back-pressure may hold: ends it.
     fn cap(&self, py: Python<'_>) {
         let wake = self.state.lock().cap(&self.core);

@@ -139,7 +139,7 @@ fn provider(written: &config::Provider, cells: &Cells) -> Result<Provider, Compi
     };
     Ok(Provider {
         name: written.name.as_str().into(),
-        dialect: Dialect::from_name(&written.dialect).ok_or_else(|| CompileError::Unknown {
+        dialect: Dialect::of_provider(&written.dialect).ok_or_else(|| CompileError::Unknown {
             place: format!("provider `{}`", written.name),
             kind: "dialect",
             name: written.dialect.clone(),

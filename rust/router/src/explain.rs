@@ -121,7 +121,7 @@ pub fn explain(snapshot: &Snapshot, written: &WrittenRequest) -> Explanation {
     let (plan, planned) = plan(snapshot, &written.facts, &request, written.seed, &mut trace);
     let key = plan.key.and_then(|key| snapshot.key(key));
     if let (Some(key), Ok(Planned::Attempt)) = (key, &planned) {
-        note_limits(snapshot, key, plan.tokens, &mut trace);
+        note_limits(snapshot, key, plan.tokens.unwrap_or(0), &mut trace);
     }
     let rule = plan.rule.and_then(|rule| snapshot.rule(rule));
     let model = plan.model.and_then(|model| snapshot.model(model));
@@ -132,7 +132,7 @@ pub fn explain(snapshot: &Snapshot, written: &WrittenRequest) -> Explanation {
         rule: rule.map(|rule| rule.name.to_string()),
         model: model.map(|model| model.name.to_string()),
         candidates: candidates.collect(),
-        reserve_tokens: plan.tokens,
+        reserve_tokens: plan.tokens.unwrap_or(0),
         refusal: planned.err().map(|refusal| Refused {
             status: refusal.status,
             code: refusal.code.name(),

@@ -14,7 +14,7 @@ const ANTHROPIC_VERSION: &[u8] = b"2023-06-01";
 /// Client headers that a dialect's providers get, lower case.
 pub fn allowed(dialect: Dialect) -> &'static [&'static str] {
     match dialect {
-        Dialect::OpenAiChat => &["openai-beta"],
+        Dialect::OpenAiChat | Dialect::OpenAiResponses => &["openai-beta"],
         Dialect::AnthropicMessages => &["anthropic-beta", "anthropic-version"],
     }
 }
@@ -37,7 +37,9 @@ pub fn attempt_headers<'a>(
 ) -> Vec<(&'a str, Cow<'a, [u8]>)> {
     let provider = attempt.provider;
     let credential = attempt.credential.map(|key| match provider.dialect {
-        Dialect::OpenAiChat => ("authorization", format!("Bearer {}", key.reveal()).into_bytes().into()),
+        Dialect::OpenAiChat | Dialect::OpenAiResponses => {
+            ("authorization", format!("Bearer {}", key.reveal()).into_bytes().into())
+        }
         Dialect::AnthropicMessages => ("x-api-key", key.reveal().as_bytes().into()),
     });
     let client = client.iter().map(|(name, value)| (*name, value.as_slice().into()));

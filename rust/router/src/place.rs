@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::facts::Facts;
 use crate::plan::{Candidate, Plan};
 use crate::refusal::{Code, Refusal};
-use crate::snapshot::{Model, Snapshot, Target};
+use crate::snapshot::{Model, ModelId, Snapshot, Target};
 use crate::trace::{Phase, Trace};
 
 /// The model's own targets by its strategy, then those of its fallbacks; each target's replicas in turn, and at each
@@ -21,7 +21,7 @@ pub(crate) fn place(
     trace: &mut Trace,
 ) -> Result<(), Refusal> {
     let Some(model) = plan.model.and_then(|id| snapshot.model(id)) else {
-        return Err(Refusal::new(Code::Internal, "the model's entry is missing"));
+        return Err(missing_model());
     };
     // One turn for each provider, however many of its targets are candidates: two would always meet the same replica.
     let mut turns = SmallVec::<[(u16, u64); 4]>::new();
@@ -40,7 +40,7 @@ pub(crate) fn place(
             let Some(&id) = pool.targets.get(usize::from(position)) else { continue };
             let Some(target) = snapshot.target(id) else { continue };
             let Some(provider) = snapshot.provider_of(target) else { continue };
-            if provider.dialect != plan.dialect {
+            if provider.dialect != plan.dialect.spoken_by() {
                 trace.note(Phase::Place, || {
                     format!("passed over {}: it speaks {}", target.name, provider.dialect.name())
                 });
@@ -63,6 +63,23 @@ pub(crate) fn place(
         }
     }
     if plan.candidates.is_empty() { Err(no_target(plan.dialect, snapshot, model)) } else { Ok(()) }
+}
+
+/// Refuses a dialect that neither the model's targets nor those of its fallbacks speak.
+pub(crate) fn check_dialect(snapshot: &Snapshot, id: ModelId, dialect: Dialect) -> Result<(), Refusal> {
+    let Some(model) = snapshot.model(id) else { return Err(missing_model()) };
+    let fallbacks = model.fallbacks.iter().filter_map(|fallback| snapshot.model(fallback.model));
+    let mut targets = std::iter::once(model).chain(fallbacks).flat_map(|pool| &pool.targets);
+    let speaks = |&id: &u16| {
+        let provider = snapshot.target(id).and_then(|target| snapshot.provider_of(target));
+        provider.is_some_and(|provider| provider.dialect == dialect.spoken_by())
+    };
+    if targets.any(speaks) { Ok(()) } else { Err(no_target(dialect, snapshot, model)) }
+}
+
+#[cold]
+fn missing_model() -> Refusal {
+    Refusal::new(Code::Internal, "the model's entry is missing")
 }
 
 #[cold]

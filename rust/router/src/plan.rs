@@ -10,7 +10,7 @@ use crate::choose::{allowed_model, match_rules};
 use crate::client_address::client_address;
 use crate::facts::Facts;
 use crate::identify::{check_body, identify, invalid_key};
-use crate::place::place;
+use crate::place::{check_dialect, place};
 use crate::refusal::{Code, Refusal, excerpt};
 use crate::request::{Endpoint, Request, dialect_of};
 use crate::snapshot::{ModelId, Snapshot};
@@ -22,7 +22,8 @@ use crate::variables::{LazyPrompt, Variables};
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) dialect: Dialect,
-    pub(crate) operation: Operation,
+    /// What a model is asked to do.
+    pub(crate) operation: Option<Operation>,
     pub(crate) key: Option<u32>,
     /// Address of the client, as far as it is known.
     pub(crate) client: Option<IpAddr>,
@@ -41,8 +42,8 @@ pub(crate) struct Plan {
     pub(crate) candidates: SmallVec<[Candidate; 8]>,
     /// Estimate; 0 if neither a limit nor a rule asks for it.
     pub(crate) prompt_tokens: u64,
-    /// The same and the most that may be generated.
-    pub(crate) tokens: u64,
+    /// The same and the most that may be generated; none for requests that use no tokens.
+    pub(crate) tokens: Option<u64>,
 }
 
 /// Bytes of the client's body that differ upstream.
@@ -85,7 +86,7 @@ pub(crate) fn plan(
 ) -> (Plan, Result<Planned, Refusal>) {
     let mut plan = Plan {
         dialect: Dialect::OpenAiChat,
-        operation: Operation::Chat,
+        operation: None,
         key: None,
         client: client_address(request, &snapshot.trusted_proxies),
         path: excerpt(request.path).into(),
@@ -98,7 +99,7 @@ pub(crate) fn plan(
         rest: None,
         candidates: SmallVec::new(),
         prompt_tokens: 0,
-        tokens: 0,
+        tokens: None,
     };
     let planned = plan.fill(snapshot, facts, request, seed, trace);
     (plan, planned)
@@ -129,17 +130,23 @@ impl Plan {
             None => format!("virtual key `{}`, no team", key.name),
         });
 
-        let (dialect, operation) = match endpoint {
-            Endpoint::Generate(dialect, operation) => (dialect, operation),
+        let dialect = self.dialect;
+        let operation = match endpoint {
+            Endpoint::Ask(operation) => operation,
             Endpoint::Models(_) => {
-                return Ok(Planned::List(snapshot.names_for(key).into_iter().map(str::to_owned).collect()));
+                let served = |name: &&str| {
+                    allowed_model(snapshot, key, name)
+                        .is_ok_and(|found| check_dialect(snapshot, found.model, dialect).is_ok())
+                };
+                let names = snapshot.names_for(key).into_iter().filter(served);
+                return Ok(Planned::List(names.map(str::to_owned).collect()));
             }
             Endpoint::Model(_, name) => {
-                allowed_model(snapshot, key, name)?;
+                check_dialect(snapshot, allowed_model(snapshot, key, name)?.model, dialect)?;
                 return Ok(Planned::Describe(name.to_owned()));
             }
         };
-        self.operation = operation;
+        self.operation = Some(operation);
 
         check_body(snapshot, request)?;
         let document = Document::scan(request.body).map_err(|error| invalid_body(&error))?;
@@ -150,14 +157,18 @@ impl Plan {
         };
         self.requested = requested.as_ref().into();
         self.splice.model = Some(field.value);
-        self.stream = document.boolean("stream").map_err(|error| invalid(error, "stream"))?.unwrap_or(false);
-        let most = prompt::max_tokens(&document, dialect).map_err(|error| invalid(error, "max_tokens"))?;
+        let stream = document.boolean("stream").map_err(|error| invalid(error, "stream"))?.unwrap_or(false);
+        self.stream = stream && operation.generates();
+        let most = prompt::max_tokens(&document, dialect).map_err(|(field, error)| invalid(error, field))?;
+        if operation == Operation::Responses {
+            refuse_background(&document)?;
+        }
         trace.note(Phase::Scan, || {
             let bytes = request.body.len();
             format!("model `{requested}`, stream {}, max_tokens {most}, {bytes} bytes", self.stream)
         });
 
-        let prompt = LazyPrompt::new(&document, dialect, operation);
+        let prompt = LazyPrompt::new(&document, operation);
         let variables = Variables {
             snapshot,
             facts,
@@ -177,19 +188,22 @@ impl Plan {
         self.model = Some(found.model);
         self.rest = found.rest.map(Into::into);
         place(self, snapshot, facts, seed, trace)?;
-        if self.stream && (dialect, operation) == (Dialect::OpenAiChat, Operation::Chat) {
+        if self.stream && dialect == Dialect::OpenAiChat {
             self.splice.usage = include_usage(&document).map_err(|error| invalid(error, "stream_options"))?;
         }
 
+        if operation == Operation::CountTokens {
+            return Ok(Planned::Attempt);
+        }
         if key.counts_tokens || prompt.measured().is_some() {
             self.prompt_tokens = prompt.get().tokens;
         }
-        let output = match (operation, most) {
-            (Operation::Embeddings, _) => 0,
-            (Operation::Chat, 0) => snapshot.defaults.reserve_output,
-            (Operation::Chat, most) => most,
+        let output = match most {
+            _ if !operation.generates() => 0,
+            0 => snapshot.defaults.reserve_output,
+            most => most,
         };
-        self.tokens = self.prompt_tokens.saturating_add(output);
+        self.tokens = Some(self.prompt_tokens.saturating_add(output));
         Ok(Planned::Attempt)
     }
 
@@ -221,6 +235,18 @@ impl Candidate {
     pub(crate) fn credential_position(self, snapshot: &Snapshot) -> Option<u16> {
         let provider = snapshot.provider_of(snapshot.target(self.target)?)?;
         (provider.credentials.len() > 1).then_some(self.credential + 1)
+    }
+}
+
+/// A background response is fetched later by its id, and nothing here remembers which provider made it.
+fn refuse_background(document: &Document<'_>) -> Result<(), Refusal> {
+    match document.boolean("background") {
+        Ok(Some(true)) => {
+            let message = "`background` responses are fetched later by their id, which edgeroute does not serve; ask for a stream instead";
+            Err(Refusal::new(Code::InvalidField, message).field("background"))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(invalid_field(&error, "background")),
     }
 }
 

@@ -89,7 +89,7 @@ fn percent_decode(text: &str) -> Option<String> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint<'a> {
     /// Something a model answers.
-    Generate(Dialect, Operation),
+    Ask(Operation),
     /// The models that the key may ask for.
     Models(Dialect),
     /// One of them.
@@ -101,22 +101,18 @@ impl<'a> Endpoint<'a> {
     /// without `/v1`, as LiteLLM's clients do.
     pub(crate) fn find(request: &Request<'a>) -> Result<Self, Refusal> {
         let (mount, rest) = split_mount(request.path);
-        let rest = rest.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(rest);
-        let (endpoint, method) = match rest {
-            "/chat/completions" => (Self::Generate(Dialect::OpenAiChat, Operation::Chat), "POST"),
-            "/embeddings" => (Self::Generate(Dialect::OpenAiChat, Operation::Embeddings), "POST"),
-            "/messages" => (Self::Generate(Dialect::AnthropicMessages, Operation::Chat), "POST"),
-            "/models" => (Self::Models(dialect_of(request)), "GET"),
-            _ => match rest.strip_prefix("/models/") {
-                Some(model) if !model.is_empty() => (Self::Model(dialect_of(request), model), "GET"),
-                _ => return Err(unknown_path(request.path)),
-            },
+        let (endpoint, method) = if let Some(operation) = Operation::at(rest) {
+            if mount.is_some_and(|mount| mount != operation.dialect().spoken_by()) {
+                return Err(unknown_path(request.path));
+            }
+            (Self::Ask(operation), "POST")
+        } else if rest == "/models" {
+            (Self::Models(dialect_of(request)), "GET")
+        } else {
+            let model = rest.strip_prefix("/models/").filter(|model| !model.is_empty());
+            let Some(model) = model else { return Err(unknown_path(request.path)) };
+            (Self::Model(dialect_of(request), model), "GET")
         };
-        if let (Some(mount), Self::Generate(dialect, _)) = (mount, endpoint)
-            && mount != dialect
-        {
-            return Err(unknown_path(request.path));
-        }
         if request.method != method {
             return Err(Refusal::new(
                 Code::MethodNotAllowed,
@@ -129,7 +125,8 @@ impl<'a> Endpoint<'a> {
     /// The protocol the caller speaks.
     pub(crate) fn dialect(&self) -> Dialect {
         match *self {
-            Self::Generate(dialect, _) | Self::Models(dialect) | Self::Model(dialect, _) => dialect,
+            Self::Ask(operation) => operation.dialect(),
+            Self::Models(dialect) | Self::Model(dialect, _) => dialect,
         }
     }
 }
@@ -139,29 +136,42 @@ pub(crate) fn dialect_of(request: &Request<'_>) -> Dialect {
     let (mount, rest) = split_mount(request.path);
     match mount {
         Some(dialect) => dialect,
-        None if rest.ends_with("/messages") || request.header("anthropic-version").is_some() => {
+        None if rest.starts_with(Operation::Messages.path())
+            || request.header("anthropic-version").is_some() =>
+        {
             Dialect::AnthropicMessages
         }
         None => Dialect::OpenAiChat,
     }
 }
 
+/// The mount, if the path is below one, and the rest without `/v1`.
 fn split_mount(path: &str) -> (Option<Dialect>, &str) {
-    for (prefix, dialect) in [("/openai", Dialect::OpenAiChat), ("/anthropic", Dialect::AnthropicMessages)] {
-        if let Some(rest) = path.strip_prefix(prefix).filter(|rest| rest.starts_with('/')) {
-            return (Some(dialect), rest);
-        }
-    }
-    (None, path)
+    let strip = |path, prefix| {
+        let rest: Option<&str> = str::strip_prefix(path, prefix);
+        rest.filter(|rest| rest.starts_with('/'))
+    };
+    let (mount, rest) = if let Some(rest) = strip(path, "/openai") {
+        (Some(Dialect::OpenAiChat), rest)
+    } else if let Some(rest) = strip(path, "/anthropic") {
+        (Some(Dialect::AnthropicMessages), rest)
+    } else {
+        (None, path)
+    };
+    (mount, strip(rest, "/v1").unwrap_or(rest))
 }
 
 #[cold]
 fn unknown_path(path: &str) -> Refusal {
-    Refusal::new(
-        Code::UnknownPath,
+    let (_, rest) = split_mount(path);
+    let message = if rest.strip_prefix(Operation::Responses.path()).is_some_and(|id| id.starts_with('/')) {
         format!(
-            "no endpoint at {}; edgeroute serves /v1/chat/completions, /v1/embeddings, /v1/messages and /v1/models",
+            "no endpoint at {}; edgeroute keeps no responses: they cannot be fetched, cancelled or deleted here",
             excerpt(path)
-        ),
-    )
+        )
+    } else {
+        let served = Operation::ALL.map(|operation| format!("/v1{}", operation.path())).join(", ");
+        format!("no endpoint at {}; edgeroute serves {served} and /v1/models", excerpt(path))
+    };
+    Refusal::new(Code::UnknownPath, message)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use edgeroute_limits::{Held, Limits, Refused, Row};
-use edgeroute_wire::{Dialect, Edit, Operation, SpliceError, Usage, quote, splice};
+use edgeroute_wire::{Dialect, Edit, SpliceError, Usage, quote, splice};
 
 use crate::facts::{Facts, LiveFacts};
 use crate::failure::{Failure, FailureKind};
@@ -129,11 +129,7 @@ impl Ticket {
             provider_index: usize::from(target.provider),
             replica: provider.replicas.get(replica_index)?,
             replica_index,
-            path: match (self.plan.dialect, self.plan.operation) {
-                (Dialect::OpenAiChat, Operation::Chat) => "/chat/completions",
-                (_, Operation::Embeddings) => "/embeddings",
-                (Dialect::AnthropicMessages, Operation::Chat) => "/messages",
-            },
+            path: self.plan.operation?.path(),
             credential: provider.credentials.get(usize::from(current.credential)),
             connect_ms: target.deadlines.connect_ms,
             first_byte_ms: target.deadlines.first_byte_ms,
@@ -419,7 +415,7 @@ impl Ticket {
             if content == Content::Json {
                 self.usage = usage;
                 self.close_attempt("ok");
-                self.settle(usage.map_or(self.plan.tokens, Usage::total));
+                self.settle(usage.map_or(self.plan.tokens.unwrap_or(0), Usage::total));
             }
             return;
         }

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use std::net::IpAddr;
 
 use edgeroute_rules::{Attribute, Environment, Source, Type, Value};
-use edgeroute_wire::{Dialect, Document, Operation, Prompt, prompt};
+use edgeroute_wire::{Document, Operation, Prompt, prompt};
 
 use crate::facts::Facts;
 use crate::request::Request;
@@ -16,7 +16,10 @@ pub const VARIABLES: [(&str, &str); 15] = [
     ("headers", "request headers; names in lower case"),
     ("params", "query parameters; names in lower case"),
     ("model", "the model that the client asked for"),
-    ("request_type", "`chat_completion` or `embedding`"),
+    (
+        "request_type",
+        "`chat_completion`, `text_completion`, `embedding`, `responses` or `count_tokens`, as Bifrost calls them",
+    ),
     ("path", "the request's path"),
     ("virtual_key_name", "name of the virtual key"),
     ("team_name", "name of the key's team, empty without one"),
@@ -29,7 +32,7 @@ pub const VARIABLES: [(&str, &str); 15] = [
     ("prompt_tokens", "estimated prompt tokens"),
     ("max_tokens", "the client's maximum of output tokens, 0 if it names none"),
     ("stream", "whether the client asked for a stream"),
-    ("message_count", "number of messages"),
+    ("message_count", "number of messages, or of items of a response's input"),
     ("client_ip", "the client's address, as trusted proxies tell it; empty if unknown"),
 ];
 
@@ -56,18 +59,17 @@ pub fn environment() -> Environment {
 #[derive(Debug)]
 pub(crate) struct LazyPrompt<'a> {
     document: &'a Document<'a>,
-    dialect: Dialect,
     operation: Operation,
     measured: OnceCell<Prompt>,
 }
 
 impl<'a> LazyPrompt<'a> {
-    pub(crate) fn new(document: &'a Document<'a>, dialect: Dialect, operation: Operation) -> Self {
-        Self { document, dialect, operation, measured: OnceCell::new() }
+    pub(crate) fn new(document: &'a Document<'a>, operation: Operation) -> Self {
+        Self { document, operation, measured: OnceCell::new() }
     }
 
     pub(crate) fn get(&self) -> Prompt {
-        *self.measured.get_or_init(|| prompt::measure(self.document, self.dialect, self.operation))
+        *self.measured.get_or_init(|| prompt::measure(self.document, self.operation))
     }
 
     pub(crate) fn measured(&self) -> Option<Prompt> {
@@ -99,8 +101,11 @@ impl Source for Variables<'_> {
             (PARAMS, None) => self.parameters(),
             (2, _) => Value::from(self.model),
             (3, _) => Value::from(match self.operation {
-                Operation::Chat => "chat_completion",
+                Operation::ChatCompletions | Operation::Messages => "chat_completion",
+                Operation::Completions => "text_completion",
                 Operation::Embeddings => "embedding",
+                Operation::Responses => "responses",
+                Operation::CountTokens => "count_tokens",
             }),
             (4, _) => Value::from(self.request.path),
             (5, _) => Value::from(&*self.key.name),

@@ -72,7 +72,16 @@ fn the_body_but_for_what_must_differ() {
         r#"{"model":"gpt-5","stream":true}"#,
         false,
     );
-    check("/v1/messages", r#"{"model":"smart","stream":true}"#, r#"{"model":"opus","stream":true}"#, false);
+    for path in ["/v1/messages", "/v1/messages/count_tokens"] {
+        check(path, r#"{"model":"smart","stream":true}"#, r#"{"model":"opus","stream":true}"#, false);
+    }
+    check("/v1/responses", r#"{"model":"smart","stream":true}"#, r#"{"model":"gpt-5","stream":true}"#, false);
+    check(
+        "/v1/completions",
+        r#"{"model":"smart","stream":true}"#,
+        r#"{"stream_options":{"include_usage":true},"model":"gpt-5","stream":true}"#,
+        true,
+    );
 }
 
 /// JSON text of any shape, as some client might write it.
@@ -142,6 +151,7 @@ fn only_allowed_headers_leave() {
         assert_eq!(found, expected);
     };
     check(Dialect::OpenAiChat, headers, &[("openai-beta", "assistants=v2")]);
+    check(Dialect::OpenAiResponses, headers, &[("openai-beta", "assistants=v2")]);
     check(
         Dialect::AnthropicMessages,
         headers,

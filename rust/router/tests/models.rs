@@ -214,6 +214,7 @@ fn configurations_that_cannot_be_enforced() {
         "virtual key `second` has the hash of another key",
     );
     check(&|config| config["providers"][0]["dialect"] = json!("gopher"), "names the dialect `gopher`");
+    check(&|config| config["providers"][0]["dialect"] = json!("openai-responses"), "names the dialect");
     check(&|config| config["defaults"]["attempts"] = json!(0), "attempts must be 1 or more");
     check(&|config| config["surprise"] = json!(1), "unknown field `surprise`");
     check(&|config| config["models"] = json!(7), "cannot be read");

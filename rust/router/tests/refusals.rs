@@ -10,6 +10,7 @@ use edgeroute_wire::Dialect;
 use serde_json::json;
 
 const OPENAI: Dialect = Dialect::OpenAiChat;
+const RESPONSES: Dialect = Dialect::OpenAiResponses;
 const ANTHROPIC: Dialect = Dialect::AnthropicMessages;
 
 /// Serves both dialects.
@@ -47,6 +48,12 @@ fn endpoints_by_path() {
     check("POST", "/v1/messages", ANTHROPIC, "/messages");
     check("POST", "/anthropic/v1/messages", ANTHROPIC, "/messages");
     check("POST", "/messages", ANTHROPIC, "/messages");
+    check("POST", "/v1/completions", OPENAI, "/completions");
+    check("POST", "/openai/completions", OPENAI, "/completions");
+    check("POST", "/v1/responses", RESPONSES, "/responses");
+    check("POST", "/openai/v1/responses", RESPONSES, "/responses");
+    check("POST", "/v1/messages/count_tokens", ANTHROPIC, "/messages/count_tokens");
+    check("POST", "/anthropic/messages/count_tokens", ANTHROPIC, "/messages/count_tokens");
     check("GET", "/v1/models", OPENAI, "smart");
     check("GET", "/models", OPENAI, "smart");
     check("GET", "/anthropic/v1/models", ANTHROPIC, "smart");
@@ -66,6 +73,8 @@ fn endpoints_by_path() {
         "/openaiv1/models",
         "/openai/v1/messages",
         "/V1/models",
+        "/v1/completion",
+        "/openai/v1/messages/count_tokens",
     ] {
         let dialect =
             if path.ends_with("/messages") && !path.starts_with("/openai") { ANTHROPIC } else { OPENAI };
@@ -75,6 +84,10 @@ fn endpoints_by_path() {
     check("POST", "/anthropic/nothing", ANTHROPIC, "404 unknown_path");
     check("GET", "/v1/chat/completions", OPENAI, "405 method_not_allowed");
     check("DELETE", "/v1/messages", ANTHROPIC, "405 method_not_allowed");
+    check("GET", "/v1/messages/count_tokens", ANTHROPIC, "405 method_not_allowed");
+    check("GET", "/v1/messages/batches", ANTHROPIC, "404 unknown_path");
+    check("GET", "/v1/responses", OPENAI, "405 method_not_allowed");
+    check("POST", "/anthropic/v1/responses", ANTHROPIC, "404 unknown_path");
     check("POST", "/v1/models", OPENAI, "405 method_not_allowed");
 }
 

@@ -110,7 +110,7 @@ fn requests(criterion: &mut Criterion) {
         let documents: Vec<Document<'_>> = bodies.iter().map(|body| Document::scan(body).unwrap()).collect();
         let mut next = documents.iter().cycle();
         group.bench_function("measure", |bench| {
-            bench.iter(|| prompt::measure(next.next().unwrap(), Dialect::OpenAiChat, Operation::Chat));
+            bench.iter(|| prompt::measure(next.next().unwrap(), Operation::ChatCompletions));
         });
         let mut next = documents.iter().cycle();
         let mut out = Vec::new();

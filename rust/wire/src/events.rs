@@ -51,7 +51,10 @@ pub struct EventStream {
 struct Facts {
     dialect: Dialect,
     reported: Reported,
-    events: u64,
+    /// Events with data.
+    passed: u64,
+    /// Of these, the ones with content.
+    content: u64,
     ended: bool,
     failed: bool,
     usage_key: memmem::Finder<'static>,
@@ -113,12 +116,13 @@ impl EventStream {
         self.hold(slice(chunk, at, chunk.len()))
     }
 
-    /// The stream has ended. An end marker counts as seen even if the blank line after it is missing.
+    /// The stream has ended. An end marker that says nothing else counts as seen even if the blank line after it is
+    /// missing; the last event of a response carries all of it, and was not passed on.
     pub fn finish(&mut self) -> Remainder {
         if self.held.is_empty() {
             return Remainder::Nothing;
         }
-        self.facts.ended |= self.facts.is_end(&Event::read(&self.held));
+        self.facts.ended |= self.facts.is_bare_end(&Event::read(&self.held));
         Remainder::Partial(self.held.len())
     }
 
@@ -127,19 +131,26 @@ impl EventStream {
         self.facts.reported.usage()
     }
 
-    /// Whether the dialect's end marker has been seen: `[DONE]`, or `message_stop`.
+    /// Whether the dialect's end marker has been seen: `[DONE]`; `response.completed`, `response.incomplete` or
+    /// `response.failed`; `message_stop`.
     pub fn ended(&self) -> bool {
         self.facts.ended
     }
 
-    /// Whether the provider has sent an error event.
+    /// Whether the provider has sent an error event, or says that the response has failed.
     pub fn failed(&self) -> bool {
         self.facts.failed
     }
 
-    /// Events with content so far: OpenAI chunks with more than usage, Anthropic content block deltas.
+    /// Events with content so far: OpenAI chunks with more than usage, deltas of a response, Anthropic content block
+    /// deltas.
     pub fn events(&self) -> u64 {
-        self.facts.events
+        self.facts.content
+    }
+
+    /// Whole events with data so far: the number that the next one has in the stream of a response.
+    pub fn sequence_number(&self) -> u64 {
+        self.facts.passed
     }
 
     /// A LF at the start of a chunk that ends the same line as the CR before it. Returns where the rest begins.
@@ -195,7 +206,8 @@ impl Facts {
         Self {
             dialect,
             reported: Reported::default(),
-            events: 0,
+            passed: 0,
+            content: 0,
             ended: false,
             failed: false,
             usage_key: memmem::Finder::new(b"\"usage\""),
@@ -206,54 +218,78 @@ impl Facts {
     /// Notes what a whole event says; whether it is an OpenAI chunk that carries nothing but the usage.
     fn note(&mut self, event: &[u8]) -> bool {
         let event = Event::read(event);
+        self.passed += u64::from(!event.data.is_empty());
         if event.name == b"error" {
             self.failed = true;
             return false;
         }
-        if self.is_end(&event) {
+        if self.is_bare_end(&event) {
             self.ended = true;
             return false;
         }
         match self.dialect {
-            Dialect::OpenAiChat => self.note_openai(&event.data),
-            Dialect::AnthropicMessages => {
-                self.note_anthropic(&event);
-                false
-            }
+            Dialect::OpenAiChat => return self.note_chat(&event.data),
+            Dialect::OpenAiResponses => self.note_response(&event),
+            Dialect::AnthropicMessages => self.note_anthropic(&event),
         }
+        false
     }
 
-    fn is_end(&self, event: &Event<'_>) -> bool {
+    /// Whether the event ends the stream, and does nothing else.
+    fn is_bare_end(&self, event: &Event<'_>) -> bool {
         match self.dialect {
             Dialect::OpenAiChat => *event.data == *b"[DONE]",
+            Dialect::OpenAiResponses => false,
             Dialect::AnthropicMessages => event.name == b"message_stop",
         }
     }
 
-    fn note_openai(&mut self, data: &[u8]) -> bool {
+    fn note_chat(&mut self, data: &[u8]) -> bool {
         if data.is_empty() {
             return false;
         }
         // Text may hold these words too, so a hit only means that the chunk's fields are worth a look.
         let look = self.may_report_usage(data) || self.error_key.find(data).is_some();
         let Some(chunk) = look.then(|| Document::scan(data).ok()).flatten() else {
-            self.events += 1;
+            self.content += 1;
             return false;
         };
-        if chunk.get("error").is_some_and(|error| error.kind != Kind::Null) {
+        if has_error(&chunk) {
             self.failed = true;
             return false;
         }
         self.reported.add(self.dialect, &chunk);
         let is_object = |name| chunk.get(name).is_some_and(|field| field.kind == Kind::Object);
         let only_usage = is_object("usage") && has_no_choices(&chunk);
-        self.events += u64::from(!only_usage);
+        self.content += u64::from(!only_usage);
         only_usage
+    }
+
+    /// What an event is stands in its data as well, which is scanned only if the event's name does not say it, or if it
+    /// holds the usage.
+    fn note_response(&mut self, event: &Event<'_>) {
+        let named = event.name.starts_with(b"response.");
+        let look = !named || is_end_of_response(event.name);
+        let data = look.then(|| Document::scan(&event.data).ok()).flatten();
+        let written = data.as_ref().and_then(|data| data.string("type").ok()?).unwrap_or_default();
+        let kind = if named { event.name } else { written.as_bytes() };
+        if is_end_of_response(kind) {
+            self.ended = true;
+            self.failed |= kind == b"response.failed";
+            let response = data.and_then(|data| data.nested(data.get("response")?).ok());
+            if let Some(response) = response {
+                self.reported.add(self.dialect, &response);
+            }
+        } else if kind == b"error" || data.is_some_and(|data| has_error(&data)) {
+            self.failed = true;
+        } else {
+            self.content += u64::from(kind.starts_with(b"response.") && kind.ends_with(b".delta"));
+        }
     }
 
     fn note_anthropic(&mut self, event: &Event<'_>) {
         match event.name {
-            b"content_block_delta" => self.events += 1,
+            b"content_block_delta" => self.content += 1,
             b"message_start" => {
                 let Ok(start) = Document::scan(&event.data) else { return };
                 let message = start.get("message").and_then(|message| start.nested(message).ok());
@@ -313,6 +349,14 @@ fn value_of<'l>(line: &'l [u8], field: &[u8]) -> Option<&'l [u8]> {
     }
     let value = rest.strip_prefix(b":")?;
     Some(value.strip_prefix(b" ").unwrap_or(value))
+}
+
+fn is_end_of_response(kind: &[u8]) -> bool {
+    matches!(kind, b"response.completed" | b"response.incomplete" | b"response.failed")
+}
+
+fn has_error(chunk: &Document<'_>) -> bool {
+    chunk.get("error").is_some_and(|error| error.kind != Kind::Null)
 }
 
 fn has_no_choices(chunk: &Document<'_>) -> bool {

@@ -24,6 +24,18 @@ pub(crate) struct Reported {
     any: bool,
 }
 
+/// What OpenAI's counts are called.
+struct OpenAiNames {
+    input: &'static str,
+    output: &'static str,
+    details: &'static str,
+}
+
+const CHAT: OpenAiNames =
+    OpenAiNames { input: "prompt_tokens", output: "completion_tokens", details: "prompt_tokens_details" };
+const RESPONSES: OpenAiNames =
+    OpenAiNames { input: "input_tokens", output: "output_tokens", details: "input_tokens_details" };
+
 impl Usage {
     /// Tokens in and out.
     pub fn total(self) -> u64 {
@@ -43,7 +55,8 @@ impl Reported {
     pub(crate) fn add(&mut self, dialect: Dialect, holder: &Document<'_>) {
         let Some(usage) = holder.get("usage").and_then(|usage| holder.nested(usage).ok()) else { return };
         match dialect {
-            Dialect::OpenAiChat => self.add_openai(&usage),
+            Dialect::OpenAiChat => self.add_openai(&usage, &CHAT),
+            Dialect::OpenAiResponses => self.add_openai(&usage, &RESPONSES),
             Dialect::AnthropicMessages => self.add_anthropic(&usage),
         }
     }
@@ -56,13 +69,13 @@ impl Reported {
         })
     }
 
-    /// `prompt_tokens` includes the cached ones.
-    fn add_openai(&mut self, usage: &Document<'_>) {
-        let (input, output) = (count(usage, "prompt_tokens"), count(usage, "completion_tokens"));
+    /// The tokens of the prompt include the cached ones.
+    fn add_openai(&mut self, usage: &Document<'_>, names: &OpenAiNames) {
+        let (input, output) = (count(usage, names.input), count(usage, names.output));
         if input.is_none() && output.is_none() {
             return;
         }
-        let details = usage.get("prompt_tokens_details").and_then(|details| usage.nested(details).ok());
+        let details = usage.get(names.details).and_then(|details| usage.nested(details).ok());
         let cached = details.and_then(|details| count(&details, "cached_tokens"));
         let input = input.unwrap_or(0);
         self.read = cached.unwrap_or(0).min(input);

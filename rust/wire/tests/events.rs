@@ -6,7 +6,7 @@ use edgeroute_wire::{Dialect, EventError, EventStream, MAX_EVENT_BYTES, Remainde
 use proptest::prelude::*;
 use serde_json::Value;
 
-use Dialect::{AnthropicMessages, OpenAiChat};
+use Dialect::{AnthropicMessages, OpenAiChat, OpenAiResponses};
 
 /// What is known of a stream, and what it passed on.
 #[derive(Debug, Default, PartialEq)]
@@ -16,6 +16,7 @@ struct Outcome {
     ended: bool,
     failed: bool,
     events: u64,
+    sequence_number: u64,
     partial: usize,
 }
 
@@ -35,6 +36,7 @@ fn fed<'c>(dialect: Dialect, hide_usage: bool, chunks: impl IntoIterator<Item = 
         ended: stream.ended(),
         failed: stream.failed(),
         events: stream.events(),
+        sequence_number: stream.sequence_number(),
         partial,
     }
 }
@@ -64,6 +66,48 @@ const ANTHROPIC: &str = concat!(
     "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
 );
 
+const RESPONSES: &str = concat!(
+    "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"r\",\"usage\":null},\"sequence_number\":0}\n\n",
+    "event: response.in_progress\ndata: {\"type\":\"response.in_progress\",\"response\":{\"usage\":null},\"sequence_number\":1}\n\n",
+    ": keep-alive\n\n",
+    "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"event: response.completed\"}\n\n",
+    "event: response.function_call_arguments.delta\ndata: {\"type\":\"response.function_call_arguments.delta\",\"delta\":\"\\n\\n[DONE]\"}\n\n",
+    "event: response.output_text.done\ndata: {\"type\":\"response.output_text.done\",\"text\":\"\"}\n\n",
+    "event: response.completed\ndata: {\"type\":\"response.completed\",\"sequence_number\":5,\"response\":{\"usage\":",
+    "{\"input_tokens\":9,\"input_tokens_details\":{\"cached_tokens\":4},\"output_tokens\":2,\"total_tokens\":11}}}\n\n",
+);
+
+#[test]
+fn passes_a_stream_of_a_response_and_reads_its_facts() {
+    let expected = Outcome {
+        passed: RESPONSES.into(),
+        usage: Some(Usage { input: 9, output: 2, cached_input: 4 }),
+        ended: true,
+        events: 2,
+        sequence_number: 6,
+        ..Outcome::default()
+    };
+    assert_eq!(at_once(OpenAiResponses, false, RESPONSES), expected);
+    assert_eq!(at_once(OpenAiResponses, true, RESPONSES), expected);
+    for at in 0..=RESPONSES.len() {
+        let (before, after) = RESPONSES.as_bytes().split_at(at);
+        assert_eq!(fed(OpenAiResponses, false, [before, after]), expected, "cut at {at}");
+    }
+    // The data says what an event is; not every server names its events.
+    let unnamed: String =
+        RESPONSES.split_inclusive('\n').filter(|line| !line.starts_with("event:")).collect();
+    let found = at_once(OpenAiResponses, false, &unnamed);
+    assert_eq!(found, Outcome { passed: unnamed, ..expected });
+}
+
+#[test]
+fn a_stream_of_a_response_has_ended_only_with_its_last_event_whole() {
+    for at in 0..RESPONSES.len() {
+        let outcome = at_once(OpenAiResponses, false, &RESPONSES[..at]);
+        assert_eq!((outcome.ended, outcome.failed, outcome.usage), (false, false, None), "cut at {at}");
+    }
+}
+
 #[test]
 fn passes_an_openai_stream_and_reads_its_facts() {
     let expected = Outcome {
@@ -71,6 +115,7 @@ fn passes_an_openai_stream_and_reads_its_facts() {
         usage: Some(Usage { input: 9, output: 2, cached_input: 4 }),
         ended: true,
         events: 2,
+        sequence_number: 4,
         ..Outcome::default()
     };
     assert_eq!(at_once(OpenAiChat, false, OPENAI), expected);
@@ -87,6 +132,7 @@ fn passes_an_anthropic_stream_and_reads_its_facts() {
         usage: Some(Usage { input: 115, output: 15, cached_input: 100 }),
         ended: true,
         events: 2,
+        sequence_number: 8,
         ..Outcome::default()
     };
     assert_eq!(at_once(AnthropicMessages, false, ANTHROPIC), expected);
@@ -150,6 +196,17 @@ fn says_whether_a_stream_failed_or_ended() {
     check(OpenAiChat, "data: [DONE] \n\n", false, false, 1);
     check(OpenAiChat, "data:  {}\n\ndata\n\nretry: 5\n\ndatas: 1\n\n", false, false, 1);
     check(AnthropicMessages, "event: error\ndata: {\"type\":\"error\"}\n\n", true, false, 0);
+    check(OpenAiResponses, "event: error\ndata: {\"type\":\"error\",\"code\":\"x\"}\n\n", true, false, 0);
+    check(OpenAiResponses, "data: {\"type\":\"error\",\"code\":\"x\"}\n\n", true, false, 0);
+    check(OpenAiResponses, "data: {\"error\":{\"message\":\"overloaded\"}}\n\n", true, false, 0);
+    check(OpenAiResponses, "event: response.incomplete\ndata: {\"response\":{}}\n\n", false, true, 0);
+    check(OpenAiResponses, "event: response.failed\ndata: {\"response\":{\"error\":{}}}\n\n", true, true, 0);
+    check(OpenAiResponses, "data: {\"type\":\"response.failed\",\"response\":{}}\n\n", true, true, 0);
+    check(OpenAiResponses, "event: response.completed\ndata: no json\n\n", false, true, 0);
+    check(OpenAiResponses, "event: response.completed.delta\ndata: {}\n\n", false, false, 1);
+    check(OpenAiResponses, "event: delta\ndata: {\"type\":\"message.delta\"}\n\n", false, false, 0);
+    check(OpenAiResponses, "data: [DONE]\n\ndata\n\nevent: response.delta\n\n", false, false, 1);
+    check(OpenAiResponses, "event: ping\ndata: {\"type\":7,\"error\":null}\n\n", false, false, 0);
     check(AnthropicMessages, "data: {\"type\":\"message_stop\"}\n\n", false, false, 0);
     check(AnthropicMessages, "data: [DONE]\n\n", false, false, 0);
     check(AnthropicMessages, "data: {\"type\":\"message_stop\"}\nevent: message_stop\n\n", false, true, 0);
@@ -163,6 +220,7 @@ fn an_end_marker_without_its_blank_line_is_an_end() {
     }
     assert!(!at_once(OpenAiChat, false, "data: [DONE").ended);
     assert!(at_once(AnthropicMessages, false, "event: message_stop\ndata: {}").ended);
+    assert!(!at_once(OpenAiResponses, false, "event: response.completed\ndata: {}").ended);
 }
 
 #[test]
@@ -209,6 +267,23 @@ fn reads_usage_wherever_providers_put_it() {
     );
     let newer = "event: message_delta\ndata: {\"usage\":{\"input_tokens\":7,\"cache_read_input_tokens\":3,\"output_tokens\":9}}\n\n";
     check(AnthropicMessages, newer, Some((10, 9, 3)), true);
+    let response =
+        r#"{"type":"response.incomplete","response":{"usage":{"output_tokens":7,"input_tokens":2}}}"#;
+    check(
+        OpenAiResponses,
+        &format!("event: response.incomplete\ndata: {response}\n\n"),
+        Some((2, 7, 0)),
+        true,
+    );
+    check(OpenAiResponses, &format!("data: {response}\n\n"), Some((2, 7, 0)), true);
+    check(OpenAiResponses, &format!("event: response.in_progress\ndata: {response}\n\n"), None, true);
+    check(OpenAiResponses, "event: response.failed\ndata: {\"response\":{\"usage\":null}}\n\n", None, true);
+    check(
+        OpenAiResponses,
+        "event: response.completed\ndata: {\"usage\":{\"input_tokens\":7}}\n\n",
+        None,
+        true,
+    );
     check(AnthropicMessages, "event: message_start\ndata: {\"message\":5}\n\n", None, true);
 }
 
@@ -275,6 +350,8 @@ fn naive(dialect: Dialect, hide_usage: bool, stream: &str) -> Outcome {
 fn naive_event(dialect: Dialect, name: &str, data: &str, outcome: &mut Outcome) -> bool {
     let json: Value = serde_json::from_str(data).unwrap_or(Value::Null);
     let number = |usage: &Value, key: &str| usage[key].as_u64();
+    outcome.sequence_number += u64::from(!data.is_empty());
+    let kind = if name.starts_with("response.") { name } else { json["type"].as_str().unwrap_or_default() };
     match (dialect, name, data) {
         (_, "error", _) => outcome.failed = true,
         (OpenAiChat, _, "[DONE]") => outcome.ended = true,
@@ -292,6 +369,22 @@ fn naive_event(dialect: Dialect, name: &str, data: &str, outcome: &mut Outcome) 
             outcome.events += u64::from(!only_usage);
             return only_usage;
         }
+        (OpenAiResponses, ..) => match kind {
+            "response.completed" | "response.incomplete" | "response.failed" => {
+                outcome.ended = true;
+                outcome.failed |= kind == "response.failed";
+                let usage = &json["response"]["usage"];
+                if usage["input_tokens"].is_u64() || usage["output_tokens"].is_u64() {
+                    let input = number(usage, "input_tokens").unwrap_or(0);
+                    let cached = number(&usage["input_tokens_details"], "cached_tokens").unwrap_or(0);
+                    let output = number(usage, "output_tokens").unwrap_or(0);
+                    outcome.usage = Some(Usage { input, output, cached_input: cached.min(input) });
+                }
+            }
+            "error" => outcome.failed = true,
+            _ if !name.starts_with("response.") && !json["error"].is_null() => outcome.failed = true,
+            _ => outcome.events += u64::from(kind.starts_with("response.") && kind.ends_with(".delta")),
+        },
         (AnthropicMessages, "message_stop", _) => outcome.ended = true,
         (AnthropicMessages, "content_block_delta", _) => outcome.events += 1,
         (AnthropicMessages, "message_start", _) => {
@@ -329,10 +422,21 @@ fn stream() -> impl Strategy<Value = String> {
         (0_u64..99, 0_u64..99).prop_map(|(input, read)| format!(
             "event: message_start|data: {{\"message\":{{\"usage\":{{\"input_tokens\":{input},\"cache_read_input_tokens\":{read}}}}}}}|"
         )),
+        (0_u64..99, 0_u64..9, 0_usize..5, any::<bool>()).prop_map(|(input, output, kind, named)| {
+            let kind = ["completed", "incomplete", "failed", "in_progress", "queued"][kind];
+            let usage = format!(r#"{{"input_tokens":{input},"input_tokens_details":{{"cached_tokens":{output}}},"output_tokens":{output}}}"#);
+            let name = if named { format!("event: response.{kind}|") } else { String::new() };
+            format!(r#"{name}data: {{"type":"response.{kind}","response":{{"usage":{usage}}}}}|"#)
+        }),
+        (text, any::<bool>()).prop_map(|(text, named)| {
+            let name = if named { "event: response.output_text.delta|" } else { "" };
+            format!("{name}data: {}|", serde_json::json!({"type": "response.output_text.delta", "delta": text}))
+        }),
         (0_u64..99).prop_map(|output| format!("event: message_delta|data: {{\"usage\":{{\"output_tokens\":{output}}}}}|")),
         text.prop_map(|text| format!("event: content_block_delta|data: {{|data: \"text\":{}}}|", serde_json::json!(text))),
         prop::sample::select(vec![
             "data: {\"error\":{\"x\":1}}|", "event: error|", "data: [DONE]|", "event: message_stop|data: {}|",
+            "data: {\"type\":\"error\"}|", "event: response.failed|", "event: response.completed|data: {\"response\":|data: 1}|",
             ": comment|", "id: 1|", "data|", "data:|", "event|", "data: {\"choices\":|data: []}|", "|", "",
         ]).prop_map(str::to_owned),
     ];
@@ -372,10 +476,9 @@ proptest! {
     fn any_chunking_gives_what_the_standard_says(
         stream in stream(),
         sizes in prop::collection::vec(1_usize..40, 1..8),
-        anthropic: bool,
+        dialect in prop::sample::select(Dialect::ALL.to_vec()),
         hide_usage: bool,
     ) {
-        let dialect = if anthropic { AnthropicMessages } else { OpenAiChat };
         let whole = at_once(dialect, hide_usage, &stream);
         let mut expected = naive(dialect, hide_usage, &stream);
         // The one thing beyond the standard, tested on its own.

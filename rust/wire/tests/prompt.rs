@@ -7,12 +7,13 @@ use edgeroute_wire::{Dialect, Document, Operation, Usage, usage};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use Dialect::{AnthropicMessages, OpenAiChat};
+use Dialect::{AnthropicMessages, OpenAiChat, OpenAiResponses};
+use Operation::{ChatCompletions, Completions, CountTokens, Embeddings, Messages, Responses};
 
 /// The estimate of a chat less its fixed part: 3, and 4 per message.
-fn content_tokens(dialect: Dialect, body: &str) -> u64 {
+fn content_tokens(operation: Operation, body: &str) -> u64 {
     let document = Document::scan(body.as_bytes()).expect(body);
-    let prompt = prompt::measure(&document, dialect, Operation::Chat);
+    let prompt = prompt::measure(&document, operation);
     prompt.tokens - 3 - 4 * prompt.messages
 }
 
@@ -20,7 +21,7 @@ fn content_tokens(dialect: Dialect, body: &str) -> u64 {
 fn counts_the_content_of_openai_messages() {
     let check = |messages: &str, expected: u64| {
         let body = format!(r#"{{"model":"a model that does not count","messages":{messages}}}"#);
-        assert_eq!(content_tokens(OpenAiChat, &body), expected, "{messages}");
+        assert_eq!(content_tokens(ChatCompletions, &body), expected, "{messages}");
     };
     check("[]", 0);
     check("null", 0);
@@ -71,7 +72,7 @@ fn counts_the_content_of_openai_messages() {
 fn counts_the_content_of_anthropic_messages() {
     let check = |fields: &str, expected: u64| {
         let body = format!(r#"{{"model":"a model that does not count",{fields}}}"#);
-        assert_eq!(content_tokens(AnthropicMessages, &body), expected, "{fields}");
+        assert_eq!(content_tokens(Messages, &body), expected, "{fields}");
     };
     let part = |part: &str| format!(r#""messages":[{{"role":"user","content":[{part}]}}]"#);
     check(r#""system":"12345678","messages":[{"role":"user","content":"1234"}]"#, 3);
@@ -108,18 +109,114 @@ fn counts_the_content_of_anthropic_messages() {
 }
 
 #[test]
+fn counts_the_content_of_responses() {
+    let check = |fields: &str, expected: u64| {
+        let body = format!(r#"{{"model":"a model that does not count",{fields}}}"#);
+        assert_eq!(content_tokens(Responses, &body), expected, "{fields}");
+    };
+    let item = |item: &str| format!(r#""input":[{item}]"#);
+    let part = |part: &str| format!(r#""input":[{{"role":"user","content":[{part}]}}]"#);
+    check(r#""input":null"#, 0);
+    check(r#""input":"12345678""#, 2);
+    check(r#""instructions":"1234","input":"12345678""#, 3);
+    check(r#""previous_response_id":"resp_1","input":[]"#, 0);
+    check(&item(r#"{"role":"user","content":"12345678"},{"role":"assistant","content":"1"}"#), 3);
+    check(
+        &item(
+            r#"{"id":"msg_1","type":"message","role":"assistant","status":"completed","content":[{"type":"output_text","text":"1234","annotations":[]}]}"#,
+        ),
+        1,
+    );
+    check(
+        &item(
+            r#"{"type":"function_call","id":"fc_1","call_id":"call_1","name":"abcd","arguments":"{\"a\":12}","status":"completed"}"#,
+        ),
+        1 + 3,
+    );
+    check(&item(r#"{"type":"function_call_output","call_id":"call_1","output":"12345678"}"#), 2);
+    check(
+        &item(
+            r#"{"type":"function_call_output","call_id":"call_1","output":[{"type":"input_text","text":"1234"}]}"#,
+        ),
+        1,
+    );
+    let base64 = "A".repeat(50_000);
+    check(
+        &item(&format!(
+            r#"{{"type":"reasoning","id":"rs_1","summary":[{{"type":"summary_text","text":"1234"}}],"encrypted_content":"{base64}"}}"#
+        )),
+        1,
+    );
+    check(
+        &item(&format!(r#"{{"type":"image_generation_call","id":"ig_1","result":"{base64}"}}"#)),
+        IMAGE_TOKENS,
+    );
+    check(
+        &item(&format!(
+            r#"{{"type":"computer_call_output","call_id":"c","output":{{"type":"computer_screenshot","image_url":"data:image/png;base64,{base64}"}}}}"#
+        )),
+        IMAGE_TOKENS,
+    );
+    check(
+        &part(&format!(
+            r#"{{"type":"input_image","detail":"auto","image_url":"data:image/png;base64,{base64}"}}"#
+        )),
+        IMAGE_TOKENS + 1,
+    );
+    check(&part(r#"{"file_id":"file-1","image_url":null,"type":"input_image"}"#), IMAGE_TOKENS);
+    check(
+        &part(&format!(r#"{{"type":"input_file","filename":"a.pd","file_data":"{base64}","file_id":null}}"#)),
+        FILE_TOKENS + 1,
+    );
+    check(&part(r#"{"type":"input_file","file_url":"https://a/b.pdf"}"#), FILE_TOKENS);
+    check(
+        &part(&format!(r#"{{"type":"input_audio","input_audio":{{"data":"{base64}","format":"wav"}}}}"#)),
+        AUDIO_TOKENS,
+    );
+    for (input, messages) in [(r#""one""#, 1), ("[]", 0), (r#"[{"type":"item_reference"},{}]"#, 2)] {
+        let body = format!(r#"{{"input":{input},"messages":[1,2,3]}}"#);
+        let prompt = prompt::measure(&Document::scan(body.as_bytes()).unwrap(), Responses);
+        assert_eq!(prompt.messages, messages, "{input}");
+    }
+}
+
+#[test]
+fn counts_the_prompt_of_completions() {
+    let check = |fields: &str, expected: u64| {
+        let body = format!(r#"{{"model":"m",{fields},"messages":["not counted"]}}"#);
+        let prompt = prompt::measure(&Document::scan(body.as_bytes()).unwrap(), Completions);
+        assert_eq!((prompt.tokens, prompt.messages), (expected, 0), "{fields}");
+    };
+    check(r#""prompt":"123456789""#, 3);
+    check(r#""prompt":"123456789","suffix":"1234""#, 4);
+    check(r#""prompt":["1234","","12345678"]"#, 3);
+    check(r#""prompt":[1,22,333]"#, 3);
+    check(r#""prompt":[[1,2],[3],[]],"suffix":null"#, 3);
+    check(r#""prompt":null"#, 0);
+}
+
+#[test]
+fn a_count_of_tokens_measures_what_its_message_would() {
+    let body =
+        br#"{"system":"1234","messages":[{"role":"user","content":"12345678"}],"tools":[{"name":"f"}]}"#;
+    let document = Document::scan(body).unwrap();
+    assert_eq!(prompt::measure(&document, CountTokens), prompt::measure(&document, Messages));
+}
+
+#[test]
 fn counts_definitions_of_tools_as_the_text_they_are() {
     let tools = r#"[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}]"#;
     let expected = (tools.len() as u64).div_ceil(4);
-    assert_eq!(content_tokens(OpenAiChat, &format!(r#"{{"messages":[],"tools":{tools}}}"#)), expected);
-    assert_eq!(content_tokens(AnthropicMessages, &format!(r#"{{"messages":[],"tools":{tools}}}"#)), expected);
+    assert_eq!(content_tokens(ChatCompletions, &format!(r#"{{"messages":[],"tools":{tools}}}"#)), expected);
+    assert_eq!(content_tokens(Messages, &format!(r#"{{"messages":[],"tools":{tools}}}"#)), expected);
+    assert_eq!(content_tokens(Responses, &format!(r#"{{"input":[],"tools":{tools}}}"#)), expected);
 }
 
 #[test]
 fn counts_messages() {
     let body =
         br#"{"messages":[{"role":"user","content":"1"},{"role":"user","content":[{},{}]},{}],"system":"1"}"#;
-    let prompt = prompt::measure(&Document::scan(body).unwrap(), AnthropicMessages, Operation::Chat);
+    let prompt = prompt::measure(&Document::scan(body).unwrap(), Messages);
     assert_eq!((prompt.messages, prompt.tokens), (3, 3 + 3 * 4 + 2));
 }
 
@@ -127,8 +224,7 @@ fn counts_messages() {
 fn counts_the_input_of_embeddings() {
     let check = |input: &str, expected: u64| {
         let body = format!(r#"{{"input":{input},"messages":["not counted"]}}"#);
-        let prompt =
-            prompt::measure(&Document::scan(body.as_bytes()).unwrap(), OpenAiChat, Operation::Embeddings);
+        let prompt = prompt::measure(&Document::scan(body.as_bytes()).unwrap(), Embeddings);
         assert_eq!((prompt.tokens, prompt.messages), (expected, 0), "{input}");
     };
     check("\"123456789\"", 3);
@@ -145,7 +241,7 @@ fn values_that_are_not_json_count_as_text() {
     for messages in ["[1 2 3]", "[{:}]", "[,]", "[{\"role\" \"user\"}]", "[{\"content\":}]", "[}{]"] {
         let body = format!(r#"{{"messages":{messages}}}"#);
         let Ok(document) = Document::scan(body.as_bytes()) else { continue };
-        let prompt = prompt::measure(&document, OpenAiChat, Operation::Chat);
+        let prompt = prompt::measure(&document, ChatCompletions);
         assert_eq!(
             (prompt.tokens, prompt.messages),
             (3 + messages.len().div_ceil(4) as u64, 0),
@@ -158,7 +254,8 @@ fn values_that_are_not_json_count_as_text() {
 fn reads_the_maximum_under_every_name_of_the_dialect() {
     let check = |dialect, body: &str, expected: Result<u64, &str>| {
         let found = prompt::max_tokens(&Document::scan(body.as_bytes()).unwrap(), dialect);
-        assert_eq!(found.map_err(|error| error.to_string()), expected.map_err(str::to_owned), "{body}");
+        let found = found.map_err(|(field, error)| format!("{field}: {error}"));
+        assert_eq!(found, expected.map_err(str::to_owned), "{body}");
     };
     check(OpenAiChat, "{}", Ok(0));
     check(OpenAiChat, r#"{"max_tokens":null}"#, Ok(0));
@@ -166,10 +263,21 @@ fn reads_the_maximum_under_every_name_of_the_dialect() {
     check(OpenAiChat, r#"{"max_completion_tokens":8}"#, Ok(8));
     check(OpenAiChat, r#"{"max_tokens":9,"max_completion_tokens":8}"#, Ok(9));
     check(AnthropicMessages, r#"{"max_tokens":9,"max_completion_tokens":"not this dialect's"}"#, Ok(9));
+    check(OpenAiResponses, r#"{"max_output_tokens":6,"max_tokens":9}"#, Ok(6));
+    check(OpenAiResponses, "{}", Ok(0));
+    check(
+        OpenAiResponses,
+        r#"{"max_output_tokens":"6"}"#,
+        Err(
+            "max_output_tokens: field `max_output_tokens` must be a whole number, 0 or more, found a string at line 1, column 22",
+        ),
+    );
     check(
         OpenAiChat,
         r#"{"max_tokens":-1}"#,
-        Err("field `max_tokens` must be a whole number, 0 or more, found -1 at line 1, column 15"),
+        Err(
+            "max_tokens: field `max_tokens` must be a whole number, 0 or more, found -1 at line 1, column 15",
+        ),
     );
 }
 
@@ -208,6 +316,14 @@ fn reads_the_usage_of_whole_replies() {
         r#"{"usage":{"input_tokens":10,"cache_creation_input_tokens":100,"cache_read_input_tokens":1000,"output_tokens":5}}"#,
         Some((1_110, 5, 1_000)),
     );
+    check(
+        OpenAiResponses,
+        r#"{"usage":{"input_tokens":10,"input_tokens_details":{"cached_tokens":4},"output_tokens":5,"output_tokens_details":{"reasoning_tokens":3},"total_tokens":15}}"#,
+        Some((10, 5, 4)),
+    );
+    check(OpenAiResponses, r#"{"usage":{"prompt_tokens":10,"completion_tokens":5}}"#, None);
+    check(OpenAiResponses, r#"{"status":"queued","usage":null}"#, None);
+    check(AnthropicMessages, r#"{"input_tokens":10}"#, None);
     assert_eq!(Usage { input: 3, output: 4, cached_input: 2 }.total(), 7);
     assert_eq!(Usage { input: u64::MAX, output: 4, cached_input: 0 }.total(), u64::MAX);
 }
@@ -233,19 +349,22 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn agrees_with_the_parsed_tree(messages in prop::collection::vec(message(), 0..10), pretty: bool) {
-        let object = json!({"model": "m", "messages": messages});
+    fn agrees_with_the_parsed_tree(messages in prop::collection::vec(message(), 0..10), pretty: bool, responses: bool) {
+        let list = if responses { "input" } else { "messages" };
+        let operation = if responses { Responses } else { ChatCompletions };
+        let object = json!({"model": "m", list: messages});
         let body = if pretty { serde_json::to_vec_pretty(&object) } else { serde_json::to_vec(&object) }.unwrap();
-        let prompt = prompt::measure(&Document::scan(&body).unwrap(), OpenAiChat, Operation::Chat);
+        let prompt = prompt::measure(&Document::scan(&body).unwrap(), operation);
         prop_assert_eq!((prompt.tokens, prompt.messages), (naive(&messages), messages.len() as u64));
     }
 
     #[test]
-    fn never_fails_on_what_a_scan_lets_pass(value in r#"\[[\[\]{}",:a1 \\]{0,40}\]"#, chat: bool) {
-        let body = format!(r#"{{"messages":{value},"input":{value}}}"#);
+    fn never_fails_on_what_a_scan_lets_pass(value in r#"\[[\[\]{}",:a1 \\]{0,40}\]"#) {
+        let body = format!(r#"{{"messages":{value},"input":{value},"prompt":{value}}}"#);
         if let Ok(document) = Document::scan(body.as_bytes()) {
-            let operation = if chat { Operation::Chat } else { Operation::Embeddings };
-            prop_assert!(prompt::measure(&document, AnthropicMessages, operation).tokens < 1_000);
+            for operation in Operation::ALL {
+                prop_assert!(prompt::measure(&document, operation).tokens < 1_000);
+            }
         }
     }
 }
