@@ -51,7 +51,7 @@ class Mapping:
 
     entries: dict[str, tuple[Scalar, "Node"]]
     span: Span
-    repeated: list[tuple[Scalar, Scalar]] = field(default_factory=list[tuple[Scalar, Scalar]])
+    repeated: list[tuple[Scalar, Scalar, "Node"]] = field(default_factory=list[tuple[Scalar, Scalar, "Node"]])
 
 
 Node = Scalar | Sequence | Mapping
@@ -114,7 +114,7 @@ class _Composer:
 
     def _mapping(self, start: yaml.Event, depth: int) -> Mapping:
         entries: dict[str, tuple[Scalar, Node]] = {}
-        repeated: list[tuple[Scalar, Scalar]] = []
+        repeated: list[tuple[Scalar, Scalar, Node]] = []
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
             key = self._node(event, depth + 1)
             if not isinstance(key, Scalar):
@@ -123,7 +123,7 @@ class _Composer:
                 raise MarkupError(key.span, "merge keys are not supported", "write the settings out")
             value = self._node(self._next(), depth + 1)
             if key.text in entries:
-                repeated.append((key, entries[key.text][0]))
+                repeated.append((key, entries[key.text][0], value))
             else:
                 entries[key.text] = (key, value)
         return Mapping(entries, Span(_span(start).start, _span(event).end), repeated)

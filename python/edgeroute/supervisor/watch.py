@@ -50,6 +50,7 @@ def _signature(path: Path) -> Signature:
 
 def _digest(path: Path) -> bytes | None:
     try:
-        return hashlib.sha256(path.read_bytes()).digest()
+        # What is no regular file may never end.
+        return hashlib.sha256(path.read_bytes()).digest() if path.is_file() else None
     except OSError:
         return None
