@@ -105,7 +105,10 @@ impl State {
                 self.exchange = None;
                 let dialect = self.ticket.dialect();
                 let usage = (head.status() < 300).then(|| usage::read(dialect, &body)).flatten();
-                let content = content(&head);
+                let content = match content(&head) {
+                    _ if head.status() >= 400 && self.repeats_credential(&body, now) => Content::Other,
+                    content => content,
+                };
                 self.ticket.advance(RouterEvent::Responded { status: head.status(), content, usage }, now);
                 self.keep(head, body)
             }
@@ -209,6 +212,15 @@ impl State {
             attempts: ticket.attempts(),
             overhead_us,
         }
+    }
+
+    /// Whether a provider's error holds the credential it was sent: then it is not for the client.
+    #[cold]
+    fn repeats_credential(&self, body: &[u8], now: Now) -> bool {
+        let provider = self.ticket.attempt(now).map(|attempt| attempt.provider);
+        let Some(credential) = provider.and_then(|provider| provider.api_key.as_ref()) else { return false };
+        let credential = credential.reveal().as_bytes();
+        !credential.is_empty() && body.windows(credential.len()).any(|window| window == credential)
     }
 
     /// Ends the exchange under way, if any, without further events.
