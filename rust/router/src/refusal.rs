@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn malformed_json_is_told_without_its_text() {
         for (json, expected) in [
-            (r#""sk-"secret"""#, "invalid type: string …, expected u8 at line 1 column 15"),
+            (r#""sk-\"secret\"""#, "invalid type: string …, expected u8 at line 1 column 15"),
             ("300", "invalid value: integer `300`, expected u8 at line 1 column 3"),
             ("\"sk-secret", "EOF while parsing a string at line 1 column 10"),
             ("\"", "EOF while parsing a string at line 1 column 1"),
