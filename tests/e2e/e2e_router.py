@@ -125,7 +125,7 @@ class Mock(Http):
 class Router(Http):
     """`edgeroute run` in a folder of its own. `config` lacks only the addresses."""
 
-    def __init__(self, folder: Path, config: Config) -> None:
+    def __init__(self, folder: Path, config: Config, environment: Mapping[str, str] | None = None) -> None:
         super().__init__(free_port())
         self.admin = Http(free_port())
         self.mock = Mock(free_port())
@@ -134,17 +134,20 @@ class Router(Http):
         self.output = folder / "output.txt"
         self._clients = contextlib.ExitStack()
         self.configure(config)
-        environment = {
+        given = {
             "ONE_KEY": "sk-secret-of-one",
             "TWO_KEY": "sk-secret-of-two",
             "CLAUDE_KEY": "sk-secret-of-claude",
+            "EDGEROUTE_RUN_DIR": str(folder / "run"),
+            **(environment or {}),
         }
         with self.output.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "edgeroute", "run", "--config", str(self.file)],
                 cwd=folder, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
-                env={**os.environ, **environment, "EDGEROUTE_RUN_DIR": str(folder / "run")},
+                env={**os.environ, **given},
             )  # fmt: skip
+        self.pid = self._process.pid
 
     def configure(self, config: Config) -> None:
         """Write the configuration, whole or not at all. JSON is YAML; `MOCK` stands for the mock's address."""

@@ -19,7 +19,13 @@ _LONGEST_NAME = 64
 _LISTED = 20
 _NAMED = r"(?:key|secret|password|token|hash|credential|authorization|header)s?[\"']?[ \t]*:"
 _LIKELY_SECRET = re.compile(rf"(?im){_NAMED}(?:[ \t]+(?![|>]|[\"']?\$\{{)(\S.*)$|[ \t]*\n((?:[ \t]*-[ \t].*\n?)+))")
-_CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^\s\"']+(?=@)")
+_CREDENTIAL = re.compile(
+    r"""(?<=://)(?!user:password@)[^/@\s"']+(?=@)"""  # before the host of a URL
+    r"""|(?<=[?&])[^\s"'{}]*=[^\s"'{}]*"""  # in its query
+    r"""|\b(?:sk|gsk|pk|rk|xai|pplx|nvapi|hf|r8)[-_][\w-]{8,}"""  # as providers and gateways write their keys
+    r"""|\bAIza[\w-]{20,}|\beyJ[\w-]{10,}\.[\w.-]+""",
+)
+"""What is a credential wherever it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +126,16 @@ class Source:
         line, column = self.position(min(span.start, len(self.text)))
         start = self._line_starts[line - 1]
         snippet = self._visible[start : self.text.find("\n", start) % (len(self.text) + 1)]
-        snippet = _CREDENTIALS_IN_URL.sub(lambda found: "*" * len(found.group()), snippet)
         width = span.end - span.start
         return Diagnostic(
             severity,
-            _printable(message[:_LONGEST_SENTENCE]),
+            _printable(_redacted(message)[:_LONGEST_SENTENCE]),
             self.path,
             line,
             column,
-            _printable(snippet),
+            _printable(_redacted(snippet)),
             width,
-            None if advice is None else _printable(advice[:_LONGEST_SENTENCE]),
+            None if advice is None else _printable(_redacted(advice)[:_LONGEST_SENTENCE]),
         )
 
 
@@ -164,6 +169,10 @@ def suggest(near: str | None, candidates: Collection[str], otherwise: str) -> st
 
 def _count(number: int, word: str) -> str:
     return f"{number} {word}{'s' * (number != 1)}" if number else ""
+
+
+def _redacted(text: str) -> str:
+    return _CREDENTIAL.sub(lambda found: "*" * len(found.group()), text)
 
 
 def _printable(text: str) -> str:

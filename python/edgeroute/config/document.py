@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 
 from edgeroute.config.diagnostics import Diagnostic, Severity, Source, Span, nearest
 from edgeroute.config.marks import Mapping, Node, Scalar, Sequence
@@ -12,8 +13,10 @@ Path = tuple[str | int, ...]
 _MOST_COMPARISONS = 50_000  # NOTE: about 20 µs each, so a second at most
 _SECRET_NAME = re.compile(r"(?i)(^|_|-)(api_?key|key|secret|password|token|hash|credential|authorization)s?$")
 _SECRET_MAPS = {"headers"}
+_OFTEN_MISSPELT = ("api_key", "admin_key", "bearer", "credential", "password", "authorization")
 _NO_SECRETS = {"first_token", "virtual_keys"}
 _NAMED_BY_PEOPLE = {"providers", "models", "teams", "virtual_keys"}
+_HAVE_SECRETS = {"providers", "virtual_keys"}
 _HARMLESS = re.compile(r"\$\{[^{}]*\}|sha256:[0-9a-fA-F]{64}|[\w./-]+\.(?:pem|key|crt|cer)")
 """One variable, a well-formed hash, the path of a key's file."""
 
@@ -117,9 +120,12 @@ class Document:
         return node.text if path in self.replaced and isinstance(node, Scalar) else text
 
 
+@lru_cache(maxsize=1024)
 def names_a_secret(name: str) -> bool:
-    """Whether a setting or header of this name holds a credential."""
-    return name not in _NO_SECRETS and _SECRET_NAME.search(name) is not None
+    """Whether a setting or header of this name holds a credential, also where it is misspelt."""
+    if not name or name in _NO_SECRETS:
+        return False
+    return _SECRET_NAME.search(name) is not None or nearest(name, _OFTEN_MISSPELT) is not None
 
 
 def secret_spans(node: Node, name: str = "") -> Iterator[Span]:
@@ -129,9 +135,11 @@ def secret_spans(node: Node, name: str = "") -> Iterator[Span]:
     """
     secret = names_a_secret(name) or name in _SECRET_MAPS
     if isinstance(node, Mapping):
-        for key, value in node.entries.values():
-            inherited = name if secret else "" if name in _NAMED_BY_PEOPLE else key.text
-            yield from secret_spans(value, inherited)
+        for key, value in (*node.entries.values(), *((key, value) for key, _, value in node.repeated)):
+            named = "" if name in _NAMED_BY_PEOPLE else key.text
+            if name in _HAVE_SECRETS and isinstance(value, Scalar):
+                named = "credential"  # in the place of a whole provider or virtual key
+            yield from secret_spans(value, name if secret else named)
     elif isinstance(node, Sequence):
         for item in node.items:
             yield from secret_spans(item, name)

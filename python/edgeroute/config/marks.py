@@ -53,7 +53,7 @@ class Mapping:
 
     entries: dict[str, tuple[Scalar, "Node"]]
     span: Span
-    repeated: list[tuple[Scalar, Scalar]] = field(default_factory=list[tuple[Scalar, Scalar]])
+    repeated: list[tuple[Scalar, Scalar, "Node"]] = field(default_factory=list[tuple[Scalar, Scalar, "Node"]])
 
 
 Node = Scalar | Sequence | Mapping
@@ -135,7 +135,7 @@ class _Composer:
 
     def _mapping(self, start: yaml.Event, depth: int) -> Mapping:
         entries: dict[str, tuple[Scalar, Node]] = {}
-        repeated: list[tuple[Scalar, Scalar]] = []
+        repeated: list[tuple[Scalar, Scalar, Node]] = []
         merged: list[Node] = []
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
             key = self._node(event, depth + 1)
@@ -149,7 +149,7 @@ class _Composer:
                 continue
             value = self._node(self._next(), depth + 1)
             if key.text in entries:
-                repeated.append((key, entries[key.text][0]))
+                repeated.append((key, entries[key.text][0], value))
             else:
                 entries[key.text] = (key, value)
         for node in merged:

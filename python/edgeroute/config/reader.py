@@ -229,7 +229,7 @@ class _Reader:
         self._document.report("error", key.span, message, advice)
 
     def _repeated(self, node: Mapping) -> None:
-        for key, first in node.repeated:
+        for key, first, _ in node.repeated:
             line, _ = self._document.source.position(first.span.start)
             message = f'"{_shorten(key.text)}" is given twice; the first is on line {line}'
             self._document.report("error", key.span, message, "remove one of them")

@@ -50,7 +50,7 @@ def _signature(path: Path) -> Signature:
 
 def _digest(path: Path) -> bytes | None:
     try:
-        # A pipe would be waited for, and its content taken from who reads it next.
+        # What is no regular file may never end, or be taken from who reads it next.
         return hashlib.sha256(path.read_bytes()).digest() if path.is_file() else None
     except OSError:
         return None

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use edgeroute_router::{Provider, Replica, Snapshot, WrittenRequest};
+use edgeroute_router::{Provider, Replica, Snapshot, WrittenRequest, without_text};
 use edgeroute_shared::{Cells, Layout};
 use edgeroute_upstream::{Origin, Proxy, Roots};
 use pyo3::prelude::*;
@@ -79,7 +79,7 @@ fn origins(provider: &Provider) -> PyResult<Vec<Arc<Origin>>> {
 pub(crate) fn explain(normalised: &[u8], request: &[u8]) -> PyResult<Vec<u8>> {
     let cells = Cells::anonymous(Layout::default()).map_err(os_error)?;
     let snapshot = Snapshot::compile(normalised, &cells, 0).map_err(value_error)?;
-    let request: WrittenRequest =
-        serde_json::from_slice(request).map_err(|error| value_error(format!("the request file: {error}")))?;
+    let request: WrittenRequest = serde_json::from_slice(request)
+        .map_err(|error| value_error(format!("the request file: {}", without_text(&error))))?;
     serde_json::to_vec(&edgeroute_router::explain(&snapshot, &request)).map_err(value_error)
 }

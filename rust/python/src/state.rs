@@ -102,7 +102,10 @@ impl State {
                 self.exchange = None;
                 let dialect = self.ticket.dialect();
                 let usage = (head.status() < 300).then(|| usage::read(dialect, &body)).flatten();
-                let content = content(&head);
+                let content = match content(&head) {
+                    _ if head.status() >= 400 && self.repeats_credential(&body, now) => Content::Other,
+                    content => content,
+                };
                 self.ticket.advance(RouterEvent::Responded { status: head.status(), content, usage }, now);
                 self.keep(head, body)
             }
@@ -209,6 +212,18 @@ impl State {
             attempts: ticket.attempts(),
             overhead_us,
         }
+    }
+
+    /// Whether a provider's error holds a credential that it was sent: then it is not for the client.
+    #[cold]
+    fn repeats_credential(&self, body: &[u8], now: Now) -> bool {
+        let Some(attempt) = self.ticket.attempt(now) else { return false };
+        let holds =
+            |secret: &str| body.windows(secret.len().max(1)).any(|window| window == secret.as_bytes());
+        // Short fields are words such as an organisation's, which an error may well contain.
+        let fields = attempt.provider.headers.iter().map(|(_, value)| value.reveal());
+        attempt.credential.is_some_and(|key| holds(key.reveal()))
+            || fields.filter(|value| value.len() >= 16).any(holds)
     }
 
     /// Ends the exchange under way, if any, without further events.

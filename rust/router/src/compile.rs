@@ -11,6 +11,7 @@ use edgeroute_wire::Dialect;
 use crate::client_address::Network;
 use crate::config::{self, Config};
 use crate::meter::{Sums, label};
+use crate::refusal::without_text;
 use crate::snapshot::{
     Action, Deadlines, Key, Model, ModelId, Names, Provider, Replica, Resolved, Rule, Snapshot, Target, Team,
 };
@@ -20,7 +21,7 @@ use crate::variables;
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
     /// Not the JSON that this version publishes.
-    #[error("the published configuration cannot be read: {0}")]
+    #[error("the published configuration cannot be read: {}", without_text(.0))]
     Malformed(#[from] serde_json::Error),
     /// A name that nothing defines.
     #[error("{place} names the {kind} `{name}`, which does not exist")]

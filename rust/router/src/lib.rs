@@ -31,7 +31,7 @@ pub use explain::{Decision, Explanation, Refused, WrittenRequest, explain};
 pub use facts::{Facts, GivenFacts, LiveFacts};
 pub use failure::{Failure, FailureKind};
 pub use record::{LogFormat, Record};
-pub use refusal::{Code, Refusal};
+pub use refusal::{Code, Refusal, without_text};
 pub use request::{Now, Request};
 pub use snapshot::{Provider, Replica, Secret, Snapshot};
 pub use status::{LimitStatus, OwnerStatus, ReplicaStatus, Status, TargetStatus};

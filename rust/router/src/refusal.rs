@@ -126,10 +126,35 @@ impl Refusal {
     }
 }
 
+/// What serde says of malformed JSON, without the text that it quotes: that may be a credential or content.
+#[cold]
+pub fn without_text(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let quoted = message.split_once('"').zip(message.rsplit_once('"'));
+    quoted.map_or_else(|| message.clone(), |((before, _), (_, after))| format!("{before}…{after}"))
+}
+
 /// At most 80 characters of something a client sent, for messages and logs.
 pub(crate) fn excerpt(text: &str) -> String {
     match text.char_indices().nth(80) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn malformed_json_is_told_without_its_text() {
+        for (json, expected) in [
+            (r#""sk-\"secret\"""#, "invalid type: string …, expected u8 at line 1 column 15"),
+            ("300", "invalid value: integer `300`, expected u8 at line 1 column 3"),
+            ("\"sk-secret", "EOF while parsing a string at line 1 column 10"),
+            ("\"", "EOF while parsing a string at line 1 column 1"),
+        ] {
+            assert_eq!(without_text(&serde_json::from_str::<u8>(json).unwrap_err()), expected);
+        }
     }
 }
