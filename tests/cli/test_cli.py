@@ -40,10 +40,10 @@ def test_help_fits_a_screen_and_has_an_example(path: tuple[str, ...]):
         ("check --jsn", "error: no such option '--jsn'. Did you mean '--json'?\n  usage: edgeroute check [OPTIONS]\n"),
         ("check a.yaml", "error: got unexpected extra argument (a.yaml)\n"),
         ("mock --first-token 20", "'20': this is neither a time nor a distribution of times: write 20ms"),
-        ("mock --listen nowhere", "'nowhere': an address is host:port"),
+        ("mock --listen nowhere", "listen must be host:port, such as 127.0.0.1:4010, not 'nowhere'"),
         ("mock --seed x", "'x' is not a valid integer"),
-        ("status --admin nowhere", "'nowhere': an address is host:port"),
-        ("reload --admin 127.0.0.1:99999", "an address is host:port"),
+        ("status --admin nowhere", "'nowhere': this is not an address to listen on"),
+        ("reload --admin 127.0.0.1:99999", "this is not an address to listen on"),
         ("explain", "error: missing argument 'REQUEST.json'"),
         ("completion tcsh", "'tcsh' is not one of 'bash', 'zsh', 'fish'"),
         ("keys new", "error: missing argument 'NAME'"),
@@ -149,7 +149,11 @@ def test_an_invalid_configuration_shows_every_error(tmp_path: Path):
 def test_a_missing_configuration_says_what_to_do(tmp_path: Path, command: str):
     code, _, error = edgeroute(*command.split(), folder=tmp_path)
     assert code == 2
-    assert error.startswith("edgeroute.yaml: error: there is no such configuration file\n  = help: name one with -c ")
+    assert error.startswith("the environment: error: there is no edgeroute.yaml here, and no key of a provider in the ")
+    assert "\n  = help: name a file with -c FILE, or set OPENAI_API_KEY" in error
+    code, _, error = edgeroute(*command.split(), "-c", "mine.yaml", folder=tmp_path)
+    assert code == 2
+    assert error.startswith("mine.yaml: error: there is no such configuration file\n  = help: name one with -c ")
 
 
 def test_a_missing_configuration_in_json(tmp_path: Path):

@@ -106,7 +106,7 @@ def test_an_environment_that_is_not_enough() -> None:
         assert str(caught.value).startswith(f"the environment: error: {expected}")
         assert "do-not-print" not in str(caught.value)
 
-    check({}, "there is no configuration file, and no key of a provider in the environment\n  = help: set OPENAI")
+    check({}, "there is no edgeroute.yaml here, and no key of a provider in the environment\n  = help: name a file")
     check(OPENAI, "EDGEROUTE_KEY: a credential is printable ASCII")
     check({**OPENAI, "EDGEROUTE_KEY": "two do-not-print"}, "EDGEROUTE_KEY: a credential is printable ASCII")
 

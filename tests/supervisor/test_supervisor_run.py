@@ -110,7 +110,7 @@ def test_a_missing_configuration_says_what_to_do(make_router: MakeRouter):
     router.config.unlink()
     code, text = run_to_end(router)
     assert code == 2
-    assert text.startswith("edgeroute.yaml: error: there is no such configuration file\n  = help: ")
+    assert text.startswith("the environment: error: there is no edgeroute.yaml here, and no key of a provider")
 
 
 # Stop.

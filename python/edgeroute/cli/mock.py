@@ -45,5 +45,7 @@ def command(listen: str, first_token: Distribution, token_interval: Distribution
     """
     try:
         serve(MockSettings(listen=listen, first_token=first_token, token_interval=token_interval, seed=seed))
-    except (ValueError, StartError) as error:
+    except ValueError as error:
+        refuse(f"error: {error}", ExitStatus.WRONG_USE)
+    except StartError as error:
         refuse(f"error: {error}", ExitStatus.FAILED)

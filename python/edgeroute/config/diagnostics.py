@@ -20,7 +20,7 @@ _LISTED = 20
 _NAMED = r"(?:key|secret|password|token|hash|credential|authorization|header)s?[\"']?[ \t]*:"
 _LIKELY_SECRET = re.compile(rf"(?im){_NAMED}(?:[ \t]+(?![|>]|[\"']?\$\{{)(\S.*)$|[ \t]*\n((?:[ \t]*-[ \t].*\n?)+))")
 _CREDENTIAL = re.compile(
-    r"""(?<=://)(?!user:password@)[^/@\s"']+(?=@)"""  # before the host of a URL
+    r"""(?<=://)(?!user:password@)[^\s"']+(?=@)"""  # before the host of a URL
     r"""|(?<=[?&])[^\s"'{}]*=[^\s"'{}]*"""  # in its query
     r"""|\b(?:sk|gsk|pk|rk|xai|pplx|nvapi|hf|r8)[-_][\w-]{8,}"""  # as providers and gateways write their keys
     r"""|\bAIza[\w-]{20,}|\beyJ[\w-]{10,}\.[\w.-]+""",

@@ -25,8 +25,9 @@ def configuration_from(environ: Mapping[str, str]) -> str:
     found = [name for name, known in CATALOGUE.items() if environ.get(known.key_variable)]
     if not found:
         raise _refusal(
-            "there is no configuration file, and no key of a provider in the environment",
-            "set OPENAI_API_KEY, ANTHROPIC_API_KEY or another provider's, or name a file: --config FILE",
+            "there is no edgeroute.yaml here, and no key of a provider in the environment",
+            "name a file with -c FILE, or set OPENAI_API_KEY, ANTHROPIC_API_KEY or the like; "
+            "the source tree has config/quickstart.yaml to try",
         )
     lines = ["providers:"]
     lines += [f'  {name}: {{api_key: "${{{CATALOGUE[name].key_variable}}}"}}' for name in found]

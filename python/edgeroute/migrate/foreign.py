@@ -53,7 +53,7 @@ class Settings:
         self._report = report
         self._read: set[str] = set()
         self.place = place
-        for key, _ in node.repeated:
+        for key, _, _ in node.repeated:
             report.changed(self._place(key.text, key.span), "given twice; the first one was taken", "remove one")
 
     def __contains__(self, name: str) -> bool:
