@@ -38,8 +38,9 @@ format: $(VENV)/dev ## format everything
 build: $(VENV)/environment ## the wheel, into dist/
 	$(BIN)/maturin build --release --locked --out dist
 
-bench: $(VENV)/built ## CPU per request beside nginx (needs nginx and wrk), and the decision alone
-	$(BIN)/python bench/overhead.py --save
+bench: $(VENV)/built $(VENV)/dev ## overhead beside nginx and nothing, behaviour under mixed users; OPTIONS=--help
+	cargo build --release --quiet --locked --package edgeroute-load
+	$(BIN)/python bench/run.py $(OPTIONS)
 
 bench-decide: ## the whole decision in Rust, criterion
 	cargo bench -p edgeroute-router --bench decide

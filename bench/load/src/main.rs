@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -73,10 +74,17 @@ struct GenerateOptions {
     patience: Duration,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    match Options::parse().command {
+fn main() -> ExitCode {
+    let done = match Options::parse().command {
         Command::Mock(options) => options.run(),
         Command::Generate(options) => options.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "edgeroute-load: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 
