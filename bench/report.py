@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 from behaviour import Behaviour
+from legs import EVENTS
 from measure import PLAIN, SATURATED, STREAM, Load, Round
 
 BUSY_GENERATOR = 0.9
@@ -68,21 +69,26 @@ def notes(legs: Sequence[LegResults]) -> list[str]:
 
 
 def median(rounds: Sequence[Round], of: Callable[[Round], float]) -> float:
-    """The middle round's figure: a disturbed round does not move it."""
+    """The middle round's figure."""
     return statistics.median(of(each) for each in rounds)
+
+
+def cpu(rounds: Sequence[Round]) -> float:
+    """CPU per request, in microseconds: the lower quartile. What disturbs a round only adds to it; the lowest round
+    alone would be luck.
+    """
+    return _quartiles(rounds)[0]
 
 
 def spread(rounds: Sequence[Round]) -> float:
     """How far CPU per request is apart between rounds: the interquartile range over the median, in percent."""
-    figures = sorted(each.cpu_us for each in rounds)
-    if len(figures) < 2:
-        return 0.0
-    low, _, high = statistics.quantiles(figures, n=4, method="inclusive")
-    return 100 * (high - low) / statistics.median(figures)
+    low, middle, high = _quartiles(rounds)
+    return 100 * (high - low) / middle
 
 
-def _cpu(each: Round) -> float:
-    return each.cpu_us
+def _quartiles(rounds: Sequence[Round]) -> list[float]:
+    figures = [each.cpu_us for each in rounds]
+    return statistics.quantiles(figures, n=4, method="inclusive") if len(figures) > 1 else figures * 3
 
 
 def _plain(legs: Sequence[LegResults]) -> str:
@@ -122,7 +128,7 @@ def _streams(legs: Sequence[LegResults]) -> str:
         [
             leg.leg,
             *_cpu_cells(legs, leg, rounds, STREAM),
-            f"{median(rounds, lambda each: each.cpu_us * each.generated.completed / each.generated.events):.1f}",
+            f"{cpu(rounds) / EVENTS:.1f}",
             f"{median(rounds, lambda each: each.generated.first_event_us.p50):.0f}",
             f"{median(rounds, lambda each: each.generated.first_event_us.p99):.0f}",
             f"{median(rounds, lambda each: each.generated.gap_us.p50):.0f}",
@@ -157,10 +163,9 @@ def _behaviour(legs: Sequence[LegResults]) -> str:
 
 def _cpu_cells(legs: Sequence[LegResults], leg: LegResults, rounds: list[Round], load: Load) -> list[str]:
     """CPU per request, its spread, and its ratio to nginx's."""
-    cpu = median(rounds, _cpu)
     yardstick = _find(legs, "nginx", load)
-    ratio = f"{cpu / median(yardstick, _cpu):.2f}" if yardstick and leg.leg != "direct" else ""
-    return [f"{cpu:.1f}", f"{spread(rounds):.0f} %", ratio]
+    ratio = f"{cpu(rounds) / cpu(yardstick):.2f}" if yardstick and leg.leg != "direct" else ""
+    return [f"{cpu(rounds):.1f}", f"{spread(rounds):.0f} %", ratio]
 
 
 def _measured(legs: Sequence[LegResults], load: Load) -> list[tuple[LegResults, list[Round]]]:

@@ -1,7 +1,7 @@
 """The benchmark: overhead of edgeroute beside nginx and nothing, and its behaviour under mixed users.
 
 Every leg runs at the same time, mostly idle; the generator visits them in turn, round after round, so that whatever
-disturbs the machine disturbs all of them. Figures are medians over the rounds.
+disturbs the machine disturbs all of them.
 """
 
 import argparse
@@ -54,9 +54,9 @@ def main() -> None:
 def arguments() -> Options:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--rounds", type=int, default=5, help="how often each leg is measured under each load; default 5"
+        "--rounds", type=int, default=10, help="how often each leg is measured under each load; default 10"
     )
-    parser.add_argument("--seconds", type=float, default=1.5, help="how long each of these takes; default 1.5")
+    parser.add_argument("--seconds", type=float, default=0.75, help="how long each of these takes; default 0.75")
     parser.add_argument("--locust-seconds", type=int, default=6, help="per leg; 0 leaves locust out; default 6")
     parser.add_argument("--workers", type=int, default=1, help="workers of edgeroute; default 1")
     parser.add_argument("--force", action="store_true", help=f"also on a busy machine (load average over {MOST_LOAD})")
@@ -109,8 +109,8 @@ def facts(options: Options, load: float) -> dict[str, str]:
             f"granian {version('granian')}", f"locust {version('locust')}", nginx_version(),
         ]),
         "command": shlex.join(["python", "bench/run.py", *sys.argv[1:]]),
-        "rounds": f"{options.rounds} of {options.seconds} s per load and leg, interleaved, medians; "
-        f"spread is the interquartile range",
+        "rounds": f"{options.rounds} of {options.seconds} s per load and leg, interleaved; CPU is the lower "
+        "quartile over the rounds, spread the interquartile range, everything else the median",
         "workers": str(options.workers),
     }  # fmt: skip
 

@@ -27,7 +27,7 @@ def load_binary() -> Path:
 def test_a_figure_with_errors_is_none() -> None:
     with subprocess.Popen(["sleep", "60"]) as process:
         gone = Leg("gone", "none", f"127.0.0.1:{free_port()}", process, ("nobody",))
-        with pytest.raises(BenchError, match="gone, plain: .*connect"):
+        with pytest.raises(BenchError, match=r"gone, plain: .*connect"):
             measure(gone, PLAIN, 0.1, [gone])
         process.terminate()
 
