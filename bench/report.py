@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from behaviour import Behaviour
 from legs import EVENTS
-from measure import PLAIN, SATURATED, STREAM, Load, Round
+from measure import LOADS, PLAIN, SATURATED, STREAM, Load, Round
 
 BUSY_GENERATOR = 0.9
 """Cores; beyond, the generator is the bottleneck where it should not be."""
@@ -48,15 +48,16 @@ def notes(legs: Sequence[LegResults]) -> list[str]:
     found: list[str] = []
     if not any(leg.leg == "nginx" for leg in legs):
         found.append("nginx is not installed (Debian: apt-get install nginx-light): there is no yardstick in this run.")
-    for load in (PLAIN, STREAM):
+    for load in LOADS:
         behind = {leg.leg: sum(each.generated.behind for each in rounds) for leg, rounds in _measured(legs, load)}
-        if listed := ", ".join(f"{leg} {count}" for leg, count in behind.items() if count):
+        listed = ", ".join(f"{leg} {count}" for leg, count in behind.items() if count)
+        if listed and not load.saturates:
             found.append(
                 f"{load.name}: in some rounds the generator did not keep to its schedule ({listed}): "
                 "latencies of these legs hold waiting that they did not cause."
             )
         for leg, rounds in _measured(legs, load):
-            cores = max(each.generator_cores for each in rounds)
+            cores = median(rounds, _generator_cores)
             if cores > BUSY_GENERATOR:
                 found.append(f"{load.name}, {leg.leg}: the generator used {cores:.2f} cores; it was the bottleneck.")
     others = [each.other_cores for leg in legs for rounds in leg.rounds.values() for each in rounds]
@@ -86,6 +87,10 @@ def spread(rounds: Sequence[Round]) -> float:
     return 100 * (high - low) / middle
 
 
+def _generator_cores(each: Round) -> float:
+    return each.generator_cores
+
+
 def _quartiles(rounds: Sequence[Round]) -> list[float]:
     figures = [each.cpu_us for each in rounds]
     return statistics.quantiles(figures, n=4, method="inclusive") if len(figures) > 1 else figures * 3
@@ -103,7 +108,7 @@ def _plain(legs: Sequence[LegResults]) -> str:
             f"{p50:.0f}",
             "" if leg.leg == "direct" else f"{added:+.0f}",
             f"{median(rounds, lambda each: each.generated.latency_us.p99):.0f}",
-            f"{median(rounds, lambda each: each.generator_cores):.2f}",
+            f"{median(rounds, _generator_cores):.2f}",
         ])  # fmt: skip
     head = ["leg", "CPU µs/request", "spread", "over nginx", "p50 µs", "over direct", "p99 µs", "generator cores"]
     return _section(f"Plain requests, {PLAIN.rate:,} a second", head, rows)
@@ -115,7 +120,7 @@ def _saturated(legs: Sequence[LegResults]) -> str:
             leg.leg,
             *_cpu_cells(legs, leg, rounds, SATURATED),
             f"{median(rounds, lambda each: each.generated.completed / each.generated.seconds):,.0f}",
-            f"{median(rounds, lambda each: each.generator_cores):.2f}",
+            f"{median(rounds, _generator_cores):.2f}",
         ]
         for leg, rounds in _measured(legs, SATURATED)
     ]
@@ -134,12 +139,13 @@ def _streams(legs: Sequence[LegResults]) -> str:
             f"{median(rounds, lambda each: each.generated.gap_us.p50):.0f}",
             f"{median(rounds, lambda each: each.generated.gap_us.p99):.0f}",
             f"{median(rounds, lambda each: each.generated.gap_us.max):.0f}",
+            f"{median(rounds, _generator_cores):.2f}",
         ]
         for leg, rounds in _measured(legs, STREAM)
     ]
     head = [
         "leg", "CPU µs/stream", "spread", "over nginx", "µs/event",
-        "first event p50 µs", "p99", "gap p50 µs", "p99", "max",
+        "first event p50 µs", "p99", "gap p50 µs", "p99", "max", "generator cores",
     ]  # fmt: skip
     return _section(f"Streams, {STREAM.rate} a second", head, rows)
 

@@ -61,7 +61,7 @@ def test_the_report_compares_with_nginx_and_with_nothing() -> None:
     saturated = row(text, "Plain requests, as many", "edgeroute asgi")
     assert saturated == ["42.0", "9 %", "4.20", "2,000", "0.10"]
     streams = row(text, "Streams", "edgeroute asgi")
-    assert streams == ["42.0", "9 %", "4.20", "0.8", "20000", "80000", "10000", "40000", "60000"]
+    assert streams == ["42.0", "9 %", "4.20", "0.8", "20000", "80000", "10000", "40000", "60000", "0.10"]
     assert row(text, "Resident", "nginx") == ["12", "master 7, worker 5"]
     assert "locust" not in text, "it did not run"
 
@@ -88,8 +88,7 @@ def test_notes_say_what_spoils_the_figures(rounds: list[Round], expected: list[s
 
 
 def test_under_saturation_being_behind_is_meant() -> None:
-    rounds = [one_round(1, behind=True, generator=1.0)]
-    assert notes([LegResults("nginx", {SATURATED.name: rounds})]) == []
+    assert notes([LegResults("nginx", {SATURATED.name: [one_round(1, behind=True)]})]) == []
 
 
 @pytest.mark.parametrize(

@@ -85,15 +85,20 @@ pub fn generate(load: &Load) -> io::Result<Summary> {
 impl Generator<'_> {
     fn run(&mut self) -> io::Result<()> {
         let mut ready = Events::with_capacity(1_024);
-        let last = self.load.duration + self.load.patience;
+        let end = self.load.duration;
+        let last = end + self.load.patience;
+        let mut sending = true;
         loop {
             let now = self.started.elapsed();
-            if now < self.load.duration {
+            if sending {
+                // Once more after the end, for what became due while this thread waited for a core.
                 self.send_due(now)?;
-            } else if now >= last || self.idle.len() == self.connections.len() {
+                sending = now < end;
+            }
+            if !sending && (now >= last || self.idle.len() == self.connections.len()) {
                 break;
             }
-            let next = if now < self.load.duration { self.next_send() } else { last };
+            let next = if sending { self.next_send() } else { last };
             self.reactor.wait(&mut ready, Some(next.saturating_sub(self.started.elapsed())))?;
             for event in &ready {
                 self.serve(event.token().0, event.is_writable());
@@ -114,7 +119,8 @@ impl Generator<'_> {
 
     /// Sends what is due, as long as there are connections.
     fn send_due(&mut self, now: Duration) -> io::Result<()> {
-        while let Some(intended) = self.arrivals.peek().copied().filter(|intended| *intended <= now) {
+        let is_due = |intended: &Duration| *intended <= now && *intended < self.load.duration;
+        while let Some(intended) = self.arrivals.peek().copied().filter(is_due) {
             let Some(key) = self.free_connection()? else { break };
             self.arrivals.next();
             let number = self.course.sent as usize % self.requests.len();
