@@ -70,30 +70,24 @@ def notes(legs: Sequence[LegResults]) -> list[str]:
 
 
 def median(rounds: Sequence[Round], of: Callable[[Round], float]) -> float:
-    """The middle round's figure."""
+    """The middle round's figure: a disturbed round does not move it."""
     return statistics.median(of(each) for each in rounds)
 
 
 def cpu(rounds: Sequence[Round]) -> float:
-    """CPU per request, in microseconds: the lower quartile. What disturbs a round only adds to it; the lowest round
-    alone would be luck.
-    """
-    return _quartiles(rounds)[0]
+    """CPU per request, in microseconds. Not the least: others can also make it cheaper, by keeping a core awake."""
+    return median(rounds, lambda each: each.cpu_us)
 
 
 def spread(rounds: Sequence[Round]) -> float:
     """How far CPU per request is apart between rounds: the interquartile range over the median, in percent."""
-    low, middle, high = _quartiles(rounds)
+    figures = [each.cpu_us for each in rounds]
+    low, middle, high = statistics.quantiles(figures, n=4, method="inclusive") if len(figures) > 1 else figures * 3
     return 100 * (high - low) / middle
 
 
 def _generator_cores(each: Round) -> float:
     return each.generator_cores
-
-
-def _quartiles(rounds: Sequence[Round]) -> list[float]:
-    figures = [each.cpu_us for each in rounds]
-    return statistics.quantiles(figures, n=4, method="inclusive") if len(figures) > 1 else figures * 3
 
 
 def _plain(legs: Sequence[LegResults]) -> str:

@@ -109,8 +109,8 @@ def facts(options: Options, load: float) -> dict[str, str]:
             f"granian {version('granian')}", f"locust {version('locust')}", nginx_version(),
         ]),
         "command": shlex.join(["python", "bench/run.py", *sys.argv[1:]]),
-        "rounds": f"{options.rounds} of {options.seconds} s per load and leg, interleaved; CPU is the lower "
-        "quartile over the rounds, spread the interquartile range, everything else the median",
+        "rounds": f"{options.rounds} of {options.seconds} s per load and leg, interleaved, medians; "
+        "spread is the interquartile range of CPU",
         "workers": str(options.workers),
     }  # fmt: skip
 
