@@ -42,8 +42,9 @@ audit: $(VENV)/dev ## advisories, licences and checksums of what we lock, offlin
 build: $(VENV)/environment ## the wheel, into dist/; its bill of materials is inside, in *.dist-info/sboms/
 	$(BIN)/maturin build --release --locked --out dist
 
-bench: $(VENV)/built ## CPU per request beside nginx (needs nginx and wrk), and the decision alone
-	$(BIN)/python bench/overhead.py --save
+bench: $(VENV)/built $(VENV)/dev ## overhead beside nginx and nothing, behaviour under mixed users; OPTIONS=--help
+	cargo build --release --quiet --locked --package edgeroute-load
+	$(BIN)/python bench/run.py $(OPTIONS)
 
 bench-decide: ## the whole decision in Rust, criterion
 	cargo bench -p edgeroute-router --bench decide

@@ -86,7 +86,8 @@ def test_the_commands_of_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [
         ("model_list: [", 2, "1:14: error: this is not valid YAML"),
         ("- a list", 2, "a map of settings is expected"),
-        ("", 1, "no model could be carried"),
+        ("", 2, "there are no settings in this file"),
+        ("{}", 2, "there are no settings in this file"),
         ("model_list: [{model_name: a, litellm_params: {model: bedrock/x}}]", 1, "no model could be carried"),
         (REWRITTEN, 0, "model_list[0].litellm_params.temperature"),
     ],

@@ -33,6 +33,8 @@ def read_settings(source: Source, report: Report) -> "Settings":
     root = read_tree(source)
     if not isinstance(root, Mapping):
         raise ConfigError([source.diagnose("error", Span(0, 1), "a map of settings is expected")])
+    if not root.entries:
+        raise ConfigError([source.diagnose("error", Span(0, 1), "there are no settings in this file")])
     return Settings(root, Place("", root.span, source), report)
 
 

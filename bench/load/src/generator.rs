@@ -1,0 +1,220 @@
+//! Sends requests when they are due, over as many connections as it takes.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use edgeroute_wire::Dialect;
+use mio::net::TcpStream;
+use mio::{Events, Token};
+use rustix::time::{ClockId, clock_gettime};
+use slab::Slab;
+
+use crate::arrivals::Arrivals;
+use crate::exchange::{Exchange, Failure, Progress};
+use crate::reactor::Reactor;
+use crate::requests::{Traffic, requests};
+use crate::results::{Course, Results, Summary};
+use crate::socket::{Received, Socket};
+
+const READ_BUFFER: usize = 64 * 1_024;
+
+/// One run.
+#[derive(Debug, Clone)]
+pub struct Load {
+    /// Whom to call.
+    pub address: SocketAddr,
+    /// What to send.
+    pub traffic: Traffic,
+    /// When to send.
+    pub arrivals: Arrivals,
+    /// For how long.
+    pub duration: Duration,
+    /// The most connections. A request that finds none free waits for one; its latency includes that.
+    pub connections: usize,
+    /// How long to wait for what is open when the duration has passed.
+    pub patience: Duration,
+}
+
+struct Generator<'l> {
+    load: &'l Load,
+    reactor: Reactor,
+    requests: Vec<Vec<u8>>,
+    /// Set if streams are asked for.
+    stream: Option<Dialect>,
+    connections: Slab<Connection>,
+    idle: Vec<usize>,
+    /// Intended times that are still to come.
+    arrivals: std::iter::Peekable<Arrivals>,
+    buffer: Vec<u8>,
+    started: Instant,
+    results: Results,
+    course: Course,
+}
+
+struct Connection {
+    socket: Socket,
+    connected: bool,
+    exchange: Option<Exchange>,
+}
+
+/// Runs a load from now to its end.
+///
+/// # Errors
+/// When the system is out of descriptors. A system under test that does not answer is a result, not an error.
+pub fn generate(load: &Load) -> io::Result<Summary> {
+    let cpu_before = cpu();
+    let mut generator = Generator {
+        reactor: Reactor::new()?,
+        requests: requests(&load.traffic),
+        stream: load.traffic.stream.then(|| load.traffic.dialect()),
+        connections: Slab::new(),
+        idle: Vec::new(),
+        arrivals: load.arrivals.clone().peekable(),
+        buffer: vec![0; READ_BUFFER],
+        started: Instant::now(),
+        results: Results::default(),
+        course: Course::default(),
+        load,
+    };
+    generator.run()?;
+    generator.course.cpu = cpu().saturating_sub(cpu_before);
+    Ok(generator.results.summary(generator.course))
+}
+
+impl Generator<'_> {
+    fn run(&mut self) -> io::Result<()> {
+        let mut ready = Events::with_capacity(1_024);
+        let end = self.load.duration;
+        let last = end + self.load.patience;
+        let mut sending = true;
+        loop {
+            let now = self.started.elapsed();
+            if sending {
+                // Once more after the end, for what became due while this thread waited for a core.
+                self.send_due(now)?;
+                sending = now < end;
+            }
+            if !sending && (now >= last || self.idle.len() == self.connections.len()) {
+                break;
+            }
+            let next = if sending { self.next_send() } else { last };
+            self.reactor.wait(&mut ready, Some(next.saturating_sub(self.started.elapsed())))?;
+            for event in &ready {
+                self.serve(event.token().0, event.is_writable());
+            }
+        }
+        self.finish();
+        Ok(())
+    }
+
+    /// When something is to do even if no socket becomes ready.
+    fn next_send(&mut self) -> Duration {
+        let has_room = !self.idle.is_empty() || self.connections.len() < self.load.connections;
+        match self.arrivals.peek() {
+            Some(intended) if has_room => (*intended).min(self.load.duration),
+            _ => self.load.duration,
+        }
+    }
+
+    /// Sends what is due, as long as there are connections.
+    fn send_due(&mut self, now: Duration) -> io::Result<()> {
+        let is_due = |intended: &Duration| *intended <= now && *intended < self.load.duration;
+        while let Some(intended) = self.arrivals.peek().copied().filter(is_due) {
+            let Some(key) = self.free_connection()? else { break };
+            self.arrivals.next();
+            let number = self.course.sent as usize % self.requests.len();
+            let (Some(connection), Some(request)) =
+                (self.connections.get_mut(key), self.requests.get(number))
+            else {
+                continue;
+            };
+            connection.exchange = Some(Exchange::new(intended, self.stream));
+            self.course.sent += 1;
+            self.results.send(self.started.elapsed().saturating_sub(intended));
+            if connection.socket.send(request).is_err() {
+                self.drop_connection(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// An idle connection or a new one; none if there are as many as may be.
+    fn free_connection(&mut self) -> io::Result<Option<usize>> {
+        if let Some(key) = self.idle.pop() {
+            return Ok(Some(key));
+        }
+        if self.connections.len() >= self.load.connections {
+            return Ok(None);
+        }
+        let entry = self.connections.vacant_entry();
+        let key = entry.key();
+        let stream = TcpStream::connect(self.load.address)?;
+        let socket = Socket::new(stream, self.reactor.registry(), Token(key))?;
+        entry.insert(Connection { socket, connected: false, exchange: None });
+        self.course.connections = self.course.connections.max(self.connections.len());
+        Ok(Some(key))
+    }
+
+    /// Moves a connection on that became ready.
+    fn serve(&mut self, key: usize, writable: bool) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if writable {
+            if connection.socket.flush().is_err() {
+                return self.drop_connection(key);
+            }
+            connection.connected = true;
+        }
+        while let Some(connection) = self.connections.get_mut(key) {
+            let (progress, open) = match connection.socket.receive(&mut self.buffer) {
+                Ok(Received::Nothing) => return,
+                Ok(Received::Bytes(bytes)) => {
+                    let Some(exchange) = &mut connection.exchange else {
+                        return self.drop_connection(key);
+                    };
+                    (exchange.receive(bytes, self.started.elapsed(), &mut self.results), true)
+                }
+                Ok(Received::Closed) => {
+                    let Some(mut exchange) = connection.exchange.take() else {
+                        return self.drop_connection(key);
+                    };
+                    (exchange.close(self.started.elapsed(), &mut self.results), false)
+                }
+                Err(_) => return self.drop_connection(key),
+            };
+            let Progress::Complete { reusable } = progress else { continue };
+            connection.exchange = None;
+            if !(open && reusable) {
+                return self.drop_connection(key);
+            }
+            self.idle.push(key);
+        }
+    }
+
+    /// Closes a connection; a request on it has failed.
+    fn drop_connection(&mut self, key: usize) {
+        let Some(connection) = self.connections.try_remove(key) else { return };
+        self.idle.retain(|idle| *idle != key);
+        if let Some(mut exchange) = connection.exchange {
+            let failure = if connection.connected { Failure::Cut } else { Failure::Connect };
+            exchange.fail(failure, &mut self.results);
+        }
+    }
+
+    /// What is still open has failed, and what was due and not sent is counted.
+    fn finish(&mut self) {
+        self.course.took = self.started.elapsed();
+        for mut exchange in self.connections.drain().filter_map(|connection| connection.exchange) {
+            exchange.fail(Failure::Unfinished, &mut self.results);
+        }
+        let duration = self.load.duration;
+        self.course.unsent =
+            self.arrivals.by_ref().take_while(|intended| *intended < duration).count() as u64;
+    }
+}
+
+/// CPU time of this process, all threads.
+fn cpu() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}

@@ -1,0 +1,23 @@
+//! The two ends of a benchmark. The **mock** is a provider that answers chat requests with fixed replies and paced
+//! streams, for a few microseconds of CPU each. The **generator** sends requests at the times of a schedule, whatever
+//! became of the earlier ones (open loop), and measures from the *intended* time: a system that stalls shows the stall
+//! in every request that fell into it (G. Tene, "How NOT to Measure Latency"; wrk2). Each is one thread over one
+//! readiness set. It deliberately knows nothing of the system under test beyond its protocol, and judges nothing: it
+//! prints what it saw as JSON. What is on the wire it reads with the router's own strict readers.
+
+mod arrivals;
+mod exchange;
+mod generator;
+mod mock;
+mod reactor;
+mod reply;
+mod requests;
+mod results;
+mod socket;
+
+pub use arrivals::Arrivals;
+pub use generator::{Load, generate};
+pub use mock::Mock;
+pub use reply::Replies;
+pub use requests::Traffic;
+pub use results::{Quantiles, Summary};

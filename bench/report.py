@@ -1,0 +1,187 @@
+"""Results as tables and as raw data."""
+
+import statistics
+from collections.abc import Callable, Sequence
+
+import msgspec
+from behaviour import Behaviour
+from legs import EVENTS
+from measure import LOADS, PLAIN, SATURATED, STREAM, Load, Round
+
+BUSY_GENERATOR = 0.9
+"""Cores; beyond, the generator is the bottleneck where it should not be."""
+BUSY_MACHINE = 0.1
+"""Cores that others used in a round, from which on the report says so."""
+
+
+class LegResults(msgspec.Struct):
+    """Everything measured on one leg."""
+
+    leg: str
+    rounds: dict[str, list[Round]]
+    """By load."""
+    memory_mib: list[tuple[str, float]] = msgspec.field(default_factory=list[tuple[str, float]])
+    """Resident memory of each process after the last round."""
+    behaviour: Behaviour | None = None
+
+
+class Results(msgspec.Struct):
+    """A whole run, as the raw file has it."""
+
+    facts: dict[str, str]
+    """Date, machine, versions, command."""
+    legs: list[LegResults]
+
+
+def render(results: Results) -> str:
+    """The report in Markdown."""
+    parts = ["# Benchmark", "\n".join(f"- {name}: {value}" for name, value in results.facts.items())]
+    parts += [_plain(results.legs), _saturated(results.legs), _streams(results.legs), _memory(results.legs)]
+    if any(leg.behaviour for leg in results.legs):
+        parts.append(_behaviour(results.legs))
+    parts.append("\n".join(f"- {note}" for note in notes(results.legs)))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def notes(legs: Sequence[LegResults]) -> list[str]:
+    """What a reader must know before believing the figures."""
+    found: list[str] = []
+    if not any(leg.leg == "nginx" for leg in legs):
+        found.append("nginx is not installed (Debian: apt-get install nginx-light): there is no yardstick in this run.")
+    for load in LOADS:
+        behind = {leg.leg: sum(each.generated.behind for each in rounds) for leg, rounds in _measured(legs, load)}
+        listed = ", ".join(f"{leg} {count}" for leg, count in behind.items() if count)
+        if listed and not load.saturates:
+            found.append(
+                f"{load.name}: in some rounds the generator did not keep to its schedule ({listed}): "
+                "latencies of these legs hold waiting that they did not cause."
+            )
+        for leg, rounds in _measured(legs, load):
+            cores = median(rounds, _generator_cores)
+            if cores > BUSY_GENERATOR:
+                found.append(f"{load.name}, {leg.leg}: the generator used {cores:.2f} cores; it was the bottleneck.")
+    others = [each.other_cores for leg in legs for rounds in leg.rounds.values() for each in rounds]
+    busy = sum(each > BUSY_MACHINE for each in others)
+    if busy:
+        found.append(
+            f"In {busy} of {len(others)} rounds others used more than {BUSY_MACHINE} cores (at most {max(others):.2f})."
+        )
+    return found
+
+
+def median(rounds: Sequence[Round], of: Callable[[Round], float]) -> float:
+    """The middle round's figure: a disturbed round does not move it."""
+    return statistics.median(of(each) for each in rounds)
+
+
+def cpu(rounds: Sequence[Round]) -> float:
+    """CPU per request, in microseconds. Not the least: others can also make it cheaper, by keeping a core awake."""
+    return median(rounds, lambda each: each.cpu_us)
+
+
+def spread(rounds: Sequence[Round]) -> float:
+    """How far CPU per request is apart between rounds: the interquartile range over the median, in percent."""
+    figures = [each.cpu_us for each in rounds]
+    low, middle, high = statistics.quantiles(figures, n=4, method="inclusive") if len(figures) > 1 else figures * 3
+    return 100 * (high - low) / middle
+
+
+def _generator_cores(each: Round) -> float:
+    return each.generator_cores
+
+
+def _plain(legs: Sequence[LegResults]) -> str:
+    direct = _find(legs, "direct", PLAIN)
+    rows: list[list[str]] = []
+    for leg, rounds in _measured(legs, PLAIN):
+        p50 = median(rounds, lambda each: each.generated.latency_us.p50)
+        added = p50 - median(direct, lambda each: each.generated.latency_us.p50) if direct else 0
+        rows.append([
+            leg.leg,
+            *_cpu_cells(legs, leg, rounds, PLAIN),
+            f"{p50:.0f}",
+            "" if leg.leg == "direct" else f"{added:+.0f}",
+            f"{median(rounds, lambda each: each.generated.latency_us.p99):.0f}",
+            f"{median(rounds, _generator_cores):.2f}",
+        ])  # fmt: skip
+    head = ["leg", "CPU µs/request", "spread", "over nginx", "p50 µs", "over direct", "p99 µs", "generator cores"]
+    return _section(f"Plain requests, {PLAIN.rate:,} a second", head, rows)
+
+
+def _saturated(legs: Sequence[LegResults]) -> str:
+    rows = [
+        [
+            leg.leg,
+            *_cpu_cells(legs, leg, rounds, SATURATED),
+            f"{median(rounds, lambda each: each.generated.completed / each.generated.seconds):,.0f}",
+            f"{median(rounds, _generator_cores):.2f}",
+        ]
+        for leg, rounds in _measured(legs, SATURATED)
+    ]
+    head = ["leg", "CPU µs/request", "spread", "over nginx", "requests/s", "generator cores"]
+    return _section(f"Plain requests, as many as {SATURATED.connections} connections carry", head, rows)
+
+
+def _streams(legs: Sequence[LegResults]) -> str:
+    rows = [
+        [
+            leg.leg,
+            *_cpu_cells(legs, leg, rounds, STREAM),
+            f"{cpu(rounds) / EVENTS:.1f}",
+            f"{median(rounds, lambda each: each.generated.first_event_us.p50):.0f}",
+            f"{median(rounds, lambda each: each.generated.first_event_us.p99):.0f}",
+            f"{median(rounds, lambda each: each.generated.gap_us.p50):.0f}",
+            f"{median(rounds, lambda each: each.generated.gap_us.p99):.0f}",
+            f"{median(rounds, lambda each: each.generated.gap_us.max):.0f}",
+            f"{median(rounds, _generator_cores):.2f}",
+        ]
+        for leg, rounds in _measured(legs, STREAM)
+    ]
+    head = [
+        "leg", "CPU µs/stream", "spread", "over nginx", "µs/event",
+        "first event p50 µs", "p99", "gap p50 µs", "p99", "max", "generator cores",
+    ]  # fmt: skip
+    return _section(f"Streams, {STREAM.rate} a second", head, rows)
+
+
+def _memory(legs: Sequence[LegResults]) -> str:
+    rows: list[list[str]] = []
+    for leg in legs:
+        each = ", ".join(f"{role} {size:.0f}" for role, size in leg.memory_mib)
+        rows.append([leg.leg, f"{sum(size for _, size in leg.memory_mib):.0f}", each])
+    return _section("Resident memory, MiB", ["leg", "all", "each process"], rows)
+
+
+def _behaviour(legs: Sequence[LegResults]) -> str:
+    rows = [
+        [leg.leg, f"{seen.requests:,}", f"{seen.requests / seen.seconds:,.0f}", str(seen.failures)]
+        for leg in legs
+        if (seen := leg.behaviour)
+    ]
+    return _section("Mixed users, every answer checked (locust)", ["leg", "requests", "requests/s", "failures"], rows)
+
+
+def _cpu_cells(legs: Sequence[LegResults], leg: LegResults, rounds: list[Round], load: Load) -> list[str]:
+    """CPU per request, its spread, and its ratio to nginx's."""
+    yardstick = _find(legs, "nginx", load)
+    ratio = f"{cpu(rounds) / cpu(yardstick):.2f}" if yardstick and leg.leg != "direct" else ""
+    return [f"{cpu(rounds):.1f}", f"{spread(rounds):.0f} %", ratio]
+
+
+def _measured(legs: Sequence[LegResults], load: Load) -> list[tuple[LegResults, list[Round]]]:
+    return [(leg, leg.rounds[load.name]) for leg in legs if leg.rounds.get(load.name)]
+
+
+def _find(legs: Sequence[LegResults], name: str, load: Load) -> list[Round]:
+    for leg, rounds in _measured(legs, load):
+        if leg.leg == name:
+            return rounds
+    return []
+
+
+def _section(title: str, head: list[str], rows: list[list[str]]) -> str:
+    """A table; the first column is text, the others are figures."""
+    if not rows:
+        return ""
+    rule = ["---", *("--:" for _ in head[1:])]
+    return "\n".join([f"## {title}", "", *("| " + " | ".join(row) + " |" for row in [head, rule, *rows])])

@@ -1,0 +1,153 @@
+"""The benchmark: overhead of edgeroute beside nginx and nothing, and its behaviour under mixed users.
+
+Every leg runs at the same time, mostly idle; the generator visits them in turn, round after round, so that whatever
+disturbs the machine disturbs all of them.
+"""
+
+import argparse
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+from behaviour import Behaviour, behave
+from legs import HERE, BenchError, Leg, find_nginx, running
+from measure import LOADS, measure, memory
+from report import LegResults, Results, render
+
+MOST_LOAD = 0.7
+
+
+class Options(argparse.Namespace):
+    """The command line."""
+
+    rounds: int
+    seconds: float
+    locust_seconds: int
+    workers: int
+    force: bool
+    output: Path
+
+
+def main() -> None:
+    options = arguments()
+    load = os.getloadavg()[0]
+    if load > MOST_LOAD and not options.force:
+        sys.exit(f"the machine is busy (load {load:.2f} > {MOST_LOAD}); figures would be worthless. --force overrides.")
+    try:
+        results = run(options, facts(options, load))
+    except BenchError as error:
+        sys.exit(f"bench: {error}")
+    text = render(results)
+    print(text)
+    saved = save(results, text, options.output)
+    print(f"saved: {saved} and {saved.with_suffix('.json').name}", file=sys.stderr)
+
+
+def arguments() -> Options:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--rounds", type=int, default=10, help="how often each leg is measured under each load; default 10"
+    )
+    parser.add_argument("--seconds", type=float, default=0.75, help="how long each of these takes; default 0.75")
+    parser.add_argument("--locust-seconds", type=int, default=6, help="per leg; 0 leaves locust out; default 6")
+    parser.add_argument("--workers", type=int, default=1, help="workers of edgeroute; default 1")
+    parser.add_argument("--force", action="store_true", help=f"also on a busy machine (load average over {MOST_LOAD})")
+    parser.add_argument("--output", type=Path, default=HERE / "results", help="folder for the report and the raw data")
+    return parser.parse_args(namespace=Options())
+
+
+def run(options: Options, described: dict[str, str]) -> Results:
+    """Start everything, measure, and stop everything."""
+    with tempfile.TemporaryDirectory() as directory, running(Path(directory), options.workers) as legs:
+        results = {leg.key: LegResults(leg.key, {load.name: [] for load in LOADS}) for leg in legs}
+        for number in range(options.rounds + 1):
+            tell("warming up" if number == 0 else f"round {number} of {options.rounds}")
+            for load in LOADS:
+                for leg in in_turn(legs, number):
+                    measured = measure(leg, load, options.seconds if number else min(1, options.seconds), legs)
+                    if number:
+                        results[leg.key].rounds[load.name].append(measured)
+        for leg in legs:
+            results[leg.key].memory_mib = memory(leg)
+        if options.locust_seconds:
+            for leg in legs:
+                if leg.policy != "none":
+                    tell(f"locust: {leg.key}")
+                    results[leg.key].behaviour = flawless(leg, behave(leg, options.locust_seconds))
+    return Results(described, list(results.values()))
+
+
+def in_turn(legs: list[Leg], number: int) -> list[Leg]:
+    """The legs, another one first each round: none has always the same neighbours in time."""
+    first = number % len(legs)
+    return legs[first:] + legs[:first]
+
+
+def flawless(leg: Leg, seen: Behaviour) -> Behaviour:
+    """The same, if there was no failure."""
+    if seen.errors:
+        raise BenchError(f"{leg.key}: {seen.failures} of {seen.requests} requests of locust failed:\n{seen.errors}")
+    return seen
+
+
+def facts(options: Options, load: float) -> dict[str, str]:
+    """When, where, with what and how."""
+    return {
+        "date": time.strftime("%Y-%m-%d %H:%M"),
+        "machine": f"{cpu_model()}, {os.cpu_count()} cores, Linux {platform.release()}",
+        "load average before": f"{load:.2f}",
+        "versions": ", ".join([
+            f"edgeroute {version('edgeroute')} ({revision()})", f"CPython {platform.python_version()}",
+            f"granian {version('granian')}", f"locust {version('locust')}", nginx_version(),
+        ]),
+        "command": shlex.join(["python", "bench/run.py", *sys.argv[1:]]),
+        "rounds": f"{options.rounds} of {options.seconds} s per load and leg, interleaved, medians; "
+        "spread is the interquartile range of CPU",
+        "workers": str(options.workers),
+    }  # fmt: skip
+
+
+def save(results: Results, text: str, folder: Path) -> Path:
+    """Write the report and the raw data; named by date and time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    report = folder / (re.sub("[^0-9-]", "", results.facts["date"].replace(" ", "-")) + ".md")
+    report.write_text(text)
+    report.with_suffix(".json").write_bytes(msgspec.json.encode(results) + b"\n")
+    return report
+
+
+def cpu_model() -> str:
+    models = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return models[0] if models else platform.processor()
+
+
+def nginx_version() -> str:
+    nginx = find_nginx()
+    if nginx is None:
+        return "no nginx"
+    said = subprocess.run([nginx, "-v"], check=True, capture_output=True, text=True).stderr
+    return said.strip().removeprefix("nginx version: ")
+
+
+def revision() -> str:
+    """The commit of the tree, marked if the tree has been changed since."""
+    said = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--exclude=*"], capture_output=True, text=True, check=False, cwd=HERE
+    )
+    return said.stdout.strip() or "no git"
+
+
+def tell(progress: str) -> None:
+    print(f"==> {progress}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
