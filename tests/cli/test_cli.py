@@ -40,7 +40,7 @@ def test_help_fits_a_screen_and_has_an_example(path: tuple[str, ...]):
         ("check --jsn", "error: no such option '--jsn'. Did you mean '--json'?\n  usage: edgeroute check [OPTIONS]\n"),
         ("check a.yaml", "error: got unexpected extra argument (a.yaml)\n"),
         ("mock --first-token 20", "'20': this is neither a time nor a distribution of times: write 20ms"),
-        ("mock --listen nowhere", "listen must be host:port, such as 127.0.0.1:4010, not 'nowhere'"),
+        ("mock --listen nowhere", "error: listen must be host:port, such as 127.0.0.1:4010, not 'nowhere'"),
         ("mock --seed x", "'x' is not a valid integer"),
         ("status --admin nowhere", "'nowhere': this is not an address to listen on"),
         ("reload --admin 127.0.0.1:99999", "this is not an address to listen on"),

@@ -103,8 +103,8 @@ def log(router: Router, answer: Answer) -> dict[str, Any]:
     """The log line of an answer."""
 
     def look() -> dict[str, Any] | None:
-        lines = [json.loads(line) for line in router.said().splitlines() if line.startswith('{"time_ms"')]
-        return next((line for line in lines if line["id"] == answer.headers["x-request-id"]), None)
+        lines = [json.loads(line) for line in router.said().splitlines() if line.startswith("{")]
+        return next((line for line in lines if line.get("id") == answer.headers["x-request-id"]), None)
 
     return wait_for(look)  # pyright: ignore[reportReturnType]
 

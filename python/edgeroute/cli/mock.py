@@ -46,6 +46,6 @@ def command(listen: str, first_token: Distribution, token_interval: Distribution
     try:
         serve(MockSettings(listen=listen, first_token=first_token, token_interval=token_interval, seed=seed))
     except ValueError as error:
-        refuse(f"error: {error}", ExitStatus.WRONG_USE)
+        raise click.UsageError(str(error)) from None
     except StartError as error:
         refuse(f"error: {error}", ExitStatus.FAILED)
