@@ -113,7 +113,8 @@ fn usage_is_of_all_workers_and_of_the_running_window() {
     let (cells, row, [key, team]) = memory();
     let other = cells.claim_row(Owner { pid: 2, started: 1 }).unwrap();
     Limits::reserve(&[key, team], &row, Some(100), NOW_MS).unwrap().settle(&row, 70);
-    let held = [&row, &other].map(|row| (row, Limits::reserve(&[key, team], row, Some(200), NOW_MS).unwrap()));
+    let held =
+        [&row, &other].map(|row| (row, Limits::reserve(&[key, team], row, Some(200), NOW_MS).unwrap()));
     let check = |now_ms: u64, expected: [(u64, u64); 3]| {
         let found: Vec<Usage> = team.usage(&cells, now_ms).collect();
         let names = ["requests_per_minute", "tokens_per_minute", "concurrency"];

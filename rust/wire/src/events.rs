@@ -117,12 +117,13 @@ impl EventStream {
     }
 
     /// The stream has ended. An end marker that says nothing else counts as seen even if the blank line after it is
-    /// missing; the last event of a response carries all of it, and was not passed on.
+    /// missing, unless its own data is cut; the last event of a response carries all of it, and was not passed on.
     pub fn finish(&mut self) -> Remainder {
         if self.held.is_empty() {
             return Remainder::Nothing;
         }
-        self.facts.ended |= self.facts.is_bare_end(&Event::read(&self.held));
+        let last = Event::read(&self.held);
+        self.facts.ended |= self.facts.is_bare_end(&last) && !is_cut(&last.data);
         Remainder::Partial(self.held.len())
     }
 
@@ -349,6 +350,11 @@ fn value_of<'l>(line: &'l [u8], field: &[u8]) -> Option<&'l [u8]> {
     }
     let value = rest.strip_prefix(b":")?;
     Some(value.strip_prefix(b" ").unwrap_or(value))
+}
+
+/// Whether JSON data stops in the middle.
+fn is_cut(data: &[u8]) -> bool {
+    data.starts_with(b"{") && Document::scan(data).is_err()
 }
 
 fn is_end_of_response(kind: &[u8]) -> bool {

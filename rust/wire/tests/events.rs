@@ -220,6 +220,7 @@ fn an_end_marker_without_its_blank_line_is_an_end() {
     }
     assert!(!at_once(OpenAiChat, false, "data: [DONE").ended);
     assert!(at_once(AnthropicMessages, false, "event: message_stop\ndata: {}").ended);
+    assert!(!at_once(AnthropicMessages, false, "event: message_stop\ndata: {\"type\":\"message_st").ended);
     assert!(!at_once(OpenAiResponses, false, "event: response.completed\ndata: {}").ended);
 }
 
