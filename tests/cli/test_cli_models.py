@@ -59,7 +59,7 @@ def test_models_in_json(file: Path):
 
 
 def test_a_model_can_be_asked_in_the_dialects_of_its_fallbacks(file: Path):
-    found = {each.model: each.dialects for each in public_models(load(file, {}).normalised)}
+    found = {each.model: each.dialects for each in public_models(load(file, {}).config)}
     assert found == {"fast": BOTH, "smart": BOTH, "deep": BOTH, "cheap": ["openai-chat"], "gpt/*": ["openai-chat"]}
 
 
@@ -75,7 +75,7 @@ def test_models_as_a_table(file: Path):
 
 
 def test_nothing_is_cut_on_a_narrow_screen(file: Path):
-    models = public_models(load(file, {}).normalised)
+    models = public_models(load(file, {}).config)
     shown = render(models, Screen(50, colour=False))
     assert max(map(len, shown.splitlines())) <= 50
     assert "…" not in shown

@@ -1,6 +1,6 @@
 """`edgeroute models`."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -8,33 +8,8 @@ import msgspec
 
 from edgeroute.cli.options import config_option, json_option, load_or_refuse
 from edgeroute.cli.output import Screen, echo_json, table
-from edgeroute.config.models import match
-
-
-class _Provider(msgspec.Struct, frozen=True):
-    name: str
-    dialect: str
-
-
-class _Target(msgspec.Struct, frozen=True):
-    provider: str
-    model: str
-    weight: int
-
-
-class _Model(msgspec.Struct, frozen=True):
-    name: str
-    alias: str | None
-    targets: list[_Target]
-    weighted: bool
-    fallbacks: list[str]
-
-
-class _Configuration(msgspec.Struct, frozen=True):
-    """What is needed of the normalised configuration; credentials are not read."""
-
-    providers: list[_Provider]
-    models: list[_Model]
+from edgeroute.config import Config
+from edgeroute.config.models import Model, dialects_of_model, interpret, match
 
 
 class Served(msgspec.Struct, frozen=True):
@@ -65,34 +40,30 @@ def command(path: Path | None, as_json: bool) -> None:
     Targets stand in the order in which they are tried, or with their weights. A model that ends in * stands for
     every name that begins so.
     """
-    models = public_models(load_or_refuse(path).normalised)
+    models = public_models(load_or_refuse(path).config)
     if as_json:
         echo_json(msgspec.to_builtins(models))
     else:
         click.echo(render(models, Screen.current()))
 
 
-def public_models(normalised: bytes) -> list[PublicModel]:
-    """The models of a normalised configuration in the order of the file; aliases stand with what they mean."""
-    configuration = msgspec.json.decode(normalised, type=_Configuration)
-    dialects = {each.name: each.dialect for each in configuration.providers}
-    models = {each.name: each for each in configuration.models}
-    meanings = {each.name: _resolve(each.name, models) for each in configuration.models if each.alias is not None}
+def public_models(config: Config) -> list[PublicModel]:
+    """The models of a checked configuration in the order of the file; aliases stand with what they mean."""
+    models = {name: interpret(value, config.providers) for name, value in config.models.items()}
+    meanings = {name: _resolve(name, models) for name, model in models.items() if model.alias is not None}
     return [
         PublicModel(
-            model=each.name,
-            dialects=_unique(
-                dialects[target.provider] for model in _with_fallbacks(each, models) for target in model.targets
-            ),
+            model=name,
+            dialects=list(dialects_of_model(config, name)),
             targets=[
-                Served(f"{target.provider}/{target.model}", target.weight if each.weighted else None)
-                for target in each.targets
+                Served(f"{target.provider}/{target.model}", target.weight if model.weighted else None)
+                for target in model.targets
             ],
-            fallbacks=each.fallbacks,
-            aliases=[alias for alias, meaning in meanings.items() if meaning == each.name],
+            fallbacks=list(model.fallbacks),
+            aliases=[alias for alias, meaning in meanings.items() if meaning == name],
         )
-        for each in configuration.models
-        if each.alias is None
+        for name, model in models.items()
+        if model.alias is None
     ]
 
 
@@ -115,25 +86,9 @@ def _served(target: Served) -> str:
     return target.target if target.weight is None else f"{target.target} ({target.weight})"
 
 
-def _resolve(name: str, models: dict[str, _Model]) -> str | None:
+def _resolve(name: str, models: Mapping[str, Model]) -> str | None:
     """The model with targets that a name stands for. A checked configuration has no circles."""
     found = match(name, models)
     while found is not None and (alias := models[found].alias) is not None:
         found = match(alias, models)
     return found
-
-
-def _with_fallbacks(model: _Model, models: dict[str, _Model]) -> list[_Model]:
-    """A model, its fallbacks, and theirs."""
-    reached = {model.name: model}
-    pending = list(model.fallbacks)
-    while pending:
-        found = _resolve(pending.pop(), models)
-        if found is not None and found not in reached:
-            reached[found] = models[found]
-            pending += models[found].fallbacks
-    return list(reached.values())
-
-
-def _unique(names: Iterable[str]) -> list[str]:
-    return sorted(set(names))
