@@ -31,12 +31,10 @@ virtual_keys:
 """
 
 APPLICATION = """
-import os
 from pathlib import Path
-from edgeroute import create_app
-from edgeroute.config import load
+from edgeroute import Config, create_app
 
-app = create_app(load(Path("edgeroute.yaml"), os.environ).config)
+app = create_app(Config.load(Path("edgeroute.yaml")))
 """
 
 
