@@ -42,7 +42,7 @@ class Answers(Protocol):
         ...
 
     def request_reload(self) -> ReloadOutcome:
-        """Reload and wait for it; TimeoutError if that takes too long."""
+        """Reload and wait for it; TimeoutError if that takes too long, or will never be."""
         ...
 
     def status(self) -> dict[str, Any]:
@@ -112,8 +112,8 @@ def answer(asked: Asked, answers: Answers, admin_key: Secret | None) -> tuple[Re
         return refusal
     try:
         return handler(answers), {}
-    except TimeoutError:
-        return (503, _TEXT, "the supervisor is busy; try again\n"), {}
+    except TimeoutError as error:
+        return (503, _TEXT, f"{str(error) or 'the supervisor is busy; try again'}\n"), {}
 
 
 def refuse(asked: Asked, admin_key: Secret | None) -> tuple[Reply, dict[str, str]] | None:

@@ -49,10 +49,12 @@ def ask(method: str, path: str, admin: Address, seconds: float) -> bytes:
             ExitStatus.FAILED,
             "--admin takes the `admin` address of the configuration that the router was started with",
         )
+    sentence = printable(body.decode("utf-8", "replace").strip()[:_LONGEST_SENTENCE])
     if answer.status in (401, 403):
-        sentence = printable(body.decode("utf-8", "replace").strip()[:_LONGEST_SENTENCE])
         advice = f"export {KEY_VARIABLE} with the `admin_key` of its configuration"
         refuse(f"error: the router on {admin} refuses: {sentence}", ExitStatus.FAILED, advice)
+    if answer.status == 503 and answer.getheader("content-type", "").startswith("text/plain"):
+        refuse(f"error: the router on {admin} cannot do this now: {sentence}", ExitStatus.FAILED)
     return body
 
 

@@ -46,7 +46,7 @@ def _from_environment(overrides: dict[str, str]) -> Read:
     """Without a file: say what the environment amounts to, and with which key it is used."""
     environ = with_key(os.environ)
     click.echo(f"There is no edgeroute.yaml here. This is served instead:\n\n{configuration_from(environ)}")
-    if KEY_VARIABLE not in os.environ:
+    if not os.environ.get(KEY_VARIABLE):
         click.echo(f"Clients use this key until the router stops; set {KEY_VARIABLE} to one of your own:\n")
         click.echo(f"  {environ[KEY_VARIABLE]}\n")
     return partial(load_environment, environ, overrides)

@@ -45,7 +45,7 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class Limit(msgspec.Struct, frozen=True):
-    """What is used and reserved of a limit."""
+    """What is used of a limit, and how much of that is reserved: held for requests that are under way."""
 
     limit: str
     most: int
@@ -55,7 +55,7 @@ class Limit(msgspec.Struct, frozen=True):
     @property
     def percent(self) -> float:
         """How full it is."""
-        return 100 * (self.used + self.reserved) / self.most if self.most else 100.0
+        return 100 * self.used / self.most if self.most else 100.0
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -153,7 +153,7 @@ def _limits(status: Status) -> list[tuple[str | Text, ...]]:
         (
             f"{owner.owner} {owner.name}",
             each.limit,
-            str(each.used) + (f" + {each.reserved} reserved" if each.reserved else ""),
+            str(each.used) + (f" ({each.reserved} reserved)" if each.reserved else ""),
             str(each.most),
             Text(f"{each.percent:.0f} %", "red" if each.percent >= _NEAR_ITS_LIMIT else ""),
         )

@@ -82,7 +82,11 @@ class Generations:
 
     def reload(self) -> Reloaded:
         """Read the configuration again, publish it if it is valid and different, tell and log the outcome."""
-        outcome = self._reload()
+        try:
+            outcome = self._reload()
+        except Exception as error:  # noqa: BLE001 (whatever it is, the router goes on with the configuration it has)
+            _log.exception("a reload failed in a way that nobody thought of")
+            outcome = self._refused(f"error: {error!r}")
         self.results[outcome.result] += 1
         level = logging.INFO if outcome.result in ("applied", "unchanged") else logging.ERROR
         _log.log(level, "%s", outcome.message)
@@ -107,8 +111,8 @@ class Generations:
         if isinstance(loaded, ConfigError):
             return self._refused(str(loaded))
         notes = [str(warning) for warning in loaded.warnings] + restart_settings(self.started, loaded.config)
-        notes += self._renew_certificate(loaded.config)
         if loaded.normalised == self._current.normalised:
+            notes += self._renew_certificate(loaded.config)
             if self._lagging():
                 return self._adopted(notes)
             return self._outcome("unchanged", f"nothing to reload: generation {self.number} still serves", notes)
@@ -120,7 +124,7 @@ class Generations:
             where = self._directory.path
             reason = f"cannot store the new configuration in {where}: {error.strerror}; mend that and reload again"
             return self._refused(reason)
-        return self._adopted(notes)
+        return self._adopted(notes + self._renew_certificate(loaded.config))
 
     def _renew_certificate(self, config: Config) -> list[str]:
         try:

@@ -97,6 +97,7 @@ class Supervisor:
         self._hurried = False
         self._forced = False
         self._reload_wanted = False
+        self._renewal_due = False
         self._reload_requests: queue.SimpleQueue[Future[Reloaded]] = queue.SimpleQueue()
         self._was_ready = False
         self._silent: set[int] = set()
@@ -119,6 +120,9 @@ class Supervisor:
                 self._reload_wanted |= self.generations.changed()
             self._look_after_workers()
             self._reload_if_wanted()
+            if self._renewal_due and self._accepting:  # earlier, SIGHUP would end it
+                self._renewal_due = False
+                self._server.hang_up()
         return self._shut_down()
 
     def pause(self, seconds: float) -> bool:
@@ -136,8 +140,8 @@ class Supervisor:
         return not self._stopping
 
     def renew_workers(self) -> None:
-        """Have the server start its workers anew, one after the other; open responses may finish."""
-        self._server.hang_up()
+        """Have the server start its workers anew, one after the other, once it serves; open responses may finish."""
+        self._renewal_due = True
 
     def kill(self) -> None:
         """End all children at once."""
@@ -156,6 +160,8 @@ class Supervisor:
 
     def request_reload(self) -> Reloaded:
         """Reload in the main thread, and wait for what becomes of it; TimeoutError when nothing does."""
+        if self._stopping:
+            raise TimeoutError("the router is stopping")
         outcome: Future[Reloaded] = Future()
         self._reload_requests.put(outcome)
         self._signals.wake()

@@ -44,7 +44,7 @@ impl FailureKind {
         }
     }
 
-    /// Whether there was no connection to send the request on, so that another credential would not help.
+    /// Whether there was no connection to send the request on.
     pub(crate) fn is_of_connection(self) -> bool {
         matches!(self, Self::Connect | Self::QueueTimeout | Self::ConnectTimeout)
     }

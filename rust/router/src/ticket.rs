@@ -354,9 +354,11 @@ impl Ticket {
                 _ => replica.breaker.record_success(self.row.cells()),
             }
         }
-        if failure.kind.is_of_connection() {
-            self.pass_over(|tried, other| other.replica == tried.replica);
-        }
+        // A fallback may ask the same replica for another model, if it can be reached at all.
+        let unreachable = failure.kind.is_of_connection();
+        self.pass_over(|tried, other| {
+            other.replica == tried.replica && (unreachable || other.fallback == tried.fallback)
+        });
         let another = failure.kind.allows_another() && self.try_another(failure.kind.name(), now);
         if !another {
             let refusal = failure.refusal(self.provider_name());
@@ -424,8 +426,11 @@ impl Ticket {
             500.. => "status_5xx",
             _ => "status_4xx",
         });
-        if matches!(status, 401 | 403) {
-            self.pass_over(|tried, other| other.credential == tried.credential);
+        match status {
+            401 | 403 => self.pass_over(|tried, other| other.credential == tried.credential),
+            408 | 500.. => self
+                .pass_over(|tried, other| other.replica == tried.replica && other.fallback == tried.fallback),
+            _ => {} // 429 is about one account at one replica
         }
         let again = matches!(status, 401 | 403 | 408 | 429 | 500..);
         if again && self.try_another(&format!("status {status}"), now) {
