@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -106,7 +107,7 @@ class Session:
     def _by_language(self, block: Block, text: str) -> None:
         match block.language:
             case "sh":
-                self._shell(text, int(block.directives.get("exits", "0")))
+                self._shell(text, int(block.directives.get("exits", "0")), may_stay="exits" not in block.directives)
             case "text":
                 self._expect(block)
             case "yaml":
@@ -125,7 +126,7 @@ class Session:
     def local(self, text: str) -> str:
         """A text of a page with what is only true here: ports, paths, the key that was made last."""
         for port, ours in self._ports.items():
-            text = re.sub(rf"(?<=[:=]){port}\b", str(ours), text)
+            text = re.sub(rf"(:|=|--port ){port}\b", rf"\g<1>{ours}", text)
         text = re.sub(r"/(?:etc/edgeroute|run/secrets)/(?=[\w.-]+)", f"{self.folder}/", text)
         text = text.replace("sha256:…", self._hash).replace("sk-…", self._key)
         for name in re.findall(rf"\$\{{file:{re.escape(str(self.folder))}/([\w.-]+)\}}", text):
@@ -150,18 +151,19 @@ class Session:
         for text in (_BASE.read_text(), (self.folder / "edgeroute.yaml").read_text(), fragment):
             for setting, value in yaml.safe_load(text).items():
                 found[setting] = {**found.get(setting, {}), **value} if isinstance(value, dict) else value
-        return found
+        by_hash = {key["hash"]: name for name, key in found["virtual_keys"].items()}
+        return found | {"virtual_keys": {name: found["virtual_keys"][name] for name in by_hash.values()}}
 
     def _check(self, name: str, *, wrong: bool) -> None:
         text = (self.folder / name).read_text()
-        variables = dict.fromkeys(re.findall(r"\$\{(\w+)\}", text), "sk-of-a-variable")
+        variables = {name: f"sk-of-{name}" for name in re.findall(r"\$\{(\w+)\}", text)}
         done = self._finish(["edgeroute", "check", "-c", name], self._environ | variables)
         self._environ.update({key: value for key, value in variables.items() if key not in self._environ})
         assert done.returncode == (2 if wrong else 0), f"{text}\n{done.stdout}"
 
     # Commands
 
-    def _shell(self, text: str, status: int) -> None:
+    def _shell(self, text: str, status: int, *, may_stay: bool = True) -> None:
         if _LISTEN not in self._running and _NEEDS_ROUTER.search(self._documented(text)):
             if not _BACKGROUND.search(text):
                 self._start("edgeroute run")
@@ -169,7 +171,7 @@ class Session:
         foreground: list[str] = []
         said = ""
         for command in commands:
-            if _BACKGROUND.match(command):
+            if may_stay and _BACKGROUND.match(command):
                 said += self._finish_shell(foreground, 0)
                 foreground = []
                 said += self._start(command)
@@ -257,11 +259,19 @@ class Session:
         return text.replace(str(self.folder) + "/", "/etc/edgeroute/")
 
     def _expect(self, block: Block) -> None:
-        """The lines of a block are in what the last commands said, in this order; `…` is anything."""
-        logged = "".join(path.read_text() for _, path in self._running.values())
-        said = self._documented(f"{self._said}\n{logged}")
-        missing = _missing(block.text, said)
-        assert missing is None, f"{block}: not said: {missing}\n---\n{said}"
+        """The lines of a block are in what was said, in this order: by the last commands, then by what still runs.
+
+        What runs may take a moment to say it: log lines are written in batches.
+        """
+        deadline = time.monotonic() + (PATIENCE if self._running else 0)
+        while True:
+            logged = "".join(path.read_text() for _, path in self._running.values())
+            said = self._documented(f"{self._said}\n{logged}")
+            missing = _missing(block.text, said)
+            if missing is None:
+                return
+            assert time.monotonic() < deadline, f"{block}: not said: {missing}\n---\n{said}"
+            time.sleep(0.05)
 
 
 def _missing(expected: str, said: str) -> str | None:
