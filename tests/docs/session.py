@@ -28,10 +28,12 @@ _LISTEN, _ADMIN, _MOCK = 4000, 9400, 4010
 _PORTS = (_LISTEN, _ADMIN, _MOCK, 4001, 9401)
 _BACKGROUND = re.compile(r"edgeroute (run|mock)\b(?!.*--(faults|help))|make run\b|uvicorn ")
 _NEEDS_ROUTER = re.compile(rf":{_LISTEN}\b|:{_ADMIN}\b|edgeroute (status|reload)\b")
+_OF_OTHERS = re.compile(r"EDGEROUTE_|\w+_PROXY$", re.IGNORECASE)
+"""Variables that would change what routers and clients do."""
 _PROGRAMS = {
     "edgeroute": "-m edgeroute",
     "python": "",
-    "pytest": "-m pytest -p no:cacheprovider",
+    "pytest": "-m pytest -p no:cacheprovider --rootdir .",
     "uvicorn": "-m uvicorn",
 }
 _BASE = Path(__file__).with_name("base.yaml")
@@ -71,7 +73,7 @@ class Session:
             program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
             program.chmod(0o755)
         self._environ = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("EDGEROUTE_")},
+            **{name: value for name, value in os.environ.items() if not _OF_OTHERS.match(name)},
             "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "EDGEROUTE_LISTEN": f"127.0.0.1:{self._ports[_LISTEN]}",
             "EDGEROUTE_ADMIN": f"127.0.0.1:{self._ports[_ADMIN]}",
@@ -164,9 +166,8 @@ class Session:
     # Commands
 
     def _shell(self, text: str, status: int, *, may_stay: bool = True) -> None:
-        if _LISTEN not in self._running and _NEEDS_ROUTER.search(self._documented(text)):
-            if not _BACKGROUND.search(text):
-                self._start("edgeroute run")
+        if not _BACKGROUND.search(text):
+            self._start_if_needed(text)
         commands = re.findall(r"(?:.*\\\n)*.+", text)
         foreground: list[str] = []
         said = ""
@@ -197,6 +198,11 @@ class Session:
         )  # fmt: skip
         assert "Traceback" not in done.stdout, done.stdout
         return done
+
+    def _start_if_needed(self, text: str) -> None:
+        """Start the router that something talks to, if the page has not."""
+        if _LISTEN not in self._running and _NEEDS_ROUTER.search(self._documented(text)):
+            self._start("edgeroute run")
 
     def _start(self, command: str) -> str:
         """Start what goes on running, instead of what had its port before; what it says until it is ready."""
@@ -236,8 +242,7 @@ class Session:
 
     def _run_python(self, text: str) -> None:
         """A program, or a session of the interpreter with its answers."""
-        if _NEEDS_ROUTER.search(self._documented(text)) and _LISTEN not in self._running:
-            self._start("edgeroute run")
+        self._start_if_needed(text)
         if not text.startswith(">>>"):
             self._write("program.py", text)
             self._said = self._finish(["python", "program.py"], self._environ).stdout
@@ -275,8 +280,8 @@ class Session:
 
 
 def _missing(expected: str, said: str) -> str | None:
-    """The first line that is not said. Blanks count as one."""
-    rest = " ".join(said.split())
+    """The first line that is not said. Blanks count as one, and `…` ends with its line."""
+    rest = "\n".join(" ".join(line.split()) for line in said.splitlines())
     for line in filter(str.strip, expected.splitlines()):
         pattern = ".*?".join(re.escape(" ".join(part.split())) for part in line.split("…"))
         found = re.search(pattern, rest)
