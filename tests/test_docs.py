@@ -39,6 +39,15 @@ def test_every_metric_is_documented() -> None:
     assert first_cells("metrics.md", "edgeroute_") == list(FAMILIES)
 
 
+def test_every_outcome_of_an_attempt_is_documented() -> None:
+    router = ROOT / "rust" / "router" / "src"
+    closed = (router / "ticket.rs").read_text()
+    outcomes = set(re.findall(r'close_attempt\("(\w+)"', closed)) | set(re.findall(r'=> "(\w+)",', closed))
+    outcomes |= set(re.findall(r'=> "(\w+)"', (router / "failure.rs").read_text()))
+    (row,) = re.findall(r"\n\| `edgeroute_attempts_total` .*; (.*)\|", (REFERENCE / "metrics.md").read_text())
+    assert set(re.findall(r"`(\w+)`", row)) == outcomes
+
+
 def test_every_error_code_is_documented() -> None:
     source = (ROOT / "rust" / "router" / "src" / "refusal.rs").read_text()
     names = dict(re.findall(r'Self::(\w+) => "(\w+)"', source))
