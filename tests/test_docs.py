@@ -12,6 +12,7 @@ from edgeroute.mock import Distribution
 from edgeroute.mock.faults import FAULTS, Fault, usage
 from edgeroute.mock.routes import MODELS, ROUTES
 from edgeroute.providers import CATALOGUE
+from edgeroute.supervisor.generations import AT_RESTART
 from edgeroute.telemetry import FAMILIES
 
 ROOT = Path(__file__).parent.parent
@@ -38,11 +39,26 @@ def test_every_metric_is_documented() -> None:
     assert first_cells("metrics.md", "edgeroute_") == list(FAMILIES)
 
 
+def test_every_outcome_of_an_attempt_is_documented() -> None:
+    router = ROOT / "rust" / "router" / "src"
+    closed = (router / "ticket.rs").read_text()
+    outcomes = set(re.findall(r'close_attempt\("(\w+)"', closed)) | set(re.findall(r'=> "(\w+)",', closed))
+    outcomes |= set(re.findall(r'=> "(\w+)"', (router / "failure.rs").read_text()))
+    (row,) = re.findall(r"\n\| `edgeroute_attempts_total` .*; (.*)\|", (REFERENCE / "metrics.md").read_text())
+    assert set(re.findall(r"`(\w+)`", row)) == outcomes
+
+
 def test_every_error_code_is_documented() -> None:
     source = (ROOT / "rust" / "router" / "src" / "refusal.rs").read_text()
-    codes = set(re.findall(r'Self::\w+ => "(\w+)"', source))
+    names = dict(re.findall(r'Self::(\w+) => "(\w+)"', source))
+    arms = re.findall(r"((?:[|\s]*Self::\w+)+) => (\d{3})", source)
+    statuses = {names[code]: status for codes, status in arms for code in re.findall(r"Self::(\w+)", codes)}
     errors = (REFERENCE / "endpoints.md").read_text().split("## Errors")[1]
-    assert set(re.findall(r"^\| `([^`]+)`", errors, re.MULTILINE)) == codes
+    documented = dict(re.findall(r"^\| `([^`]+)` \| ([^|]+?) \| [^|]+ \| [^|]+ \|$", errors, re.MULTILINE))
+    assert documented.keys() == set(names.values()) == statuses.keys()
+    assert {code: status for code, status in documented.items() if not status.startswith(statuses[code])} == {
+        "rejected_by_rule": "the rule's"
+    }
 
 
 def test_every_response_header_is_documented() -> None:
@@ -100,6 +116,28 @@ def test_the_code_map_names_files_that_exist() -> None:
         assert path.exists(), path
 
 
+def test_settings_that_wait_for_a_restart() -> None:
+    page = (REFERENCE / "cli.md").read_text()
+    (listed,) = re.findall(r"log says what is wrong\. ((?:`\w+`(?:,| and)?\s)+)take effect at the next start", page)
+    assert tuple(re.findall(r"`(\w+)`", listed)) == AT_RESTART
+
+
+def test_the_readme_has_figures_of_the_benchmarks() -> None:
+    costs = (ROOT / "README.md").read_text().split("## What it costs")[1].split("\n## ")[0]
+    figures = re.findall(r"([\d.]+) µs", costs)
+    measured = (ROOT / "docs" / "benchmarks.md").read_text()
+    assert len(figures) == 4
+    assert all(figure in measured for figure in figures)
+
+
+def test_the_size_of_the_memory_file() -> None:
+    page = (ROOT / "docs" / "how-to" / "deploy.md").read_text()
+    layout = (ROOT / "rust" / "shared" / "src" / "map.rs").read_text().split("impl Default for Layout")[1]
+    numbers = re.findall(r"exact: ([\d_]+), gauges: ([\d_]+), sums: ([\d_]+), rows: ([\d_]+)", layout)[0]
+    exact, gauges, sums, rows = (f"{int(number):,}" for number in numbers)
+    assert f"{exact} exact cells, {gauges} gauges and {sums} sums, and for {rows} workers" in " ".join(page.split())
+
+
 def test_the_catalogue_is_documented() -> None:
     page = (REFERENCE / "providers.md").read_text()
     rows = re.findall(r"^\| `([^`]+)` \| (\S+) \| `([^`]+)` \| `([^`]+)` \|$", page, re.MULTILINE)
@@ -108,7 +146,6 @@ def test_the_catalogue_is_documented() -> None:
 
 def test_the_page_on_migration_names_what_exists() -> None:
     page = (ROOT / "docs" / "migrate.md").read_text()
-    assert {ROOT / "docs" / link for link in re.findall(r"\]\(([^)#]+)\)", page)} <= set((ROOT / "docs").rglob("*.md"))
     assert set(re.findall(r"`(edgeroute_\w+)", page)) <= set(FAMILIES)
     headers = (REFERENCE / "endpoints.md").read_text()
     assert all(name in headers for name in re.findall(r"`(x-edgeroute-[a-z-]+)`", page))

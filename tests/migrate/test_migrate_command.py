@@ -1,7 +1,6 @@
 """`edgeroute import` as people call it: files, the report, exit statuses."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -61,24 +60,6 @@ def test_exports_of_keys_and_teams():
     exports = ["--keys", folder / "with_keys.keys.csv", "--teams", folder / "with_keys.teams.json"]
     result = run("litellm", folder / "with_keys.yaml", *exports)
     assert (result.exit_code, "search-prod:" in result.stdout) == (0, True)
-
-
-def test_the_commands_of_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    guide = (HERE.parents[1] / "docs" / "migrate.md").read_text()
-    commands = re.findall(r"^ *edgeroute import (.*)$", guide, re.MULTILINE)
-    copies = {
-        "config.yaml": "litellm/with_keys.yaml",
-        "config.json": "bifrost/minimal.json",
-        "keys.csv": "litellm/with_keys.keys.csv",
-        "teams.csv": "litellm/with_keys.teams.json",
-    }
-    for name, original in copies.items():
-        (tmp_path / name).write_text((HERE / original).read_text())
-    monkeypatch.chdir(tmp_path)
-    assert len(commands) == 3
-    for each in commands:
-        (tmp_path / "edgeroute.yaml").unlink(missing_ok=True)
-        assert run(*each.split()).exit_code == 0
 
 
 @pytest.mark.parametrize(
