@@ -121,6 +121,9 @@ class Worker:
     def serve(self) -> bool:
         """Serve the sockets that are ready and the deadlines that have passed. True: call again soon."""
 
+    def stop(self) -> int:
+        """End the requests under way: their clients are told that the router is stopping. Returns how many."""
+
     def close(self) -> None:
         """Close the tickets that are under way, which closes their sockets."""
 

@@ -132,6 +132,11 @@ class App:
                 watcher.cancel()
             ticket.close()
 
+    def end_requests(self) -> None:
+        """End the requests that are still open; for a server that has waited long enough."""
+        if self._started is not None:
+            self._started.end_requests()
+
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
             self._started = self._open_worker(loop)

@@ -11,6 +11,7 @@ CreateFuture = Callable[[], "asyncio.Future[None]"]
 _BROKEN = {
     "cut": "the provider closed the connection before the stream was complete",
     "gap_timeout": "the provider stopped sending",
+    "stopping": "the router is stopping; send the request again",
     "protocol": "the provider sent something that is not a valid stream",
     "too_large": "the stream is larger than this router may hold",
     "total_timeout": "the request took longer than its deadline",

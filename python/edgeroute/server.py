@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from functools import partial
 from multiprocessing import Process
 from pathlib import Path
@@ -30,6 +31,8 @@ _STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 _SETTLED_SECONDS = 0.5
 """From the first turn of a worker's loop until it surely serves."""
 _HEAR_SECONDS = 0.1
+_LAST_WORDS_SECONDS = 3
+"""For a worker that has ended its requests to send their last bytes and to write its log."""
 
 
 def end_with_parent(parent: int) -> None:
@@ -44,16 +47,24 @@ def end_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def load_app(server: int) -> Any:
-    """What granian calls first in a new worker, a child of the process `server`; gives the application."""
+def load_app(server: int, drain: int) -> Any:
+    """What granian calls first in a new worker, a child of the process `server`; gives the application.
+
+    `drain` is how many seconds open responses may take after SIGTERM.
+    """
     end_with_parent(server)
     # Granian's own process never loads these.
     from edgeroute.app import App  # noqa: PLC0415
     from edgeroute.worker import Worker  # noqa: PLC0415
 
+    app = App(partial(Worker.supervised, run_directory=Path(os.environ[RUN_DIR]), json_log=os.environ[LOG] == "json"))
     loop = asyncio.get_event_loop()
-    loop.call_soon(loop.call_later, _SETTLED_SECONDS, _hear_stop, loop)
-    return App(partial(Worker.supervised, run_directory=Path(os.environ[RUN_DIR]), json_log=os.environ[LOG] == "json"))
+
+    def heard() -> None:
+        loop.call_later(drain, app.end_requests)
+
+    loop.call_soon(loop.call_later, _SETTLED_SECONDS, partial(_hear_stop, loop, heard))
+    return app
 
 
 def hold_stop_signals_of_workers() -> None:
@@ -73,12 +84,13 @@ def _unblock_stop_signals() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
 
 
-def _hear_stop(loop: asyncio.AbstractEventLoop) -> None:
+def _hear_stop(loop: asyncio.AbstractEventLoop, heard: Callable[[], None]) -> None:
     """Look for a signal to stop, from time to time; give the first one to granian, and leave any other blocked."""
     pending = signal.sigpending()
     if not pending & _STOP_SIGNALS:
-        loop.call_later(_HEAR_SECONDS, _hear_stop, loop)
+        loop.call_later(_HEAR_SECONDS, _hear_stop, loop, heard)
         return
+    heard()
     if signal.SIGTERM not in pending:
         signal.raise_signal(signal.SIGTERM)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
@@ -107,11 +119,11 @@ def serve(settings: ServerSettings, log: Literal["text", "json"], tls: Path | No
         backlog=4096,  # bursts of connections wait in the kernel instead of being refused
         backpressure=settings.max_connections,  # per worker; idle connections count
         respawn_failed_workers=True,  # a crash costs its own requests only
-        workers_kill_timeout=max(settings.drain, 1),  # then streams are cut; 0 would mean never
+        workers_kill_timeout=settings.drain + _LAST_WORDS_SECONDS,  # what ends itself after `drain` needs no more
         log_level=LogLevels.warning,  # granian's start and stop are told by the supervisor
         log_dictconfig=log_config(log),
         log_access=False,  # requests are logged by the application, with what matters about them
-    ).serve(target_loader=partial(load_app, os.getpid()), wrap_loader=False)
+    ).serve(target_loader=partial(load_app, os.getpid(), settings.drain), wrap_loader=False)
 
 
 def see_ends_of_workers() -> None:

@@ -62,6 +62,12 @@ class Worker:
         cells = _native.Cells.open(str(cells_file(run_directory)))
         return cls(loop, cells, lambda number: generation_file(run_directory, number).read_bytes(), json_log=json_log)
 
+    def end_requests(self) -> None:
+        """End the requests that are still open, with an error that says so."""
+        ended = self.native.stop()
+        if ended:
+            _log.warning("worker %d: %d requests were open longer than `drain` and are ended", os.getpid(), ended)
+
     def stop(self) -> None:
         """End what is under way and write what is left of the log. May be called again."""
         if self._stopped:

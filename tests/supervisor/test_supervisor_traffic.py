@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import threading
 from collections.abc import Callable, Generator
 
 import pytest
@@ -102,6 +103,41 @@ def test_stopping_lets_a_stream_finish(router: Router, everybody: bool):
         wait_for(lambda: router.ask("GET", "/readyz") == (503, "stopping: open responses may finish\n"))
         assert (first + answer.read()).endswith(b"data: [DONE]\n\n")
     assert router.wait() == 0
+
+
+@pytest.mark.parametrize("interface", ["asgi", "rsgi"])
+def test_what_is_longer_than_drain_is_told_so_and_recorded(make_router: Callable[..., Router], interface: str):
+    router = make_router()
+    text = CONFIG.format(listen=router.listen, admin=router.admin, mock=free_port(), tiny="0" * 64)
+    router.replace(text.replace("drain: 10m", f"drain: 1s\ninterface: {interface}"))
+    router.start().ready()
+    plain: list[tuple[int, dict[str, dict[str, str]]]] = []
+
+    def ask() -> None:
+        with post(router, chat("mock/mock-delay-600000")) as answer:
+            plain.append((answer.status, json.loads(answer.read())))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    with post(router, chat("mock/mock-stall-3", stream=True)) as answer:
+        first = answer.read(1)
+        wait_for(lambda: sum_of(router, "edgeroute_in_flight") == 2)
+        router.send(signal.SIGTERM)
+        *_, last, end = (first + answer.read()).split(b"\n\n")
+    asking.join(PATIENCE)
+    assert (json.loads(last.removeprefix(b"data: "))["error"]["code"], end) == ("stream_stopping", b"")
+    ((status, body),) = plain
+    assert (status, body["error"]["code"]) == (503, "stopping")
+    assert router.wait() == 0
+    said = router.said()
+    assert said.count("error=stopping") == 2
+    assert "2 requests were open longer than `drain` and are ended" in said
+    assert "Killing" not in said
+
+
+def sum_of(router: Router, family: str) -> float:
+    lines = router.ask("GET", "/metrics")[1].splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(family + "{"))
 
 
 def test_a_second_interrupt_stops_at_once(router: Router):

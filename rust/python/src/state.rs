@@ -173,6 +173,18 @@ impl State {
         self.end_stream(End::Failed(Failure { kind: FailureKind::TooLarge, detail }), core.now())
     }
 
+    /// Ends what is under way because the process stops: the client is told, and no other target is tried.
+    pub(crate) fn stop(&mut self, core: &Core) -> Option<Wake> {
+        self.cancel(core);
+        let failure =
+            Failure { kind: FailureKind::Stopping, detail: "the time for open responses is over".into() };
+        if self.stream.is_some() {
+            return self.end_stream(End::Failed(failure), core.now());
+        }
+        self.ticket.advance(RouterEvent::Failed(failure), core.now());
+        self.wake(None)
+    }
+
     /// Ends the request: what is under way is cancelled, and the record is written.
     pub(crate) fn close(&mut self, core: &Core, id: &str) -> Option<Wake> {
         if self.closed {

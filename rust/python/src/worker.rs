@@ -143,6 +143,15 @@ impl Worker {
         more
     }
 
+    /// Ends the requests under way, telling their clients that the router is stopping; returns how many.
+    fn stop(&self, py: Python<'_>) -> usize {
+        let open = std::mem::take(&mut *self.core.open.lock());
+        for ticket in open.values() {
+            ticket.get().stop(py);
+        }
+        open.len()
+    }
+
     /// Closes the tickets whose exchange is under way. Nothing is reported to them any more.
     fn close(&self, py: Python<'_>) {
         let open = std::mem::take(&mut *self.core.open.lock());

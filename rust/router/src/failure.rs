@@ -25,6 +25,8 @@ pub enum FailureKind {
     TooLarge,
     /// The request cannot be sent as it is.
     Unsendable,
+    /// edgeroute is stopping, and the time for what is under way is over.
+    Stopping,
 }
 
 impl FailureKind {
@@ -41,6 +43,7 @@ impl FailureKind {
             Self::Cut => "cut",
             Self::TooLarge => "too_large",
             Self::Unsendable => "unsendable",
+            Self::Stopping => "stopping",
         }
     }
 
@@ -51,7 +54,7 @@ impl FailureKind {
 
     /// Whether the next candidate may be tried, as long as nothing has reached the client.
     pub fn allows_another(self) -> bool {
-        !matches!(self, Self::TotalTimeout | Self::TooLarge | Self::Unsendable)
+        !matches!(self, Self::TotalTimeout | Self::TooLarge | Self::Unsendable | Self::Stopping)
     }
 }
 
@@ -78,6 +81,9 @@ impl Failure {
             FailureKind::Cut => (Code::UpstreamCut, "closed the connection before its answer was complete"),
             FailureKind::TooLarge => (Code::UpstreamProtocol, "sent an answer that is too large"),
             FailureKind::Unsendable => (Code::Internal, "cannot be sent this request"),
+            FailureKind::Stopping => {
+                return Refusal::new(Code::Stopping, "this router is stopping; send the request again");
+            }
         };
         Refusal::new(code, format!("provider `{provider}` {what}"))
     }

@@ -43,6 +43,8 @@ pub enum Code {
     UpstreamAuthentication,
     /// A provider answered with an error that is not JSON.
     UpstreamError,
+    /// edgeroute is stopping.
+    Stopping,
     /// edgeroute itself failed.
     Internal,
 }
@@ -71,6 +73,7 @@ impl Code {
             Self::UpstreamCut => "upstream_cut",
             Self::UpstreamAuthentication => "upstream_authentication",
             Self::UpstreamError => "upstream_error",
+            Self::Stopping => "stopping",
             Self::Internal => "internal_error",
         }
     }
@@ -92,6 +95,7 @@ impl Code {
             | Self::UpstreamCut
             | Self::UpstreamAuthentication
             | Self::UpstreamError => 502,
+            Self::Stopping => 503,
             Self::Internal => 500,
         }
     }

@@ -350,7 +350,10 @@ impl Ticket {
                     replica.breaker.record_failure(self.row.cells(), now.unix_ms);
                 }
                 // Nothing is known of the connection.
-                FailureKind::QueueTimeout | FailureKind::TotalTimeout | FailureKind::Unsendable => {}
+                FailureKind::QueueTimeout
+                | FailureKind::TotalTimeout
+                | FailureKind::Unsendable
+                | FailureKind::Stopping => {}
                 _ => replica.breaker.record_success(self.row.cells()),
             }
         }
