@@ -99,6 +99,11 @@ def test_a_configuration_that_cannot_be_used_is_refused_at_once(tmp_path: Path) 
         edgeroute.create_app(msgspec.structs.replace(config, models={"fast": "nothing"}))
 
 
+def test_what_is_no_configuration_is_told_how_to_become_one() -> None:
+    with pytest.raises(TypeError, match=r"as Config.load\(path\) gives it, not str"):
+        edgeroute.create_app("edgeroute.yaml")  # pyright: ignore[reportArgumentType]
+
+
 def test_the_package_names_what_it_offers() -> None:
     assert sorted(name for name in edgeroute.__all__ if hasattr(edgeroute, name)) == sorted(edgeroute.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

@@ -18,8 +18,10 @@ def create_app(config: Config) -> App:
 
     It needs ASGI lifespan (or RSGI init). Each process that runs it has limits, health and metrics of its own; nothing
     is reloaded, and there is no admin listener: `edgeroute run` has all of that. Request lines go to standard output.
-    Raises ValueError when the configuration cannot be used.
+    Raises ValueError when the configuration cannot be used, and TypeError for anything else.
     """
+    if not isinstance(config, Config):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"create_app takes a Config, as Config.load(path) gives it, not {type(config).__name__}")
     normalised = normalise(config, os.environ)
     Snapshot.compile(normalised, Cells.anonymous(), 0)
 

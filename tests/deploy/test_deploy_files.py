@@ -44,7 +44,7 @@ def test_the_kubernetes_manifest(tmp_path: Path) -> None:
     resources = {each["kind"]: each for each in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())}
     path = tmp_path / "edgeroute.yaml"
     path.write_text(resources["ConfigMap"]["data"]["edgeroute.yaml"])
-    config = load(path, resources["Secret"]["stringData"]).config
+    config = load(path, {"OPENAI_API_KEY": "sk-x", "EDGEROUTE_ADMIN_KEY": "admin"}).config
     pod = resources["Deployment"]["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] * 1000 > config.drain_delay + config.drain
     ports = {each["name"]: each["containerPort"] for each in pod["containers"][0]["ports"]}

@@ -45,8 +45,10 @@ def command(path: Path | None, **overrides: str | None) -> None:
 def _from_environment(overrides: dict[str, str]) -> Read:
     """Without a file: say what the environment amounts to, and with which key it is used."""
     environ = with_key(os.environ)
+    read = partial(load_environment, environ, overrides)
+    read()  # what cannot be used is refused before anything is promised
     click.echo(f"There is no edgeroute.yaml here. This is served instead:\n\n{configuration_from(environ)}")
     if not os.environ.get(KEY_VARIABLE):
         click.echo(f"Clients use this key until the router stops; set {KEY_VARIABLE} to one of your own:\n")
         click.echo(f"  {environ[KEY_VARIABLE]}\n")
-    return partial(load_environment, environ, overrides)
+    return read

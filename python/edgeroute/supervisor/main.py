@@ -26,6 +26,7 @@ from edgeroute.supervisor.banner import banner
 from edgeroute.supervisor.certificate import ServerCertificate
 from edgeroute.supervisor.child import Child
 from edgeroute.supervisor.generations import Generations, Read, Reloaded, load_watched
+from edgeroute.supervisor.notify import notify
 from edgeroute.supervisor.run_directory import RunDirectory
 from edgeroute.supervisor.signals import Signals
 from edgeroute.telemetry import Sample, configure_log, replica_samples, samples
@@ -101,6 +102,7 @@ class Supervisor:
         self._reload_requests: queue.SimpleQueue[Future[Reloaded]] = queue.SimpleQueue()
         self._was_ready = False
         self._silent: set[int] = set()
+        self._unreachable: set[str] = set()
         self._deaths = 0
         self._trouble: str | None = None
 
@@ -226,6 +228,7 @@ class Supervisor:
             if not self._was_ready:
                 self._was_ready = True
                 self._announce()
+                notify("READY=1")
         return True
 
     def _is_listening(self) -> bool:
@@ -253,7 +256,19 @@ class Supervisor:
         for pid in silent - self._silent:
             _log.error("worker %d has given no sign of life for %d s", pid, STALE_HEARTBEAT_MS // 1000)
         self._silent = silent
+        self._look_after_replicas()
         self.generations.forget_old()
+
+    def _look_after_replicas(self) -> None:
+        """Tell of replicas that cannot be reached, and of those that can be again."""
+        targets = self.generations.status(_unix_ms())["targets"]
+        replicas = [replica for target in targets for replica in target["replicas"]]
+        unreachable = {str(each["url"]) for each in replicas if each["breaker"] != "closed"}
+        for url in sorted(unreachable - self._unreachable):
+            _log.warning("%s cannot be reached: it is tried last, until it can be", url)
+        for url in sorted(self._unreachable - unreachable):
+            _log.info("%s can be reached again", url)
+        self._unreachable = unreachable
 
     def _reaped(self) -> bool:
         """Reap dead workers. A failure is logged once; the next look tries again."""
@@ -280,6 +295,7 @@ class Supervisor:
 
     def _leave(self) -> None:
         """Serve on while /readyz says no, until load balancers have seen it. SIGINT ends the wait."""
+        notify("STOPPING=1")
         delay = self._config.drain_delay / 1000
         deadline = time.monotonic() + delay
         if delay and not self._hurried:

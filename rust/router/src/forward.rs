@@ -49,11 +49,20 @@ pub fn attempt_headers<'a>(
 }
 
 /// Whether a provider's response header reaches the client. Hop-by-hop headers are gone already; the server
-/// writes its own `date` and `server`; cookies and transport policy are the provider's with edgeroute, not with
-/// the client; `x-request-id` is edgeroute's own.
+/// writes its own `date` and `server`; cookies, account names and transport policy are between the provider and
+/// edgeroute; `x-request-id` is edgeroute's own.
 pub fn passes_back(name: &str) -> bool {
     !matches!(
         name,
-        "alt-svc" | "date" | "server" | "set-cookie" | "strict-transport-security" | "via" | "x-request-id"
+        "alt-svc"
+            | "anthropic-organization-id"
+            | "date"
+            | "openai-organization"
+            | "openai-project"
+            | "server"
+            | "set-cookie"
+            | "strict-transport-security"
+            | "via"
+            | "x-request-id"
     ) && !name.starts_with("x-edgeroute-")
 }

@@ -219,7 +219,15 @@ fn what_stays_behind_on_the_way_back() {
     for name in ["content-type", "retry-after", "x-ratelimit-remaining-tokens", "openai-processing-ms"] {
         assert!(forward::passes_back(name), "{name}");
     }
-    for name in ["set-cookie", "server", "date", "x-request-id", "x-edgeroute-model", "alt-svc"] {
+    for name in [
+        "openai-organization",
+        "set-cookie",
+        "server",
+        "date",
+        "x-request-id",
+        "x-edgeroute-model",
+        "alt-svc",
+    ] {
         assert!(!forward::passes_back(name), "{name}");
     }
 }
