@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 
 from edgeroute.config.diagnostics import Source
 from edgeroute.migrate.bifrost_governance import Governance
-from edgeroute.migrate.bifrost_reasons import AZURE, CLIENT, KEY, NETWORK, PLUGINS, PROVIDER, TOP
+from edgeroute.migrate.bifrost_reasons import AZURE, CLIENT, EMPTY_LISTS, KEY, NETWORK, PLUGINS, PROVIDER, TOP
 from edgeroute.migrate.draft import Draft, Model, Provider, Target, Timeouts, is_model_name, milliseconds, name_of
 from edgeroute.migrate.foreign import Settings, carried, read_settings, variables
 from edgeroute.migrate.report import Place, Reason, explain
@@ -124,7 +124,7 @@ class _Bifrost:
         custom.ignore("is_key_less")
         custom.leave(PROVIDER)
         if base not in _CATALOGUED and base not in SELF_HOSTED and base != "azure":
-            self._report.add(settings.place, unsupported(base))
+            self._report.add(settings.place, unsupported(base), first=True)
             return
         network = settings.map("network_config")
         retries = network.number("max_retries")
@@ -150,8 +150,10 @@ class _Bifrost:
             if provider is not None:
                 account = Account("", None, {}, 1, section.timeouts, _line(settings.place))
                 section.made.append(_Made(provider, account, []))
-        if not keys and not section.made:
-            self._report.left_out(settings.place, "the provider has no keys", "add them, and import again")
+        if not section.made:
+            cause, advice = ("none of its keys is left", "see them below") if keys else ("it has no keys", "add them")
+            why = Reason("left out", f'nothing is left of provider "{name}": {cause}', f"{advice}, and import again")
+            self._report.add(settings.place, why, first=True)
         for each in section.made:
             self._add(name, each)
         network.leave(NETWORK)
@@ -238,7 +240,8 @@ class _Bifrost:
                 self._report.left_out(key.at("blacklisted_models"), reason, "write a rule that rejects them")
             return None, aliases
         if not names:
-            self._report.left_out(key.at("models"), "an empty list of models means none", 'write ["*"] for all')
+            reason = "an empty list of models means none since Bifrost 1.5; until 1.4 it meant all"
+            self._report.left_out(key.at("models"), reason, EMPTY_LISTS)
         return [each for each in names if each not in excluded and is_model_name(each)], aliases
 
     def _aliases(self, given: Settings) -> dict[str, str]:

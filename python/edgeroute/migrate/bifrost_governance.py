@@ -7,7 +7,7 @@ from typing import Protocol
 from edgeroute.config.models import match
 from edgeroute.config.rules import rule_diagnostics
 from edgeroute.migrate.access import Access, ForeignTeam
-from edgeroute.migrate.bifrost_reasons import GOVERNANCE, PROVIDER_CONFIG, RULE, TEAM, VIRTUAL_KEY
+from edgeroute.migrate.bifrost_reasons import EMPTY_LISTS, GOVERNANCE, PROVIDER_CONFIG, RULE, TEAM, VIRTUAL_KEY
 from edgeroute.migrate.bifrost_rules import UntranslatableError, only_model, translate
 from edgeroute.migrate.draft import Draft, Limits, Model, Rule, Target, VirtualKey, slug, unique
 from edgeroute.migrate.foreign import Settings
@@ -128,7 +128,8 @@ class Governance:
         if key.flag("allow_all_providers") or (not configs and self.empty_is_all):
             return None
         if not configs:
-            self._report.left_out(key.place, "without provider_configs a key may use no provider", "add them")
+            reason = "without provider_configs a key may use no provider since Bifrost 1.5; until 1.4 it meant all"
+            self._report.left_out(key.place, reason, EMPTY_LISTS)
         allowed: dict[str, list[str] | None] = {}
         for config in configs:
             provider = config.text("provider") or ""
@@ -141,6 +142,9 @@ class Governance:
             if any(text != "*" for text, _ in config.texts("key_ids")):
                 reason = "a virtual key cannot choose among the credentials of a provider"
                 self._report.changed(config.at("key_ids"), reason, "name the provider's targets in a model of its own")
+            if not names and not everything:
+                reason = "without allowed_models a key may use none of them since Bifrost 1.5; until 1.4 it meant all"
+                self._report.left_out(config.place, reason, EMPTY_LISTS)
             config.leave(PROVIDER_CONFIG)
             allowed[provider] = None if everything else names
         found = tuple(name for name, model in self._draft.models.items() if self._may(name, model, allowed))
