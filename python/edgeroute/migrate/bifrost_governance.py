@@ -258,9 +258,8 @@ class Governance:
             return
         if rule.flag("chain_rule"):
             self._report.changed(rule.at("chain_rule"), "the first match decides; rules are not chained")
-        line, _ = rule.place.source.position(rule.place.span.start)
-        shown = " ".join(f"line {line}, {name}: {written}".split())
-        self._draft.rules.append(Rule(label, condition, model, shown))
+        shown = " ".join(f"line {rule.place.line}, {name}: {written}".split())
+        self._draft.rules.append(Rule(label, condition, model, shown, rule.place))
         rule.ignore("description", "id")
         rule.leave(RULE)
 
@@ -283,8 +282,7 @@ class Governance:
         if len(public) == 1 and not fallbacks:
             return public[0]
         name = unique(f"rule-{label}", self._draft.models)
-        line, _ = rule.place.source.position(rule.place.span.start)
-        self._draft.models[name] = Model(targets=targets, lines=[line])
+        self._draft.models[name] = Model(targets=targets, places=[rule.place])
         self._draft.add_fallbacks(name, fallbacks)
         return name
 

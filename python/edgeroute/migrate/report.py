@@ -18,6 +18,11 @@ class Place(NamedTuple):
     span: Span
     source: Source
 
+    @property
+    def line(self) -> int:
+        """Its line, counted from 1."""
+        return self.source.position(self.span.start)[0]
+
 
 class Reason(NamedTuple):
     """Why a setting was not carried as it was, and what to do about it."""
