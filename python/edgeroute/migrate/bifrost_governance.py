@@ -77,6 +77,7 @@ class Governance:
             self._team(team)
         for key in self._keys:
             self._key(key)
+        self._access.make_teams()
         for customer in self._settings.maps("customers"):
             self._customer(customer)
         rules = [*self._settings.maps("routing_rules")]
@@ -91,7 +92,7 @@ class Governance:
         if identifier is None:
             self._report.left_out(team.place, "a team needs an id or a name")
             return
-        self._access.add_team(identifier, ForeignTeam(name or identifier, None, self._limits(team)))
+        self._access.add_team(identifier, ForeignTeam(name or identifier, None, self._limits(team), team.place))
         customer = team.text("customer_id")
         if customer is not None:
             self._customers.setdefault(customer, []).append(f"team {identifier}")

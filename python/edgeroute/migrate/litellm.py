@@ -329,6 +329,7 @@ class _LiteLLM:
         if exports.keys is not None:
             general.ignore("database_url")
             read_keys(exports.keys, self._draft, access)
+        access.make_teams()
         self._draft.somebody_may_call(general.place)
         general.leave(GENERAL)
 
