@@ -11,10 +11,11 @@ from fnmatch import fnmatchcase
 
 from edgeroute.config.diagnostics import Source
 from edgeroute.migrate.bifrost_governance import Governance
-from edgeroute.migrate.bifrost_reasons import AZURE, CLIENT, KEY, NETWORK, PLUGINS, PROVIDER, TOP
+from edgeroute.migrate.bifrost_reasons import AZURE, CLIENT, EMPTY_LISTS, KEY, NETWORK, PLUGINS, PROVIDER, TOP
 from edgeroute.migrate.draft import Draft, Model, Provider, Target, Timeouts, is_model_name, milliseconds, name_of
 from edgeroute.migrate.foreign import Settings, carried, read_settings, variables
 from edgeroute.migrate.report import Place, Reason, explain
+from edgeroute.migrate.untranslated import report_untranslated
 from edgeroute.migrate.upstreams import SELF_HOSTED, azure, base_url, extra_header, unsupported
 from edgeroute.providers import CATALOGUE
 
@@ -47,7 +48,7 @@ class Account:
     aliases: dict[str, str]
     weight: float
     timeouts: Timeouts
-    line: int
+    place: Place
     keys: set[str] = field(default_factory=set[str])
 
     def serves(self, model: str) -> bool:
@@ -116,6 +117,7 @@ class _Bifrost:
                 name = plugin.text("name") or "plugin"
                 self._report.add(plugin.place, explain(name, PLUGINS, TOP["plugins"]))
         self._top.leave(TOP)
+        report_untranslated(self._draft)
         return self._draft
 
     def _provider(self, name: str, settings: Settings) -> None:
@@ -124,7 +126,7 @@ class _Bifrost:
         custom.ignore("is_key_less")
         custom.leave(PROVIDER)
         if base not in _CATALOGUED and base not in SELF_HOSTED and base != "azure":
-            self._report.add(settings.place, unsupported(base))
+            self._report.add(settings.place, unsupported(base), first=True)
             return
         network = settings.map("network_config")
         retries = network.number("max_retries")
@@ -148,10 +150,12 @@ class _Bifrost:
         if not keys and "base_url" in network and base != "azure":
             provider = self._at(section, network.text("base_url"), network.at("base_url"))
             if provider is not None:
-                account = Account("", None, {}, 1, section.timeouts, _line(settings.place))
+                account = Account("", None, {}, 1, section.timeouts, settings.place)
                 section.made.append(_Made(provider, account, []))
-        if not keys and not section.made:
-            self._report.left_out(settings.place, "the provider has no keys", "add them, and import again")
+        if not section.made:
+            cause, advice = ("none of its keys is left", "see them below") if keys else ("it has no keys", "add them")
+            why = Reason("left out", f'nothing is left of provider "{name}": {cause}', f"{advice}, and import again")
+            self._report.add(settings.place, why, first=True)
         for each in section.made:
             self._add(name, each)
         network.leave(NETWORK)
@@ -187,7 +191,7 @@ class _Bifrost:
         if weight == 0:
             self._report.left_out(key.at("weight"), "a key of weight 0 is not drawn", "give it a weight")
             return
-        account = Account("", models, aliases, 1 if weight is None else weight, section.timeouts, _line(key.place))
+        account = Account("", models, aliases, 1 if weight is None else weight, section.timeouts, key.place)
         account.keys = {text for text in (key.text("name"), key.text("id")) if text is not None}
         key.leave(KEY)
         if provider is None or (models == [] and not aliases):
@@ -238,7 +242,8 @@ class _Bifrost:
                 self._report.left_out(key.at("blacklisted_models"), reason, "write a rule that rejects them")
             return None, aliases
         if not names:
-            self._report.left_out(key.at("models"), "an empty list of models means none", 'write ["*"] for all')
+            reason = "an empty list of models means none since Bifrost 1.5; until 1.4 it meant all"
+            self._report.left_out(key.at("models"), reason, EMPTY_LISTS)
         return [each for each in names if each not in excluded and is_model_name(each)], aliases
 
     def _aliases(self, given: Settings) -> dict[str, str]:
@@ -296,7 +301,7 @@ class _Bifrost:
                     self._report.left_out(self._top.at("providers"), reason, "rename the provider")
                     continue
                 self._draft.models[f"{provider}/{model}"] = Model(
-                    targets=targets, lines=[each.line for each in serving]
+                    targets=targets, places=[each.place for each in serving]
                 )
                 if "/" not in model and model != "*":
                     bare.setdefault(model, []).append(provider)
@@ -321,14 +326,14 @@ class _Bifrost:
         if model in self._draft.models:
             return
         targets: list[Target] = []
-        lines: list[int] = []
+        places: list[Place] = []
         for provider in providers:
             accounts = [each for each in self._accounts[provider] if each.serves(model)]
             total = sum(each.weight for each in accounts)
             targets += [each.target(model, governance.weight(provider, providers) / total) for each in accounts]
-            lines += [each.line for each in accounts]
+            places += [each.place for each in accounts]
         if targets:
-            self._draft.models[model] = Model(targets=targets, lines=sorted(lines))
+            self._draft.models[model] = Model(targets=targets, places=places)
 
     def _client(self, client: Settings) -> None:
         size = client.number("max_request_body_size_mb")
@@ -351,7 +356,3 @@ def _timeouts(network: Settings) -> Timeouts:
 def _is_alias(alias: str, upstream: str) -> bool:
     """Whether one name can stand for another."""
     return is_model_name(alias or "any") and is_model_name(upstream) and "*" not in alias + upstream
-
-
-def _line(place: Place) -> int:
-    return place.source.position(place.span.start)[0]

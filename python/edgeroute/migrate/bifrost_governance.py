@@ -7,7 +7,7 @@ from typing import Protocol
 from edgeroute.config.models import match
 from edgeroute.config.rules import rule_diagnostics
 from edgeroute.migrate.access import Access, ForeignTeam
-from edgeroute.migrate.bifrost_reasons import GOVERNANCE, PROVIDER_CONFIG, RULE, TEAM, VIRTUAL_KEY
+from edgeroute.migrate.bifrost_reasons import EMPTY_LISTS, GOVERNANCE, PROVIDER_CONFIG, RULE, TEAM, VIRTUAL_KEY
 from edgeroute.migrate.bifrost_rules import UntranslatableError, only_model, translate
 from edgeroute.migrate.draft import Draft, Limits, Model, Rule, Target, VirtualKey, slug, unique
 from edgeroute.migrate.foreign import Settings
@@ -77,6 +77,7 @@ class Governance:
             self._team(team)
         for key in self._keys:
             self._key(key)
+        self._access.make_teams()
         for customer in self._settings.maps("customers"):
             self._customer(customer)
         rules = [*self._settings.maps("routing_rules")]
@@ -91,7 +92,7 @@ class Governance:
         if identifier is None:
             self._report.left_out(team.place, "a team needs an id or a name")
             return
-        self._access.add_team(identifier, ForeignTeam(name or identifier, None, self._limits(team)))
+        self._access.add_team(identifier, ForeignTeam(name or identifier, None, self._limits(team), team.place))
         customer = team.text("customer_id")
         if customer is not None:
             self._customers.setdefault(customer, []).append(f"team {identifier}")
@@ -128,7 +129,8 @@ class Governance:
         if key.flag("allow_all_providers") or (not configs and self.empty_is_all):
             return None
         if not configs:
-            self._report.left_out(key.place, "without provider_configs a key may use no provider", "add them")
+            reason = "without provider_configs a key may use no provider since Bifrost 1.5; until 1.4 it meant all"
+            self._report.left_out(key.place, reason, EMPTY_LISTS)
         allowed: dict[str, list[str] | None] = {}
         for config in configs:
             provider = config.text("provider") or ""
@@ -141,6 +143,9 @@ class Governance:
             if any(text != "*" for text, _ in config.texts("key_ids")):
                 reason = "a virtual key cannot choose among the credentials of a provider"
                 self._report.changed(config.at("key_ids"), reason, "name the provider's targets in a model of its own")
+            if not names and not everything:
+                reason = "without allowed_models a key may use none of them since Bifrost 1.5; until 1.4 it meant all"
+                self._report.left_out(config.place, reason, EMPTY_LISTS)
             config.leave(PROVIDER_CONFIG)
             allowed[provider] = None if everything else names
         found = tuple(name for name, model in self._draft.models.items() if self._may(name, model, allowed))
@@ -254,9 +259,8 @@ class Governance:
             return
         if rule.flag("chain_rule"):
             self._report.changed(rule.at("chain_rule"), "the first match decides; rules are not chained")
-        line, _ = rule.place.source.position(rule.place.span.start)
-        shown = " ".join(f"line {line}, {name}: {written}".split())
-        self._draft.rules.append(Rule(label, condition, model, shown))
+        shown = " ".join(f"line {rule.place.line}, {name}: {written}".split())
+        self._draft.rules.append(Rule(label, condition, model, shown, rule.place))
         rule.ignore("description", "id")
         rule.leave(RULE)
 
@@ -279,8 +283,7 @@ class Governance:
         if len(public) == 1 and not fallbacks:
             return public[0]
         name = unique(f"rule-{label}", self._draft.models)
-        line, _ = rule.place.source.position(rule.place.span.start)
-        self._draft.models[name] = Model(targets=targets, lines=[line])
+        self._draft.models[name] = Model(targets=targets, places=[rule.place])
         self._draft.add_fallbacks(name, fallbacks)
         return name
 

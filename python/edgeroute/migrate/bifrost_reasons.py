@@ -15,6 +15,9 @@ _DESCRIPTION = Reason("not needed", "descriptions are comments")
 _OTHER = Reason("left out", "edgeroute has no such setting", "see docs/migrate.md")
 _DASHBOARD = Reason("not needed", "there is no dashboard and no management API; admin_key protects the admin listener")
 
+EMPTY_LISTS = 'write ["*"] for all; if the file is for 1.4, write "version": 1 at its top, and import again'
+"""What to do about lists that say what is allowed, and are empty."""
+
 TOP = {
     "$* schema version source_of_truth encryption_key": _STORE,
     "config_store logs_store framework": _STORE,

@@ -11,6 +11,7 @@ from math import gcd, lcm
 from edgeroute.config.models import match
 from edgeroute.config.vocabulary import foreign_variable
 from edgeroute.migrate.report import Place, Report
+from edgeroute.providers import CATALOGUE
 
 _PLACEHOLDERS = {"", "none", "null", "dummy", "fake", "fake-key", "my-fake-key", "empty", "anything", "no-key", "na"}
 _MODEL_NAME = re.compile(r"[!-)+-~][!-)+-~]{0,198}\*?|\*")
@@ -45,13 +46,13 @@ class Target:
 
 @dataclass(slots=True)
 class Model:
-    """A public name: an alias, or targets with fallbacks. `lines` say where it was found."""
+    """A public name: an alias, or targets with fallbacks, each of which may know where it was found."""
 
     alias: str | None = None
     targets: list[Target] = field(default_factory=list[Target])
     ordered: bool = False
-    fallbacks: list[str] = field(default_factory=list[str])
-    lines: list[int] = field(default_factory=list[int])
+    fallbacks: dict[str, Place] = field(default_factory=dict[str, Place])
+    places: list[Place] = field(default_factory=list[Place])
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Rule:
     when: str
     model: str
     comment: str
+    place: Place
 
 
 Limits = dict[str, int]
@@ -157,7 +159,7 @@ class Draft:
                 reason = f'falling back from "{name}" to "{fallback}" would go round in a circle'
                 self.report.left_out(place, reason, "put what both should fall back to last into a third model")
             elif fallback not in model.fallbacks:
-                model.fallbacks.append(fallback)
+                model.fallbacks[fallback] = place
 
     def _leads_to(self, start: str, goal: str) -> bool:
         """Whether a request for a model may end at another one, by aliases and fallbacks."""
@@ -172,6 +174,11 @@ class Draft:
             model = self.models[name]
             pending += model.fallbacks if model.alias is None else [model.alias]
         return False
+
+    def dialect(self, target: Target) -> str | None:
+        """What a target's provider speaks."""
+        name = target.name.partition("/")[0]
+        return self.providers[name].dialect or CATALOGUE[name].dialect
 
 
 def hashed(key: str) -> str:

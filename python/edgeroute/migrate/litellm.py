@@ -27,6 +27,7 @@ from edgeroute.migrate.foreign import Settings, carried, read_settings, variable
 from edgeroute.migrate.litellm_reasons import ENTRY, GENERAL, MODULE, PARAMETERS, ROUTER, TOP
 from edgeroute.migrate.litellm_tables import read_keys, read_teams
 from edgeroute.migrate.report import Place, Reason
+from edgeroute.migrate.untranslated import report_untranslated
 from edgeroute.migrate.upstreams import (
     SELF_HOSTED,
     azure,
@@ -119,6 +120,7 @@ class _LiteLLM:
         router.leave(ROUTER)
         module.leave(MODULE)
         self._top.leave(TOP)
+        report_untranslated(self._draft)
         return self._draft
 
     def _deployment(self, entry: Settings) -> None:
@@ -156,9 +158,8 @@ class _LiteLLM:
             self._report.left_out(entry.at("model_name"), "the target has a *, but the model's name has none")
             return
         model = self._draft.models.setdefault(name, Model())
-        line, _ = entry.place.source.position(entry.place.span.start)
-        if line not in model.lines:
-            model.lines.append(line)
+        if entry.place not in model.places:
+            model.places.append(entry.place)
         weights: dict[str, float] = {}
         for each in _WEIGHTS:
             holder = parameters if each in parameters else entry
@@ -270,8 +271,7 @@ class _LiteLLM:
             elif alias in self._draft.models:
                 self._report.left_out(place, f'"{alias}" is a model too; the model was kept', "rename one of them")
             else:
-                line, _ = place.source.position(place.span.start)
-                self._draft.models[alias] = Model(alias=name, lines=[line])
+                self._draft.models[alias] = Model(alias=name, places=[place])
 
     def _fallbacks(self, router: Settings, module: Settings) -> None:
         specific: dict[str, list[tuple[str, Place]]] = {}
@@ -329,6 +329,7 @@ class _LiteLLM:
         if exports.keys is not None:
             general.ignore("database_url")
             read_keys(exports.keys, self._draft, access)
+        access.make_teams()
         self._draft.somebody_may_call(general.place)
         general.leave(GENERAL)
 

@@ -14,7 +14,7 @@ _REDIS = Reason(
 )
 _HEALTH = Reason(
     "left out",
-    "failing targets are passed over by the router's own measure, which is not configured",
+    "three connect failures in a row take a replica to the end of the order for ten seconds; no other failure does",
     "see docs/architecture.md",
 )
 _CACHE = Reason("left out", "caching comes later", "remove it from what clients rely on")

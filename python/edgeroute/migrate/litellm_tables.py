@@ -40,10 +40,11 @@ def read_teams(source: Source, draft: Draft, access: Access) -> None:
     for row, place in _rows(source, "team_id"):
         if row.get("blocked", "").lower() in ("true", "t"):
             draft.report.left_out(place("blocked"), "the team is blocked", "its keys are left out too")
-            access.add_team(row["team_id"], ForeignTeam(row["team_id"], (), {}))
+            access.add_team(row["team_id"], ForeignTeam(row["team_id"], (), {}, place("team_id")))
             continue
         name = row.get("team_alias") or row["team_id"]
-        access.add_team(row["team_id"], ForeignTeam(name, _models(row, place, access), _limits(row)))
+        team = ForeignTeam(name, _models(row, place, access), _limits(row), place("team_alias"))
+        access.add_team(row["team_id"], team)
         _report_rest(row, place, draft)
 
 

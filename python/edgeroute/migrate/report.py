@@ -18,6 +18,11 @@ class Place(NamedTuple):
     span: Span
     source: Source
 
+    @property
+    def line(self) -> int:
+        """Its line, counted from 1."""
+        return self.source.position(self.span.start)[0]
+
 
 class Reason(NamedTuple):
     """Why a setting was not carried as it was, and what to do about it."""
@@ -44,14 +49,14 @@ class Report:
     """The findings of one import."""
 
     def __init__(self) -> None:
-        self._findings: dict[Finding, None] = {}
+        self._findings: dict[Finding, bool] = {}
 
-    def add(self, place: Place, why: Reason) -> None:
-        """Adds a finding; the same one is kept once."""
+    def add(self, place: Place, why: Reason, *, first: bool = False) -> None:
+        """Adds a finding; the same one is kept once. `first` is for what explains others: it stands before them."""
         line, column = place.source.position(place.span.start)
         file = str(place.source.path)
         finding = Finding(file, line, column, place.setting, why.kind, why.reason, why.advice)
-        self._findings.setdefault(finding)
+        self._findings.setdefault(finding, first)
 
     def left_out(self, place: Place, reason: str, advice: str = "") -> None:
         """Reports what has no effect any more."""
@@ -63,9 +68,13 @@ class Report:
 
     @property
     def findings(self) -> list[Finding]:
-        """What matters first, then in the order of the files."""
+        """What matters first, and of that what explains others, then in the order of the files."""
         order = {"left out": 0, "changed": 1, "not needed": 2}
-        return sorted(self._findings, key=lambda each: (order[each.kind], each.file, each.line, each.column))
+
+        def rank(each: Finding) -> tuple[int, bool, str, int, int]:
+            return order[each.kind], not self._findings[each], each.file, each.line, each.column
+
+        return sorted(self._findings, key=rank)
 
     def count(self, kind: Kind) -> int:
         """How many findings are of a kind."""

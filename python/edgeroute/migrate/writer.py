@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from edgeroute.config.values import format_quantity
 from edgeroute.migrate.draft import Draft, Model, Provider, Target, VirtualKey, proportions
+from edgeroute.migrate.report import Place
 
 _WIDTH = 110
 _COMMENT_COLUMN = 41
@@ -23,7 +24,7 @@ def write(draft: Draft, origin: str) -> str:
         lines += ["", *(f"{name}: {_scalar(value)}" for name, value in draft.settings.items())]
     lines += _section("defaults", _defaults(draft))
     lines += _section("providers", {name: (_provider(each), each.comment) for name, each in draft.providers.items()})
-    lines += _section("models", {name: (_model(each), _lines(each.lines)) for name, each in draft.models.items()})
+    lines += _section("models", {name: (_model(each), _lines(each.places)) for name, each in draft.models.items()})
     if draft.rules:
         lines += ["", "rules:"]
     for rule in draft.rules:
@@ -61,7 +62,7 @@ def _model(model: Model) -> Value:
     targets = model.targets
     if len(targets) == 1 and not model.fallbacks and not targets[0].timeouts:
         return targets[0].name
-    return _given(targets=_listed(targets) if model.ordered else _weighted(targets), fallbacks=model.fallbacks)
+    return _given(targets=_listed(targets) if model.ordered else _weighted(targets), fallbacks=list(model.fallbacks))
 
 
 def _listed(targets: list[Target]) -> Value:
@@ -92,7 +93,8 @@ def _given(**settings: object) -> dict[str, Value]:
     return {name: value for name, value in settings.items() if value not in (None, [], {})}  # pyright: ignore[reportReturnType]
 
 
-def _lines(lines: list[int]) -> str:
+def _lines(places: list[Place]) -> str:
+    lines = sorted({each.line for each in places})
     if not lines:
         return ""
     shown = ", ".join(map(str, lines[:6])) + (", …" if len(lines) > 6 else "")
