@@ -24,7 +24,7 @@ _CREDENTIAL = re.compile(
     r"""|(?<=[?&])[^\s"'{}]*=[^\s"'{}]*"""  # in its query
     r"""|\b(?:sk|gsk|pk|rk|xai|pplx|nvapi|hf|r8)[-_][\w-]{8,}"""  # as providers and gateways write their keys
     r"""|\bAIza[\w-]{20,}|\beyJ[\w-]{10,}\.[\w.-]+"""
-    r"""|(?<=PRIVATE KEY-----).+""",  # in PEM
+    r"""|(?<=PRIVATE KEY-----)[^"'].*""",  # in PEM
 )
 """What is a credential wherever it stands."""
 
