@@ -17,7 +17,9 @@ class Place(Enum):
     GIVEN = "what the test gave it: configuration, requests, providers' answers"
     PROVIDER = "requests that providers received"
     CLIENT = "answers to clients"
+    PROXY = "requests that proxies received"
     GENERATION = "the configuration in the private run directory"
+    CERTIFICATE = "certificate and key in the private run directory"
     LOG = "standard output and standard error of the router"
     ADMIN = "answers of the admin listener"
     COMMAND = "output of other commands"
@@ -28,6 +30,7 @@ class Place(Enum):
 
 NOWHERE: frozenset[Place] = frozenset()
 CREDENTIAL = frozenset({Place.PROVIDER, Place.GENERATION})
+TUNNEL = frozenset({Place.PROXY, Place.GENERATION})
 CONTENT = frozenset({Place.PROVIDER})
 ANSWER = frozenset({Place.CLIENT})
 OWN_WORDS = frozenset({Place.CLIENT, Place.LOG})
@@ -38,17 +41,34 @@ POLICY: dict[str, frozenset[Place]] = {
     "provider key from the environment": CREDENTIAL,
     "provider key from a file": CREDENTIAL,
     "provider key in the configuration": CREDENTIAL,
+    "first of several provider keys": CREDENTIAL,
+    "second of several provider keys": CREDENTIAL,
+    "extra header of a provider": CREDENTIAL,
+    "password of a proxy": TUNNEL,
+    "password of a proxy from the environment": TUNNEL,
+    "certificate of an authority": frozenset({Place.GENERATION}),
+    "private key of the listener": frozenset({Place.CERTIFICATE}),
+    "admin key": NOWHERE,
+    "admin key that is wrong": NOWHERE,
     "virtual key": NOWHERE,
     "virtual key with a limit": NOWHERE,
     "virtual key of a team": NOWHERE,
     "virtual key that is not known": NOWHERE,
+    "virtual key of the environment": NOWHERE,
+    "virtual key that is hashed": NOWHERE,
     "hash of a virtual key": frozenset({Place.GENERATION}),
     "credential on a faulty line": NOWHERE,
     "credential in a strange place": NOWHERE,
     "credential in a variable of the wrong place": NOWHERE,
     "credential in a corrupt generation": NOWHERE,
+    "provider key of another gateway": NOWHERE,
+    "virtual key of another gateway": NOWHERE,
+    "password of another gateway": NOWHERE,
     # Requests
     "prompt": CONTENT,
+    "prompt of a completion": CONTENT,
+    "input of a response": CONTENT,
+    "instructions of a response": CONTENT,
     "system prompt": CONTENT,
     "tool arguments": CONTENT,
     "embeddings input": CONTENT,
@@ -75,14 +95,6 @@ POLICY: dict[str, frozenset[Place]] = {
     "answer that nobody can read": NOWHERE,
 }
 """What, and where it may and must appear."""
-
-OPERATIONS: dict[str, frozenset[Place]] = {
-    # ENABLE when the settings `admin_key`, `headers` and `proxy` are there: move these rows into POLICY and give the
-    # canaries in `configuration` of test_canary.py; `test_every_secret_setting_has_a_canary` fails until then.
-    "admin key": NOWHERE,
-    "extra header of a provider": CREDENTIAL,
-    "password of a proxy": frozenset({Place.GENERATION}),
-}
 
 
 def core(what: str) -> str:
@@ -118,6 +130,11 @@ def _signs(text: bytes) -> set[bytes]:
 _SIGNS = {what: _signs(core(what).encode()) for what in POLICY} | {
     "hash of a virtual key": {hash_of(canary("virtual key")).encode(), bytes.fromhex(hash_of(canary("virtual key")))}
 }
+
+
+def mark(what: str, line: str) -> None:
+    """Have something in PEM found, too: by one of its lines, as it is and decoded."""
+    _SIGNS[what] |= {line.encode(), base64.b64decode(line)}
 
 
 class Evidence:

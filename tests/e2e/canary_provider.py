@@ -3,6 +3,7 @@
 import json
 import socket
 import socketserver
+import ssl
 import threading
 from typing import Any
 
@@ -15,9 +16,9 @@ _UNREADABLE = canary("answer that nobody can read", "unreadable {}")
 
 
 class CanaryProvider:
-    """Listens on a port of its own; keeps every byte that it received and sent."""
+    """Listens on a port of its own; keeps every byte that it received and sent. With `tls` it speaks https."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.received: list[bytes] = []
         self.sent: list[bytes] = []
         self._over = threading.Event()
@@ -38,7 +39,7 @@ class CanaryProvider:
 
             def _read(self) -> tuple[bytes, bytes] | None:
                 head, length = b"", 0
-                if self.request.recv(1, socket.MSG_PEEK) == b"\x16":  # a TLS handshake
+                if tls is None and self.request.recv(1, socket.MSG_PEEK) == b"\x16":  # a TLS handshake
                     self.wfile.write(_UNREADABLE.encode())
                     return None
                 while (line := self.rfile.readline()) not in (b"\r\n", b""):
@@ -50,7 +51,9 @@ class CanaryProvider:
 
         self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Connection)
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
 
@@ -63,9 +66,12 @@ class CanaryProvider:
 
 def _answer(head: bytes, body: dict[str, Any]) -> tuple[bytes, str]:
     """The bytes of an answer, and what becomes of the connection after them: keep, close or hold."""
-    lines = [line.partition(b": ") for line in head.split(b"\r\n")]
-    credential = next(value for name, _, value in lines if name in (b"authorization", b"x-api-key")).decode()
-    about_credential = canary("error of a provider about a credential", f"{credential} is not valid {{}}")
+    fields = {name: value.decode() for name, _, value in (line.partition(b": ") for line in head.split(b"\r\n"))}
+    credential = fields.get(b"authorization") or fields[b"x-api-key"]
+    about_credential, about_header = (
+        canary("error of a provider about a credential", f"{value} is not valid {{}}")
+        for value in (credential, fields.get(b"x-gateway-key", ""))
+    )
     match body["model"]:
         case "answer" if body.get("stream"):
             return _response(200, _events(head), "text/event-stream"), "keep"
@@ -79,6 +85,14 @@ def _answer(head: bytes, body: dict[str, Any]) -> tuple[bytes, str]:
             return _response(400, _error(about_credential)), "keep"
         case "error-500-credential":
             return _response(500, _error(about_credential)), "keep"
+        case "error-400-header":
+            return _response(400, _error(about_header)), "keep"
+        case "error-429-header":
+            return _response(429, _error(about_header)), "keep"
+        case "error-500-header":
+            return _response(500, _error(about_header)), "keep"
+        case "error-400-events":
+            return _response(400, b"data: " + _error(about_credential) + b"\n\n", "text/event-stream"), "keep"
         case "error-400":
             return _response(400, _error(_ERROR)), "keep"
         case "error-429":
@@ -123,9 +137,15 @@ def _error(message: str) -> bytes:
 def _completion(head: bytes) -> bytes:
     if b"/embeddings" in head:
         return json.dumps({"object": "list", "data": [], "note": _ANSWER}).encode()
+    if b"/count_tokens" in head:
+        return json.dumps({"input_tokens": 3, "note": _ANSWER}).encode()
     if b"/messages" in head:
         content = [{"type": "text", "text": _ANSWER}]
         return json.dumps({"type": "message", "content": content, "usage": {"input_tokens": 3}}).encode()
+    if b"/responses" in head:
+        return json.dumps(_of_responses("completed", _ANSWER)).encode()
+    if b"/chat/" not in head:
+        return json.dumps({"object": "text_completion", "choices": [{"index": 0, "text": _ANSWER}]}).encode()
     choice = {"index": 0, "message": {"role": "assistant", "content": _ANSWER}}
     return json.dumps({"object": "chat.completion", "choices": [choice]}).encode()
 
@@ -136,8 +156,18 @@ def _events(head: bytes, whole: bool = True) -> bytes:
         delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": _EVENT}}
         events = f"event: content_block_delta\ndata: {json.dumps(delta)}\n\n"
         end = 'event: message_stop\ndata: {"type": "message_stop"}\n\n'
+    elif b"/responses" in head:
+        delta = {"type": "response.output_text.delta", "sequence_number": 0, "delta": _EVENT}
+        last = {"type": "response.completed", "sequence_number": 1, "response": _of_responses("completed", _EVENT)}
+        events, end = (f"event: {each['type']}\ndata: {json.dumps(each)}\n\n" for each in (delta, last))
     else:
-        chunk = {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": _EVENT}}]}
+        choice = {"index": 0, "delta": {"content": _EVENT}} if b"/chat/" in head else {"index": 0, "text": _EVENT}
+        chunk = {"object": "chat.completion.chunk", "choices": [choice]}
         events = f"data: {json.dumps(chunk)}\n\n"
         end = "data: [DONE]\n\n"
     return (events + (end if whole else "data: {")).encode()
+
+
+def _of_responses(status: str, text: str) -> dict[str, Any]:
+    output = [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}]
+    return {"id": "resp_1", "object": "response", "status": status, "output": output}

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -76,10 +77,17 @@ class Http:
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self.tls: ssl.SSLContext | None = None
+        """Whom to trust, where TLS is spoken."""
 
     def connect(self) -> http.client.HTTPConnection:
         """A connection that may be used for several requests."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        where = ("127.0.0.1", self.port)
+        connection = (
+            http.client.HTTPConnection(*where, timeout=PATIENCE)
+            if self.tls is None
+            else http.client.HTTPSConnection(*where, timeout=PATIENCE, context=self.tls)
+        )
         connection.connect()
         return connection
 
@@ -132,6 +140,8 @@ class Router(Http):
         self.folder = folder
         self.file = folder / "edgeroute.yaml"
         self.output = folder / "output.txt"
+        self.admin_headers: dict[str, str] = {}
+        """What `/status` wants to see."""
         self._clients = contextlib.ExitStack()
         self.configure(config)
         given = {
@@ -195,7 +205,7 @@ class Router(Http):
         return self.output.read_text()
 
     def status(self) -> dict[str, Any]:
-        return self.admin.ask("GET", "/status").json
+        return self.admin.ask("GET", "/status", headers=self.admin_headers).json
 
     def workers(self) -> list[int]:
         """Process ids of the workers, in ascending order."""

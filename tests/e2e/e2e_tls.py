@@ -51,6 +51,10 @@ class Authority:
         context.load_cert_chain(self.certificate, self.key)
         return context
 
+    def client(self) -> ssl.SSLContext:
+        """What a client trusts the server with."""
+        return ssl.create_default_context(cafile=str(self.file))
+
     def _openssl(self, *arguments: str) -> None:
         done = subprocess.run(["openssl", *arguments], cwd=self._folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -61,12 +65,15 @@ class Proxy:
 
     def __init__(self, authorization: str) -> None:
         self.targets: list[str] = []
+        self.received: list[bytes] = []
+        """The lines of all requests."""
         proxy = self
 
         class Connection(socketserver.StreamRequestHandler):
             def handle(self) -> None:
-                method, target, _ = self.rfile.readline().decode().split(" ")
-                headers = iter(self.rfile.readline, b"\r\n")
+                first, *headers = iter(self.rfile.readline, b"\r\n")
+                proxy.received += [first, *headers]
+                method, target, _ = first.decode().split(" ")
                 fields = [line.decode().strip().lower() for line in headers]
                 if method != "CONNECT" or f"proxy-authorization: {authorization}".lower() not in fields:
                     self.wfile.write(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
@@ -82,7 +89,7 @@ class Proxy:
 
         self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Connection)
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
 

@@ -14,6 +14,8 @@ from edgeroute.config.virtual_key import new_key
 
 T = TypeVar("T")
 
+_ENVIRONMENT = click.core.ParameterSource.ENVIRONMENT
+
 DEFAULT_CONFIG = Path("edgeroute.yaml")
 
 config_option = click.option(
@@ -75,4 +77,6 @@ class Parsed(click.ParamType[T]):
         try:
             return self._parse(value)
         except ValueError as error:
-            self.fail(f"{value!r}: {error}", param, ctx)
+            # What a variable holds may be the credential of another one; what was typed can be seen anyway.
+            typed = ctx is None or param is None or ctx.get_parameter_source(param.name or "") is not _ENVIRONMENT
+            self.fail(f"{value!r}: {error}" if typed else str(error), param, ctx)

@@ -17,13 +17,14 @@ _SNIPPET_WIDTH = 120
 _LONGEST_SENTENCE = 500
 _LONGEST_NAME = 64
 _LISTED = 20
-_NAMED = r"(?:key|secret|password|token|hash|credential|authorization|header)s?[\"']?[ \t]*:"
+_NAMED = r"(?:key|secret|password|token|hash|credential|authorization|header|value)s?[\"']?[ \t]*:"
 _LIKELY_SECRET = re.compile(rf"(?im){_NAMED}(?:[ \t]+(?![|>]|[\"']?\$\{{)(\S.*)$|[ \t]*\n((?:[ \t]*-[ \t].*\n?)+))")
 _CREDENTIAL = re.compile(
     r"""(?<=://)(?!user:password@)[^\s"']+(?=@)"""  # before the host of a URL
     r"""|(?<=[?&])[^\s"'{}]*=[^\s"'{}]*"""  # in its query
     r"""|\b(?:sk|gsk|pk|rk|xai|pplx|nvapi|hf|r8)[-_][\w-]{8,}"""  # as providers and gateways write their keys
-    r"""|\bAIza[\w-]{20,}|\beyJ[\w-]{10,}\.[\w.-]+""",
+    r"""|\bAIza[\w-]{20,}|\beyJ[\w-]{10,}\.[\w.-]+"""
+    r"""|(?<=PRIVATE KEY-----)[^"'].*""",  # in PEM
 )
 """What is a credential wherever it stands."""
 

@@ -104,6 +104,7 @@ def _rows(source: Source, needed: str) -> Iterator[tuple[Row, Callable[[str], Pl
     for row, where in _json_rows(source) if is_json else _csv_rows(source):
         if not row.get(needed):
             advice = "export the table as CSV with its header, or as JSON"
+            source.hide([Span(0, len(source.text))])  # where columns are not known, any value may be a key
             raise ConfigError([source.diagnose("error", where[1], f'this row has no column "{needed}"', advice)])
         setting, span = where
         yield row, lambda name, setting=setting, span=span: Place(f"{setting}.{name}", span, source)
