@@ -130,6 +130,8 @@ class Client:
     method: str = "POST"
     path: str = "/v1/chat/completions"
     query: str = ""
+    root: str = ""
+    """Where the server has mounted the application (ASGI)."""
     headers: dict[str, str] = field(default_factory=lambda: {"authorization": "Bearer test"})
     body: bytes = b""
     parts: list[bytes] | None = None
@@ -197,11 +199,14 @@ class Client:
 
         headers = [(name.encode(), value.encode()) for name, value in self.headers.items()]
         scope = {"type": "http", "method": self.method, "path": self.path, "client": self.address}
+        if self.root:
+            scope["root_path"] = self.root
         await app(scope | {"query_string": self.query.encode(), "headers": headers}, receive, send)
 
 
 class _Scope:
     def __init__(self, client: Client) -> None:
+        self.proto = "http"
         self.method, self.path, self.query_string = client.method, client.path, client.query
         self.client = "" if client.address is None else f"{client.address[0]}:{client.address[1]}"
         length = {} if client.parts is not None else {"content-length": str(len(client.body))}

@@ -32,6 +32,11 @@ from app_in_process import (
 
 Drive = Callable[[Running, Client], Awaitable[None]]
 
+
+def error_event(message: str) -> bytes:
+    return b'data: {"error":{"message":"%b"}}\n\n' % message.encode()
+
+
 HELLO = STREAM + chunk(event("Hello"))
 COMPLETE: Script = [HELLO, chunk(USAGE + DONE), END]
 TOO_MANY = whole(b'{"error":{"message":"slow down"}}', 429)
@@ -239,6 +244,55 @@ WAYS = [
         ends="broken",
     ),
     Way(
+        "an error event",
+        streaming,
+        [[HELLO, chunk(error_event("try later")), END]],
+        to_the_end,
+        200,
+        (200, "upstream_error", None),
+        ["error_event"],
+    ),
+    Way(
+        "an error event that repeats the credential",
+        streaming,
+        [[HELLO, chunk(error_event("the key upstream")), HANG]],
+        to_the_end,
+        200,
+        (200, "upstream_error", None),
+        ["error_event"],
+        hung_up=1,
+        ends="broken",
+    ),
+    Way(
+        "an error event in parts that repeats the credential",
+        streaming,
+        [[HELLO, chunk(error_event("the key upstream")[:-9]), chunk(error_event("the key upstream")[-9:]), HANG]],
+        to_the_end,
+        200,
+        (200, "upstream_error", None),
+        ["error_event"],
+        hung_up=1,
+        ends="broken",
+    ),
+    Way(
+        "a refusal that repeats the credential",
+        plain,
+        [[whole(b'{"error":"the key upstream"}', 400)]],
+        to_the_end,
+        400,
+        (400, "client_error", "upstream_error"),
+        ["status_4xx"],
+    ),
+    Way(
+        "a refusal too large to be searched",
+        plain,
+        [[whole(b'{"error":"%b"}' % (b"x" * (1 << 20)), 400)]],
+        to_the_end,
+        400,
+        (400, "client_error", "upstream_error"),
+        ["status_4xx"],
+    ),
+    Way(
         "a stream without its end",
         streaming,
         [[HELLO, END]],
@@ -431,6 +485,7 @@ def test_every_way_to_the_end_of_a_request(way: Way, face: Face, tmp_path: Path)
     assert {label.split('outcome="')[1][:-2] for label in attempts} == set(way.attempts)
     assert set(left.sums("edgeroute_dropped_total").values()) == {0}
     assert left.mishaps == []
+    assert b"the key upstream" not in client.text
     if way.status is not None:
         assert (b'"code":"stream_' in client.text) == (way.ends == "broken")
         if face == "asgi":

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+from app_in_process import Client, Running, run
 from openai import APIConnectionError, OpenAI, PermissionDeniedError, RateLimitError
 from openai.types.chat import ChatCompletion
 from waiting import PATIENCE, free_port, wait_for
@@ -102,6 +104,70 @@ def test_a_configuration_that_cannot_be_used_is_refused_at_once(tmp_path: Path) 
 def test_what_is_no_configuration_is_told_how_to_become_one() -> None:
     with pytest.raises(TypeError, match=r"as Config.load\(path\) gives it, not str"):
         edgeroute.create_app("edgeroute.yaml")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("root", "path", "status"),
+    [
+        ("", "/v1/models", 200),
+        ("/llm", "/llm/v1/models", 200),
+        ("/llm", "/v1/models", 200),
+        ("/llm", "/llm", 404),
+        ("/llm", "/llmv1/models", 404),
+        ("", "/llm/v1/models", 404),
+        ("/v1", "/v1/v1/models", 200),
+    ],
+)
+def test_it_can_be_mounted_below_a_path(root: str, path: str, status: int, tmp_path: Path) -> None:
+    async def scenario(running: Running) -> None:
+        client = await running.ask(Client("GET", path, root=root))
+        assert client.status == status
+
+    run(tmp_path, "asgi", scenario)
+
+
+@pytest.mark.parametrize(
+    ("extensions", "expected"),
+    [
+        (None, ["websocket.close"]),
+        ({}, ["websocket.close"]),
+        ({"websocket.http.response": {}}, ["websocket.http.response.start", "websocket.http.response.body"]),
+    ],
+)
+def test_a_websocket_is_refused(extensions: dict[str, Any] | None, expected: list[str], tmp_path: Path) -> None:
+    async def scenario(running: Running) -> None:
+        sent: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "websocket.connect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope: dict[str, Any] = {"type": "websocket", "path": "/v1/realtime", "query_string": b"", "headers": []}
+        await running.app(scope | {"extensions": extensions}, receive, send)
+        assert [message["type"] for message in sent] == expected
+        assert sent[0].get("status", 404) == 404
+        with pytest.raises(ValueError, match="not the ASGI scope 'mqtt'"):
+            await running.app({"type": "mqtt"}, receive, send)
+
+    run(tmp_path, "asgi", scenario)
+
+
+def test_a_websocket_is_refused_by_rsgi(tmp_path: Path) -> None:
+    class Websocket:
+        proto = "ws"
+        closed: int | None = None
+
+        def close(self, status: int) -> None:
+            self.closed = status
+
+    async def scenario(running: Running) -> None:
+        websocket: Any = Websocket()
+        await running.app.__rsgi__(websocket, websocket)
+        assert websocket.closed == 404
+
+    run(tmp_path, "rsgi", scenario)
 
 
 def test_the_package_names_what_it_offers() -> None:

@@ -5,7 +5,8 @@
 
 Every locked package comes from its public registry with a checksum, has a licence that we can ship (Rust; what is
 linked into the wheel), and is not in an advisory of the RustSec or PyPA database. `advisories.json` holds what the two
-say of the packages that we lock, whatever the version, so that a changed lock is judged without a network.
+say of each package that was locked when it was written, whatever the version: newly locked versions are judged without
+a network, and a newly locked package is a finding until the databases have been asked about it.
 Sources: github.com/rustsec/advisory-db (CC0), github.com/pypa/advisory-database (CC-BY 4.0).
 """
 
@@ -20,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from packaging.version import Version
+from packaging.utils import canonicalize_name
+from packaging.version import VERSION_PATTERN, Version
 
 ROOT = Path(__file__).parent.parent
 ADVISORIES = Path(__file__).with_name("advisories.json")
@@ -44,6 +46,8 @@ LICENCES = {
 
 ACCEPTED: dict[str, str] = {}
 """Advisories that do not concern us, each with the reason."""
+
+_VERSION = re.compile(VERSION_PATTERN, re.VERBOSE | re.IGNORECASE)
 
 Packages = dict[str, list[dict[str, Any]]]
 
@@ -88,7 +92,7 @@ def locked_distributions() -> list[tuple[str, str]]:
             pinned = re.match(r"([A-Za-z0-9._-]+)==(\S+)", line)
             if pinned is None or "--hash=sha256:" not in line:
                 raise ValueError(f"{lock.name}: not pinned with a hash: {line.strip()}")
-            found.add((pinned[1].lower().replace("_", "-"), pinned[2]))
+            found.add((canonicalize_name(pinned[1]), pinned[2]))
     return sorted(found)
 
 
@@ -117,8 +121,10 @@ def allowed(expression: str) -> bool:
 def matches(
     known: Packages, locked: list[tuple[str, str]], affected: Callable[[dict[str, Any], str], bool]
 ) -> Iterator[str]:
-    """Advisories on locked versions that are not accepted."""
+    """Advisories on locked versions that are not accepted, and packages that the databases were not asked about."""
     for name, version in locked:
+        if name not in known:
+            yield f"{name} {version} is not in {ADVISORIES.name}: run tools/audit.py --update (see its --help)"
         for advisory in known.get(name, []):
             if advisory["id"] not in ACCEPTED and affected(advisory, version):
                 yield f"{name} {version} is in {advisory['id']}: {advisory['title']}"
@@ -158,19 +164,20 @@ def _compare(version: Version, part: str) -> bool:
 
 
 def python_affected(advisory: dict[str, Any], version: str) -> bool:
-    """PyPA's half-open ranges: introduced, fixed (or null)."""
-    return any(
-        Version(low) <= Version(version) and (high is None or Version(version) < Version(high))
-        for low, high in advisory["ranges"]
-    )
+    """PyPA's half-open ranges, introduced to fixed (or null), and the versions named besides them."""
+    return Version(version) in map(Version, advisory["versions"]) or _in_ranges(advisory["ranges"], Version(version))
+
+
+def _in_ranges(ranges: list[tuple[str, str | None]], version: Version) -> bool:
+    return any(Version(low) <= version and (high is None or version < Version(high)) for low, high in ranges)
 
 
 def update(rustsec: Path, pypa: Path, crates: set[str], distributions: set[str]) -> None:
-    """Write the advisories on our packages."""
+    """Write the advisories on our packages; a package without any has an empty list."""
     known = {
         "as_of": {"RustSec": _date(rustsec), "PyPA": _date(pypa)},
-        "rust": {name: found for name in sorted(crates) if (found := list(_rustsec(rustsec / "crates" / name)))},
-        "python": {name: found for name in sorted(distributions) if (found := list(_pypa(pypa / "vulns" / name)))},
+        "rust": {name: list(_rustsec(rustsec / "crates" / name)) for name in sorted(crates)},
+        "python": {name: list(_pypa(pypa / "vulns" / name)) for name in sorted(distributions)},
     }
     ADVISORIES.write_text(json.dumps(known, indent=1) + "\n")
 
@@ -203,7 +210,15 @@ def _pypa(folder: Path) -> Iterator[dict[str, Any]]:
             if each["type"] == "ECOSYSTEM"
             for pair in _intervals(each["events"])
         ]
-        yield {"id": entry["id"], "title": entry["details"].split("\n")[0][:120], "ranges": ranges}
+        versions = [
+            version
+            for affected in entry["affected"]
+            for version in affected.get("versions", [])
+            # What is not a version by today's rules (PEP 440) cannot be locked.
+            if _VERSION.fullmatch(version) and not _in_ranges(ranges, Version(version))
+        ]
+        title = entry["details"].split("\n")[0][:120]
+        yield {"id": entry["id"], "title": title, "ranges": ranges, "versions": versions}
 
 
 def _intervals(events: list[dict[str, str]]) -> Iterator[tuple[str, str | None]]:

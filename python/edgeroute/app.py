@@ -13,8 +13,10 @@ from edgeroute.gateway import CreateFuture, last_event, own_answer, perform
 from edgeroute.worker import Worker
 
 if TYPE_CHECKING:
-    from granian.rsgi import HTTPProtocol, Scope  # pyright: ignore[reportPrivateImportUsage]
+    from granian.rsgi import HTTPProtocol  # pyright: ignore[reportPrivateImportUsage]
+    from granian.rsgi import Scope as RSGIScope  # pyright: ignore[reportPrivateImportUsage]
 
+Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -33,10 +35,10 @@ class App:
 
     # ASGI 3.0 (asgi.readthedocs.io)
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI face."""
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
+        if scope["type"] != "http":
+            await self._serve_no_request(scope, receive, send)
             return
         worker, create_future = self._running()
         body = await _asgi_body(receive, worker)
@@ -45,7 +47,7 @@ class App:
         query = scope["query_string"].decode("latin-1")
         client = scope.get("client")
         peer = client[0] if client else ""
-        ticket = worker.native.decide(scope["method"], scope["path"], query, scope["headers"], peer, body)
+        ticket = worker.native.decide(scope["method"], _path(scope), query, scope["headers"], peer, body)
         del body  # a stream may last for minutes, and the ticket knows when the body is no longer needed
         watcher = None
         try:
@@ -78,6 +80,15 @@ class App:
                 watcher.cancel()
             ticket.close()
 
+    async def _serve_no_request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match scope["type"]:
+            case "lifespan":
+                await self._lifespan(receive, send)
+            case "websocket":
+                await _refuse_websocket(scope, receive, send)
+            case other:
+                raise ValueError(f"edgeroute serves HTTP, not the ASGI scope {other!r}")
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
@@ -100,8 +111,12 @@ class App:
         """Called by granian when it has served."""
         self._stop()
 
-    async def __rsgi__(self, scope: "Scope", protocol: "HTTPProtocol") -> None:
+    async def __rsgi__(self, scope: "RSGIScope", protocol: "HTTPProtocol") -> None:
         """The RSGI face."""
+        if scope.proto == "ws":
+            websocket: Any = protocol  # the types of granian do not tell
+            websocket.close(404)
+            return
         worker, create_future = self._running()
         headers = scope.headers
         try:
@@ -156,6 +171,23 @@ class App:
         if self._started is None or self._create_future is None:
             raise RuntimeError("the application is not started (by ASGI lifespan or RSGI init), or has been stopped")
         return self._started, self._create_future
+
+
+def _path(scope: Scope) -> str:
+    """The path below the one where the application is mounted, which servers put before it, and some do not."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path.removeprefix(root) if root and path.startswith(root + "/") else path
+
+
+async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
+    """Before it is accepted: with 404 where the server can, otherwise it answers 403."""
+    await receive()
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close", "code": 1000, "reason": "edgeroute serves HTTP"})
+        return
+    await send({"type": "websocket.http.response.start", "status": 404, "headers": []})
+    await send({"type": "websocket.http.response.body", "body": b""})
 
 
 # The largest body is asked of the worker after the last wait, so that Rust, which refuses a larger one, goes by the

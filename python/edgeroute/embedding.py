@@ -16,7 +16,8 @@ _log = logging.getLogger("edgeroute")
 def create_app(config: Config) -> App:
     """The ASGI application of a configuration, for uvicorn, hypercorn, granian and the like.
 
-    It needs ASGI lifespan (or RSGI init). Each process that runs it has limits, health and metrics of its own; nothing
+    It needs ASGI lifespan (or RSGI init), also where it is mounted below a path (`root_path`) of another application;
+    websockets are refused. Each process that runs it has limits, health and metrics of its own; nothing
     is reloaded, and there is no admin listener: `edgeroute run` has all of that. Request lines go to standard output.
     Raises ValueError when the configuration cannot be used, and TypeError for anything else.
     """

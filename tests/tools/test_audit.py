@@ -1,9 +1,21 @@
 """What the audit of the lock files counts as affected, and as allowed."""
 
+import json
+from pathlib import Path
 from typing import Any
 
+import audit
 import pytest
-from audit import allowed, locked_distributions, python_affected, rust_affected, satisfies, unverified_crates
+from audit import (
+    Packages,
+    allowed,
+    locked_distributions,
+    matches,
+    python_affected,
+    rust_affected,
+    satisfies,
+    unverified_crates,
+)
 
 
 @pytest.mark.parametrize(
@@ -33,9 +45,50 @@ def test_rust_advisory(version: str, expected: bool) -> None:
     assert rust_affected(advisory, version) is expected
 
 
-@pytest.mark.parametrize(("version", "expected"), [("3.9.14", True), ("3.9.15", False), ("4.1", True)])
+@pytest.mark.parametrize(("version", "expected"), [("3.9.14", True), ("3.9.15", False), ("3.10", True), ("4.1", True)])
 def test_python_advisory(version: str, expected: bool) -> None:
-    assert python_affected({"ranges": [("0", "3.9.15"), ("4", None)]}, version) is expected
+    assert python_affected({"ranges": [("0", "3.9.15"), ("4", None)], "versions": ["3.10.0"]}, version) is expected
+
+
+def test_a_package_that_no_database_was_asked_about_is_a_finding() -> None:
+    advisory: dict[str, Any] = {"id": "PYSEC-2026-1", "title": "bad", "ranges": [("0", "2")], "versions": []}
+    known: Packages = {"asked": [], "bad": [advisory]}
+    locked = [("asked", "1.0"), ("bad", "1.0"), ("bad", "2.0"), ("new", "3.0")]
+    assert list(matches(known, locked, python_affected)) == [
+        "bad 1.0 is in PYSEC-2026-1: bad",
+        "new 3.0 is not in advisories.json: run tools/audit.py --update (see its --help)",
+    ]
+
+
+def test_an_update_asks_about_every_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Advisories that name versions instead of ranges count too."""
+    crates, vulnerabilities = tmp_path / "rustsec" / "crates", tmp_path / "pypa" / "vulns"
+    (crates / "hyper").mkdir(parents=True)
+    (crates / "hyper" / "RUSTSEC-2026-0001.md").write_text(
+        '```toml\n[advisory]\nid = "RUSTSEC-2026-0001"\n[versions]\npatched = [">= 2"]\n```\n# A bad thing\n'
+    )
+    (vulnerabilities / "listed").mkdir(parents=True)
+    (vulnerabilities / "listed" / "PYSEC-2026-2.yaml").write_text(
+        "id: PYSEC-2026-2\ndetails: A bad thing\naffected:\n"
+        '- {package: {name: listed}, versions: ["1.0", "0.1dev-r7", "1.1"]}\n'
+        '- {package: {name: listed}, versions: ["2.0"], ranges: [{type: ECOSYSTEM, events: [{introduced: "1.1"}, '
+        '{fixed: "1.2"}]}]}\n'
+    )
+    monkeypatch.setattr(audit, "ADVISORIES", tmp_path / "advisories.json")
+
+    def date(_: Path) -> str:
+        return "2026-08-21"
+
+    monkeypatch.setattr(audit, "_date", date)
+    audit.update(tmp_path / "rustsec", tmp_path / "pypa", {"hyper", "mio"}, {"listed", "clean"})
+    known = json.loads((tmp_path / "advisories.json").read_text())
+    assert known["rust"]["mio"] == known["python"]["clean"] == []
+    assert list(matches(known["rust"], [("hyper", "1.0.0")], rust_affected)) == [
+        "hyper 1.0.0 is in RUSTSEC-2026-0001: A bad thing"
+    ]
+    (advisory,) = known["python"]["listed"]
+    affected = [version for version in ("0.9", "1.0", "1.1.5", "1.2", "2.0") if python_affected(advisory, version)]
+    assert affected == ["1.0", "1.1.5", "2.0"]
 
 
 @pytest.mark.parametrize(

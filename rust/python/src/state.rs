@@ -103,7 +103,9 @@ impl State {
                 let dialect = self.ticket.dialect();
                 let usage = (head.status() < 300).then(|| usage::read(dialect, &body)).flatten();
                 let content = match content(&head) {
-                    _ if head.status() >= 400 && self.repeats_credential(&body, now) => Content::Other,
+                    _ if head.status() >= 400 && !error_passes_back(&self.ticket, &body, now) => {
+                        Content::Other
+                    }
                     content => content,
                 };
                 self.ticket.advance(RouterEvent::Responded { status: head.status(), content, usage }, now);
@@ -123,7 +125,15 @@ impl State {
             }
             Event::Chunk(chunk) => {
                 let stream = self.stream.as_mut()?;
+                let waited = stream.waiting.len();
                 let failed = stream.events.feed(&chunk, &mut stream.waiting).err();
+                let new = stream.waiting.get(waited..).unwrap_or_default();
+                if stream.events.failed() && !error_passes_back(&self.ticket, new, now) {
+                    stream.waiting.truncate(waited);
+                    stream.broken = Some("error_event");
+                    self.cancel(core);
+                    return self.end_stream(End::ProviderError, now);
+                }
                 if stream.events.events() > 0 {
                     self.ticket.first_event(now);
                 }
@@ -226,18 +236,6 @@ impl State {
         }
     }
 
-    /// Whether a provider's error holds a credential that it was sent: then it is not for the client.
-    #[cold]
-    fn repeats_credential(&self, body: &[u8], now: Now) -> bool {
-        let Some(attempt) = self.ticket.attempt(now) else { return false };
-        let holds =
-            |secret: &str| body.windows(secret.len().max(1)).any(|window| window == secret.as_bytes());
-        // Short fields are words such as an organisation's, which an error may well contain.
-        let fields = attempt.provider.headers.iter().map(|(_, value)| value.reveal());
-        attempt.credential.is_some_and(|key| holds(key.reveal()))
-            || fields.filter(|value| value.len() >= 16).any(holds)
-    }
-
     /// Ends the exchange under way, if any, without further events.
     fn cancel(&mut self, core: &Core) {
         if let Some(exchange) = self.exchange.take() {
@@ -300,4 +298,10 @@ impl State {
         let future = self.waiter.take()?;
         Some(Wake { future, events: Some(std::mem::take(&mut self.stream.as_mut()?.waiting)) })
     }
+}
+
+/// Whether the client may see an error of the provider.
+#[cold]
+fn error_passes_back(ticket: &Ticket, error: &[u8], now: Now) -> bool {
+    ticket.attempt(now).is_some_and(|attempt| forward::error_passes_back(&attempt, error))
 }

@@ -87,10 +87,11 @@ impl Worker {
             .map(|loaded| PySnapshot(Arc::new(loaded)))
     }
 
-    /// Requests that begin from now on see this snapshot.
+    /// Requests that begin from now on see this snapshot. Connections that it does not need are closed when idle.
     fn configure(&self, snapshot: &PySnapshot) {
         self.core.row.generation().store(snapshot.0.snapshot.generation, Ordering::Release);
         *self.loaded.lock() = Some(Arc::clone(&snapshot.0));
+        self.core.client.lock().retain(snapshot.0.origins.iter().flatten().map(|origin| &**origin));
     }
 
     /// Says that the worker lives.

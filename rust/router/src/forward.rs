@@ -4,12 +4,20 @@
 use std::borrow::Cow;
 
 use edgeroute_wire::Dialect;
+use memchr::memmem;
 
 use crate::request::Request;
+use crate::snapshot::Secret;
 use crate::step::Attempt;
 
 /// The version sent where the client names none; Anthropic requires one.
 const ANTHROPIC_VERSION: &[u8] = b"2023-06-01";
+
+/// The largest error of a provider that is searched for credentials.
+const MAX_ERROR_BYTES: usize = 1 << 20;
+
+/// Values of other headers are words such as an organisation's, which an error may well contain, unless they are long.
+const LONG_BYTES: usize = 16;
 
 /// Client headers that a dialect's providers get, lower case.
 pub fn allowed(dialect: Dialect) -> &'static [&'static str] {
@@ -65,4 +73,22 @@ pub fn passes_back(name: &str) -> bool {
             | "via"
             | "x-request-id"
     ) && !name.starts_with("x-edgeroute-")
+}
+
+/// Whether an error of the provider reaches the client: not if it repeats a credential that the provider was sent,
+/// nor if it is too large to be searched for one.
+pub fn error_passes_back(attempt: &Attempt<'_>, error: &[u8]) -> bool {
+    let key = attempt.credential.map(Secret::reveal);
+    let headers = attempt.provider.headers.iter().flat_map(|(name, value)| secrets(name, value.reveal()));
+    let mut secrets = key.into_iter().chain(headers).filter(|secret| !secret.is_empty());
+    error.len() <= MAX_ERROR_BYTES && !secrets.any(|secret| memmem::find(error, secret.as_bytes()).is_some())
+}
+
+/// What is secret in a header field: the token without its scheme (`Bearer …`), each of the cookies.
+fn secrets<'v>(name: &str, value: &'v str) -> impl Iterator<Item = &'v str> {
+    let is_credential =
+        ["authorization", "cookie", "key", "secret", "token"].iter().any(|part| name.contains(part));
+    let tokens = value.split(';').filter_map(|part| part.split_ascii_whitespace().next_back());
+    let whole = (!is_credential && value.len() >= LONG_BYTES).then_some(value);
+    tokens.filter(move |_| is_credential).chain(whole)
 }

@@ -33,8 +33,7 @@ pub(crate) fn place(
         turns.push((target.provider, turn));
         turn
     };
-    let fallbacks = model.fallbacks.iter().filter_map(|fallback| snapshot.model(fallback.model));
-    for (fallback, pool) in (0..).zip(std::iter::once(model).chain(fallbacks)) {
+    for (fallback, pool) in (0..).zip(pools(snapshot, model)) {
         // Pools draw apart from each other.
         for position in pool.order(seed ^ u64::from(fallback)) {
             let Some(&id) = pool.targets.get(usize::from(position)) else { continue };
@@ -68,13 +67,22 @@ pub(crate) fn place(
 /// Refuses a dialect that neither the model's targets nor those of its fallbacks speak.
 pub(crate) fn check_dialect(snapshot: &Snapshot, id: ModelId, dialect: Dialect) -> Result<(), Refusal> {
     let Some(model) = snapshot.model(id) else { return Err(missing_model()) };
+    let speaks = |(_, spoken): (&Target, Dialect)| spoken == dialect.spoken_by();
+    if targets(snapshot, model).any(speaks) { Ok(()) } else { Err(no_target(dialect, snapshot, model)) }
+}
+
+/// The model, then its fallbacks.
+fn pools<'s>(snapshot: &'s Snapshot, model: &'s Model) -> impl Iterator<Item = &'s Model> {
     let fallbacks = model.fallbacks.iter().filter_map(|fallback| snapshot.model(fallback.model));
-    let mut targets = std::iter::once(model).chain(fallbacks).flat_map(|pool| &pool.targets);
-    let speaks = |&id: &u16| {
-        let provider = snapshot.target(id).and_then(|target| snapshot.provider_of(target));
-        provider.is_some_and(|provider| provider.dialect == dialect.spoken_by())
-    };
-    if targets.any(speaks) { Ok(()) } else { Err(no_target(dialect, snapshot, model)) }
+    std::iter::once(model).chain(fallbacks)
+}
+
+/// The targets of the model and of its fallbacks, and what each speaks.
+fn targets<'s>(snapshot: &'s Snapshot, model: &'s Model) -> impl Iterator<Item = (&'s Target, Dialect)> {
+    pools(snapshot, model).flat_map(|pool| &pool.targets).filter_map(|&id| {
+        let target = snapshot.target(id)?;
+        Some((target, snapshot.provider_of(target)?.dialect))
+    })
 }
 
 #[cold]
@@ -84,16 +92,18 @@ fn missing_model() -> Refusal {
 
 #[cold]
 fn no_target(dialect: Dialect, snapshot: &Snapshot, model: &Model) -> Refusal {
-    let speaks = |&id| {
-        let target = snapshot.target(id)?;
-        Some(format!("{} speaks {}", target.name, snapshot.provider_of(target)?.dialect.name()))
-    };
-    let targets: Vec<String> = model.targets.iter().filter_map(speaks).collect();
+    let mut spoken = Vec::new();
+    for (target, dialect) in targets(snapshot, model) {
+        let each = format!("{} speaks {}", target.name, dialect.name());
+        if !spoken.contains(&each) {
+            spoken.push(each);
+        }
+    }
     let message = format!(
         "the model `{}` cannot be served in {}: {}; this version does not translate between dialects",
         model.name,
         dialect.name(),
-        targets.join(", ")
+        spoken.join(", ")
     );
     Refusal::new(Code::NoTarget, message).field("model")
 }

@@ -231,3 +231,31 @@ fn what_stays_behind_on_the_way_back() {
         assert!(!forward::passes_back(name), "{name}");
     }
 }
+
+#[test]
+fn errors_that_repeat_a_credential_stay_here() {
+    let check = |headers: &[(&str, &str)], error: &str, expected: bool| {
+        let mut config = simple();
+        config["providers"][0]["headers"] = json!(headers);
+        let ticket = Host::new(&config).chat("smart");
+        let attempt = ticket.attempt(AT).unwrap();
+        assert_eq!(forward::error_passes_back(&attempt, error.as_bytes()), expected, "{headers:?} {error}");
+    };
+    check(&[], "the key is wrong", true);
+    check(&[], "the key sk-upstream is wrong", false);
+    check(&[], "", true);
+    let bearer = [("authorization", "Bearer x7")];
+    check(&bearer, "there is no Bearer token", true);
+    check(&bearer, "x7 is wrong", false);
+    check(&[("cookie", "a=1; b=2")], "a=1 is wrong", false);
+    check(&[("cookie", "a=1; b=2")], "b=2 is wrong", false);
+    for name in ["api-key", "x-auth-token", "client-secret", "proxy-authorization"] {
+        check(&[(name, "q")], "not a q", false);
+        check(&[(name, "q")], "another", true);
+    }
+    check(&[("x-team", "blue")], "the team blue is unknown", true);
+    check(&[("x-team", "blue skies, 16 bytes")], "blue skies, 16 bytes is unknown", false);
+    check(&[("x-team", "blue skies, 16 bytes")], "the team of 16 bytes is unknown", true);
+    check(&[], &"x".repeat(1 << 20), true);
+    check(&[], &"x".repeat((1 << 20) + 1), false);
+}

@@ -180,8 +180,11 @@ fn the_last_usable_replica_is_always_tried() {
 fn only_targets_of_the_callers_dialect_are_candidates() {
     let mut config = simple();
     config["providers"] = json!([openai("one"), provider("claude", "anthropic-messages", &["http://c/v1"])]);
-    config["models"] =
-        json!([model("mixed", &["claude/opus", "one/gpt-5"], &[]), model("claude", &["claude/opus"], &[])]);
+    config["models"] = json!([
+        model("mixed", &["claude/opus", "one/gpt-5"], &[]),
+        model("claude", &["claude/opus"], &["sonnet"]),
+        model("sonnet", &["claude/sonnet", "claude/opus"], &[])
+    ]);
     let host = Host::new(&config);
     assert_eq!(targets(host.chat("mixed")), ["one/gpt-5"]);
     let ticket = host.chat("claude");
@@ -189,7 +192,7 @@ fn only_targets_of_the_callers_dialect_are_candidates() {
     assert_eq!((refusal.status, refusal.code.name()), (400, "no_target_for_dialect"));
     assert_eq!(
         refusal.message,
-        "the model `claude` cannot be served in openai-chat: claude/opus speaks anthropic-messages; this version \
-         does not translate between dialects"
+        "the model `claude` cannot be served in openai-chat: claude/opus speaks anthropic-messages, claude/sonnet \
+         speaks anthropic-messages; this version does not translate between dialects"
     );
 }

@@ -16,6 +16,7 @@ use crate::connection::{Buffers, Connection, Then, token};
 use crate::error::{Failure, Kind};
 use crate::event::{Event, Events, ExchangeId};
 use crate::exchange::{Exchange, Place};
+use crate::origin::Origin;
 use crate::pool::Pools;
 use crate::request::Request;
 use crate::resolve::Resolver;
@@ -58,7 +59,7 @@ pub struct Client {
     /// Connections to serve: readiness is reported once, so what is left over must be remembered.
     queue: VecDeque<Key>,
     /// Pools in which an exchange that waits may go on.
-    vacant: Vec<usize>,
+    vacant: Vec<Key>,
     /// What happened and was not handed out.
     events: Events,
     buffers: Buffers,
@@ -103,7 +104,7 @@ impl Client {
             resolver: Resolver::new(Arc::clone(&waker)),
             waker,
             settings,
-            pools: Pools::default(),
+            pools: Pools::new(),
             connections: Slots::new(),
             exchanges: Slots::new(),
             timers: Timers::new(),
@@ -164,6 +165,23 @@ impl Client {
             self.wake();
         } else if reading {
             self.enqueue(key);
+            self.wake();
+        }
+    }
+
+    /// Closes what is idle of all other origins and forgets those in which nothing is under way. Exchanges go on as they
+    /// are; what they leave behind is forgotten next time.
+    pub fn retain<'a>(&mut self, origins: impl IntoIterator<Item = &'a Origin>) {
+        let routes = origins.into_iter().map(Origin::route).collect();
+        for key in self.pools.besides(&routes) {
+            let Some(pool) = self.pools.get_mut(key) else { continue };
+            pool.skip_gone(&self.exchanges);
+            for idle in std::mem::take(&mut pool.idle) {
+                self.close(idle);
+            }
+            self.pools.remove_vacant(key);
+        }
+        if !self.vacant.is_empty() {
             self.wake();
         }
     }

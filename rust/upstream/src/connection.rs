@@ -22,7 +22,7 @@ pub(crate) struct Connection {
     tunnel: Option<Box<Tunnel>>,
     tls: Option<Session>,
     pub(crate) stage: Stage,
-    pub(crate) pool: usize,
+    pub(crate) pool: Key,
     pub(crate) exchange: Option<Key>,
     /// It carried an exchange before this one, so the peer may have closed it meanwhile.
     pub(crate) reused: bool,
@@ -120,7 +120,7 @@ impl Connection {
         tunnel: Option<Tunnel>,
         tls: Option<Session>,
         attempt: Attempt,
-        pool: usize,
+        pool: Key,
         exchange: Key,
         now: Instant,
     ) -> Self {

@@ -15,7 +15,7 @@ use crate::slots::Key;
 
 pub(crate) struct Exchange {
     pub(crate) origin: Arc<Origin>,
-    pub(crate) pool: usize,
+    pub(crate) pool: Key,
     pub(crate) place: Place,
     pub(crate) head: Vec<u8>,
     pub(crate) body: Bytes,
@@ -51,7 +51,7 @@ pub(crate) enum Place {
 
 impl Exchange {
     /// `head` is the request's, encoded.
-    pub(crate) fn new(request: Request<'_>, head: Vec<u8>, pool: usize, now: Instant) -> Self {
+    pub(crate) fn new(request: Request<'_>, head: Vec<u8>, pool: Key, now: Instant) -> Self {
         Self {
             origin: request.origin,
             pool,

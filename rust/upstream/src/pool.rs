@@ -1,6 +1,6 @@
 //! The connections of one route: which are idle, how many there are, and who waits for one.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,11 +31,10 @@ pub(crate) struct Pool {
     addresses: Addresses,
 }
 
-/// All pools; an index stays valid, since origins come from the configuration and are few.
-#[derive(Default)]
+/// All pools. One that the configuration needs no more is dropped once nothing is under way in it.
 pub(crate) struct Pools {
-    pools: Vec<Pool>,
-    by_route: HashMap<Route, usize>,
+    pools: Slots<Pool>,
+    by_route: HashMap<Route, Key>,
 }
 
 enum Addresses {
@@ -45,13 +44,15 @@ enum Addresses {
 }
 
 impl Pools {
-    pub(crate) fn find(&mut self, origin: &Arc<Origin>) -> usize {
-        if let Some(index) = self.by_route.get(origin.route()) {
-            return *index;
+    pub(crate) fn new() -> Self {
+        Self { pools: Slots::new(), by_route: HashMap::new() }
+    }
+
+    pub(crate) fn find(&mut self, origin: &Arc<Origin>) -> Key {
+        if let Some(key) = self.by_route.get(origin.route()) {
+            return *key;
         }
-        let index = self.pools.len();
-        self.by_route.insert(origin.route().clone(), index);
-        self.pools.push(Pool {
+        let key = self.pools.insert(Pool {
             origin: Arc::clone(origin),
             idle: Vec::new(),
             open: 0,
@@ -61,11 +62,27 @@ impl Pools {
             tls: None,
             addresses: literal_address(origin.route()).map_or(Addresses::Unknown, Addresses::Literal),
         });
-        index
+        self.by_route.insert(origin.route().clone(), key);
+        key
     }
 
-    pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut Pool> {
-        self.pools.get_mut(index)
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Pool> {
+        self.pools.get_mut(key)
+    }
+
+    /// The pools of routes other than these.
+    pub(crate) fn besides(&self, routes: &HashSet<&Route>) -> Vec<Key> {
+        self.by_route.iter().filter(|(route, _)| !routes.contains(route)).map(|(_, key)| *key).collect()
+    }
+
+    /// Drops a pool that has neither connections nor exchanges.
+    pub(crate) fn remove_vacant(&mut self, key: Key) {
+        let Some(pool) = self.pools.get_mut(key) else { return };
+        if pool.open > 0 || !pool.waiting.is_empty() {
+            return;
+        }
+        self.by_route.remove(pool.origin.route());
+        self.pools.remove(key);
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Weak};
 use std::thread;
 
 use mio::Waker;
@@ -13,6 +13,7 @@ use rustls::ClientConfig;
 use crate::error::{Failure, Kind};
 use crate::origin::{Origin, Route};
 use crate::roots::Roots;
+use crate::slots::Key;
 use crate::tls;
 
 /// Runs lookups one after another on its thread, which starts with the first and ends with the `Resolver`.
@@ -26,7 +27,7 @@ pub(crate) struct Resolver {
 /// The outcome of a lookup.
 pub(crate) struct Answer {
     /// What the asker called it.
-    pub(crate) pool: usize,
+    pub(crate) pool: Key,
     pub(crate) found: Result<Found, Failure>,
 }
 
@@ -39,13 +40,13 @@ pub(crate) struct Found {
 }
 
 struct Job {
-    pool: usize,
+    pool: Key,
     origin: Arc<Origin>,
     needs_config: bool,
 }
 
-/// The TLS configurations loaded so far; few, since roots come from the configuration.
-type Configs = HashMap<Option<Roots>, Arc<ClientConfig>>;
+/// The TLS configurations that pools use.
+type Configs = HashMap<Option<Roots>, Weak<ClientConfig>>;
 
 impl Resolver {
     pub(crate) fn new(waker: Arc<Waker>) -> Self {
@@ -55,7 +56,7 @@ impl Resolver {
     /// Looks up who is to be connected to, then wakes the poll. `needs_config`: also load the TLS configuration.
     pub(crate) fn look_up(
         &mut self,
-        pool: usize,
+        pool: Key,
         origin: &Arc<Origin>,
         needs_config: bool,
     ) -> Result<(), Failure> {
@@ -116,10 +117,38 @@ fn run(job: &Job, configs: &mut Configs) -> Result<Found, Failure> {
 }
 
 fn load_config(route: &Route, configs: &mut Configs) -> Result<Arc<ClientConfig>, Failure> {
-    if let Some(config) = configs.get(&route.roots) {
-        return Ok(Arc::clone(config));
+    if let Some(config) = configs.get(&route.roots).and_then(Weak::upgrade) {
+        return Ok(config);
     }
     let config = tls::load_config(route.roots.as_ref())?;
-    configs.insert(route.roots.clone(), Arc::clone(&config));
+    configs.retain(|_, config| config.strong_count() > 0);
+    configs.insert(route.roots.clone(), Arc::downgrade(&config));
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route() -> Route {
+        let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let pem = authority.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem();
+        let origin = Origin::parse("https://localhost").unwrap().trusting(Roots::from_pem(&pem).unwrap());
+        origin.route().clone()
+    }
+
+    #[test]
+    fn a_tls_configuration_is_shared_while_it_is_used_and_then_forgotten() {
+        let (old, new) = (route(), route());
+        let mut configs = Configs::new();
+        let used = load_config(&old, &mut configs).unwrap();
+        assert!(Arc::ptr_eq(&used, &load_config(&old, &mut configs).unwrap()));
+        let _new = load_config(&new, &mut configs).unwrap();
+        assert_eq!(configs.len(), 2);
+        drop(used);
+        let _newest = load_config(&route(), &mut configs).unwrap();
+        assert_eq!(configs.len(), 2);
+        assert!(!configs.contains_key(&old.roots));
+    }
 }

@@ -139,6 +139,32 @@ fn only_a_stale_connection_is_retried_and_only_once() {
 }
 
 #[test]
+fn connections_that_the_configuration_no_longer_needs_close_when_their_exchange_ends() {
+    let (told, may_answer) = std::sync::mpsc::channel::<()>();
+    let may_answer = std::sync::Mutex::new(may_answer);
+    let server = Server::start(move |_, mut stream| {
+        while let Some((_, body)) = read_request(&mut stream) {
+            if body == b"later" {
+                may_answer.lock().unwrap().recv().unwrap();
+            }
+            stream.write_all(&answer("done")).unwrap();
+        }
+    });
+    let origin = server.origin();
+    let mut driver = Driver::new(Settings::default());
+    let busy = driver.start(&origin, "later");
+    assert_eq!(driver.exchange(&origin, "").text(), "done");
+    driver.client.retain([&*origin]);
+    assert_eq!(driver.exchange(&origin, "").text(), "done");
+    assert_eq!(server.accepted(), 2, "what is still needed stays");
+    driver.client.retain([]);
+    assert_eq!(driver.exchange(&origin, "").text(), "done");
+    assert_eq!(server.accepted(), 3, "the idle one was closed; who asks nonetheless gets another");
+    told.send(()).unwrap();
+    assert_eq!(driver.finish(busy).text(), "done");
+}
+
+#[test]
 fn refused_connections_fail_at_once() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let origin = Arc::new(Origin::parse(&format!("http://{address}/v1")).unwrap());

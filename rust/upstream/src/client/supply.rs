@@ -181,7 +181,7 @@ impl Client {
     }
 
     /// A place for a connection became free.
-    pub(super) fn release(&mut self, index: usize) {
+    pub(super) fn release(&mut self, index: Key) {
         let Some(pool) = self.pools.get_mut(index) else { return };
         pool.open = pool.open.saturating_sub(1);
         if !pool.waiting.is_empty() {
@@ -209,6 +209,7 @@ mod tests {
     use super::*;
     use crate::{Deadlines, Event, ExchangeId, Origin, Request, Settings};
     use bytes::Bytes;
+    use std::collections::HashSet;
     use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::time::Duration;
@@ -226,6 +227,10 @@ mod tests {
         let request = Request { origin, path: "/", headers: &[], body: Bytes::new(), deadlines };
         let id = client.start(request, now);
         (client, id, now)
+    }
+
+    fn pools(client: &Client) -> Vec<Key> {
+        client.pools.besides(&HashSet::new())
     }
 
     fn finish(client: &mut Client, now: Instant) -> Event {
@@ -265,8 +270,30 @@ mod tests {
         let (mut client, _, now) = start(&[refusing(), refusing()]);
         let Event::Failed(error) = finish(&mut client, now) else { panic!("it did not fail") };
         assert_eq!(error.kind, Kind::Connect);
-        assert_eq!(client.pools.get_mut(0).unwrap().open, 0);
-        assert!(client.pools.get_mut(0).unwrap().addresses(now).is_none(), "looked up again next time");
+        let pool = pools(&client)[0];
+        assert_eq!(client.pools.get_mut(pool).unwrap().open, 0);
+        assert!(client.pools.get_mut(pool).unwrap().addresses(now).is_none(), "looked up again next time");
+    }
+
+    #[test]
+    fn what_the_configuration_no_longer_names_is_forgotten_when_nothing_is_under_way() {
+        let (mut client, _, now) = start(&[server()]);
+        client.retain([]);
+        assert_eq!(pools(&client).len(), 1, "an exchange is under way");
+        let event = finish(&mut client, now);
+        assert!(matches!(event, Event::Response { .. }), "{event:?}");
+        client.retain([&Origin::parse("http://several.invalid/another/path").unwrap()]);
+        assert_eq!(pools(&client).len(), 1, "still named");
+        client.retain([]);
+        assert_eq!(pools(&client), []);
+        assert_eq!(client.connections.key_at(0), None, "the idle connection is closed");
+
+        // A lookup that is answered when nobody waits any more does no harm.
+        client.pools.find(&Arc::new(Origin::parse("http://late.invalid").unwrap()));
+        let gone = pools(&client)[0];
+        client.retain([]);
+        client.resolved(Answer { pool: gone, found: Err(Failure::new(Kind::Resolve, "late")) }, now);
+        assert_eq!(pools(&client), []);
     }
 
     #[test]
