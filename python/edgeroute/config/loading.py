@@ -16,7 +16,7 @@ from edgeroute.config.marks import MarkupError, compose
 from edgeroute.config.models import urls_of
 from edgeroute.config.normalise import normalise
 from edgeroute.config.overrides import find_overrides, misspelt
-from edgeroute.config.proxies import proxy_for
+from edgeroute.config.proxies import proxy_for, proxy_variable
 from edgeroute.config.reader import read, read_override
 from edgeroute.config.schema import Config
 from edgeroute.config.values import Malformed
@@ -85,7 +85,7 @@ def _check_proxy(config: Config, environ: Mapping[str, str]) -> list[Diagnostic]
         for url in chain.from_iterable(urls):
             proxy_for(url, environ)
     except Malformed as problem:
-        return [Diagnostic.about("HTTPS_PROXY", "error", problem.message, problem.advice)]
+        return [Diagnostic.about(proxy_variable(environ), "error", problem.message, problem.advice)]
     return []
 
 

@@ -5,6 +5,7 @@ import re
 from edgeroute.config.diagnostics import nearest
 from edgeroute.config.document import Document, Path, names_a_secret
 from edgeroute.config.schema import Config, Provider
+from edgeroute.config.values import Url
 from edgeroute.providers import CATALOGUE
 
 _CREDENTIAL_HEADERS = ("authorization", "x-api-key", "api-key")
@@ -134,23 +135,29 @@ def _warn_no_version(document: Document, path: Path, provider: Provider) -> None
     """OpenAI's SDKs take a base URL with its version, and so do we; without one every request is a 404."""
     if provider.dialect != "openai-chat":
         return
-    for place, url in [((*path, "url"), document.text((*path, "url"))), *_listed(document, path)]:
-        if url is not None and re.fullmatch(r"https?://[^/]+/?", url):
+    for place, url in _urls(path, provider):
+        if re.fullmatch("https?://[^/]+", url):
             advice = "most servers answer under /v1: add it, unless this one does not"
             document.warn(place, "this URL has no path", advice)
 
 
 def _warn_no_tls(document: Document, name: str, path: Path, provider: Provider) -> None:
-    """What is for https has no effect on a provider that is reached by http."""
-    urls = [provider.url, *(provider.urls or [])]
-    given = [url for url in urls if url is not None]
-    if not given or any(url.startswith("https:") for url in given):
-        return
+    """What is for https has no effect on a provider, or on a URL of it, that is reached by http."""
+    urls = _urls(path, provider)
+    plain = [place for place, url in urls if url.startswith("http:")]
     for setting in ("proxy", "ca_file"):
-        if getattr(provider, setting) is not None:
+        if getattr(provider, setting) is None or not plain:
+            continue
+        if len(plain) == len(urls):
             message = f'"{setting}" has no effect: no URL of provider "{name}" is https'
             document.warn((*path, setting), message, "remove it, or write https:// in the URL", at_key=True)
+            continue
+        for place in plain:
+            message = f'"{setting}" of provider "{name}" is not used for this URL'
+            document.warn(place, message, "write https://, if this server answers there")
 
 
-def _listed(document: Document, path: Path) -> list[tuple[Path, str]]:
-    return [((*path, "urls", index), text) for index, text in document.texts((*path, "urls"))]
+def _urls(path: Path, provider: Provider) -> list[tuple[Path, Url]]:
+    """The URLs that are written, each with its place."""
+    listed = [((*path, "urls", index), url) for index, url in enumerate(provider.urls or [])]
+    return listed if provider.url is None else [((*path, "url"), provider.url)]
