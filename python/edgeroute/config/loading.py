@@ -20,7 +20,7 @@ from edgeroute.config.proxies import proxy_for, proxy_variable
 from edgeroute.config.reader import read, read_override
 from edgeroute.config.schema import Config
 from edgeroute.config.values import Malformed
-from edgeroute.config.variables import Variables, read_config
+from edgeroute.config.variables import Variables, is_text, read_config
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -93,6 +93,10 @@ def _override(document: Document, config: Config, variables: Variables, options:
     """The configuration with what the environment and the command line set; their errors join the file's."""
     values: dict[str, object] = {}
     for override in find_overrides(variables.environ, options):
+        if not is_text(override.text):
+            message, advice = "this is not UTF-8 text", "set it again, encoded in UTF-8"
+            document.diagnostics.append(Diagnostic.about(override.origin, "error", message, advice))
+            continue
         value, diagnostics = read_override(override, variables)
         document.diagnostics += diagnostics
         if not diagnostics:

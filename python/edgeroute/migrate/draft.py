@@ -1,6 +1,5 @@
 """What an import found, in our words and independent of the gateway it came from."""
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +8,8 @@ from itertools import count
 from math import gcd, lcm
 
 from edgeroute.config.models import match
+from edgeroute.config.variables import is_text
+from edgeroute.config.virtual_key import hash_key
 from edgeroute.config.vocabulary import foreign_variable
 from edgeroute.migrate.report import Place, Report
 
@@ -132,10 +133,12 @@ class Draft:
         """The hash of a virtual key. If only the environment has the key, and not now, a variable for the hash."""
         variable = foreign_variable(text)
         if variable is None:
-            return hashed(text)
-        if environ.get(variable):
-            return hashed(environ[variable])
-        reason = f"the key is in {variable}, which is not set here, so its hash is read from {variable}_HASH"
+            return hash_key(text)
+        key = environ.get(variable)
+        if key and is_text(key):
+            return hash_key(key)
+        missing = "UTF-8 text" if key else "set here"
+        reason = f"the key is in {variable}, which is not {missing}, so its hash is read from {variable}_HASH"
         command = f'"sha256:$(printf %s "${variable}" | sha256sum | cut -c1-64)"'
         self.report.changed(place, reason, f"export {variable}_HASH={command}")
         return f"${{{variable}_HASH}}"
@@ -172,11 +175,6 @@ class Draft:
             model = self.models[name]
             pending += model.fallbacks if model.alias is None else [model.alias]
         return False
-
-
-def hashed(key: str) -> str:
-    """A virtual key as the configuration keeps it."""
-    return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
 
 
 def unique(name: str, taken: Mapping[str, object]) -> str:
