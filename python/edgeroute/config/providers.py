@@ -8,7 +8,10 @@ from edgeroute.config.schema import Config, Provider
 from edgeroute.config.values import Url
 from edgeroute.providers import CATALOGUE
 
-_CREDENTIAL_HEADERS = ("authorization", "x-api-key", "api-key")
+CREDENTIAL_HEADERS = ("authorization", "x-api-key")
+"""Where an `api_key` is sent, so that none of them can stand beside one."""
+
+_LIKELY_CREDENTIALS = (*CREDENTIAL_HEADERS, "api-key")
 _WRITTEN_BY_US = "edgeroute writes it for each request itself"
 _FORBIDDEN_HEADERS = {
     **dict.fromkeys(("host", "content-length", "content-type", "expect"), _WRITTEN_BY_US),
@@ -106,7 +109,7 @@ def _check_headers(document: Document, path: Path) -> None:
         elif name in lower:
             message = f'headers "{lower[name]}" and "{written}" are the same: case does not matter'
             document.error((*headers, written), message, "remove one of them", at_key=True)
-        elif name in _CREDENTIAL_HEADERS[:2] and {"api_key", "api_keys"} & set(document.names(*path)):
+        elif name in CREDENTIAL_HEADERS and {"api_key", "api_keys"} & set(document.names(*path)):
             message = f'header "{written}" and a credential are both set'
             advice = "keep one of them: the credential is sent in this header"
             document.error((*headers, written), message, advice, at_key=True)
@@ -117,7 +120,7 @@ def _warn_no_credential(document: Document, name: str, path: Path) -> None:
     known = CATALOGUE.get(name)
     if known is None or not {"url", "urls", "api_key", "api_keys"}.isdisjoint(document.names(*path)):
         return
-    if not any(header.lower() in _CREDENTIAL_HEADERS for header in document.names(*path, "headers")):
+    if not any(header.lower() in _LIKELY_CREDENTIALS for header in document.names(*path, "headers")):
         advice = f'add api_key: "${{{known.key_variable}}}"'
         document.warn(path, f'provider "{name}" has no api_key and will refuse requests', advice, at_key=True)
 
@@ -127,7 +130,7 @@ def _warn_written_credentials(document: Document, path: Path) -> None:
     for index in range(len(document.items((*path, "api_keys")))):
         warn_written_credential(document, (*path, "api_keys", index))
     for header in document.names(*path, "headers"):
-        if header.lower() in _CREDENTIAL_HEADERS or names_a_secret(header):
+        if header.lower() in _LIKELY_CREDENTIALS or names_a_secret(header):
             warn_written_credential(document, (*path, "headers", header))
 
 

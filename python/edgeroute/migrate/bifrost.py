@@ -12,7 +12,17 @@ from fnmatch import fnmatchcase
 from edgeroute.config.diagnostics import Source
 from edgeroute.migrate.bifrost_governance import Governance
 from edgeroute.migrate.bifrost_reasons import AZURE, CLIENT, KEY, NETWORK, PLUGINS, PROVIDER, TOP
-from edgeroute.migrate.draft import Draft, Model, Provider, Target, Timeouts, is_model_name, milliseconds, name_of
+from edgeroute.migrate.draft import (
+    Draft,
+    Model,
+    Provider,
+    Target,
+    Timeouts,
+    is_model_name,
+    is_placeholder,
+    milliseconds,
+    name_of,
+)
 from edgeroute.migrate.foreign import Settings, carried, read_settings, variables
 from edgeroute.migrate.report import Place, Reason, explain
 from edgeroute.migrate.upstreams import SELF_HOSTED, azure, base_url, extra_header, unsupported
@@ -132,14 +142,17 @@ class _Bifrost:
             self._draft.attempts = min(16, max(3, self._draft.attempts or 0, int(retries) + 1))
             reason = "attempts count for the whole request, those at fallbacks included, for all providers alike"
             self._report.changed(network.at("max_retries"), reason, "see defaults.attempts")
+        keys = settings.maps("keys")
+        used = [each for each in keys if each.flag("enabled", otherwise=True)]
+        keyed = not all(is_placeholder(each.text("value") or "") for each in used)
         headers: dict[str, str] = {}
         given = network.map("extra_headers")
         for header in given:
-            found = extra_header(self._draft, header, given.text(header) or "", given.at(header))
+            text, place = given.text(header) or "", given.at(header)
+            found = extra_header(self._draft, header, text, place, beside_a_key=keyed)
             headers.update([found] if found else [])
         proxy = self._proxy(settings.map("proxy_config")) or self._proxy(network.map("proxy_config"))
         section = _Section(name, base, network, tuple(headers.items()), proxy, _timeouts(network))
-        keys = settings.maps("keys")
         for key in keys:
             if key.flag("enabled", otherwise=True):
                 self._key(section, key)

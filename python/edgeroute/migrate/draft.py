@@ -118,7 +118,7 @@ class Draft:
         named = foreign_variable(text)
         if named is not None:
             return f"${{{named}}}"
-        if text.strip().lower() in _PLACEHOLDERS:
+        if is_placeholder(text):
             return None
         name = self._variables.get((variable, text))
         if name is None:  # numbered, so that it cannot be a variable that the file or the gateway means by itself
@@ -175,6 +175,11 @@ class Draft:
             model = self.models[name]
             pending += model.fallbacks if model.alias is None else [model.alias]
         return False
+
+
+def is_placeholder(credential: str) -> bool:
+    """Whether a credential is only there because something had to be."""
+    return credential.strip().lower() in _PLACEHOLDERS
 
 
 def unique(name: str, taken: Mapping[str, object]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from edgeroute.config.diagnostics import Source
 from edgeroute.config.models import match
+from edgeroute.config.providers import CREDENTIAL_HEADERS
 from edgeroute.config.vocabulary import foreign_variable
 from edgeroute.migrate.access import Access
 from edgeroute.migrate.draft import (
@@ -20,6 +21,7 @@ from edgeroute.migrate.draft import (
     Timeouts,
     VirtualKey,
     is_model_name,
+    is_placeholder,
     milliseconds,
     name_of,
 )
@@ -196,11 +198,14 @@ class _LiteLLM:
         """The providers that an entry stands for: one, or one for each organization that it lists."""
         credential = self._credentials.get(parameters.text("litellm_credential_name") or "")
         settings = parameters if credential is None else credential
+        key = parameters.text("api_key") or settings.text("api_key")
+        keyed = key is not None and not is_placeholder(key)
         headers: dict[str, str] = {}
         for group in ("extra_headers", "headers"):
             given = parameters.map(group)
             for name in given:
-                found = extra_header(self._draft, name, given.text(name) or "", given.at(name))
+                text, at = given.text(name) or "", given.at(name)
+                found = extra_header(self._draft, name, text, at, beside_a_key=keyed)
                 headers.update([found] if found else [])
         organizations = [carried(text) for text, _ in parameters.texts("organization")]
         variants = [{"openai-organization": each, **headers} for each in organizations] or [headers]
@@ -215,15 +220,16 @@ class _LiteLLM:
         key, key_place = parameters.text("api_key") or settings.text("api_key"), settings.at("api_key")
         if "api_key" in parameters:
             key_place = parameters.at("api_key")
+        has_header = not headers.keys().isdisjoint(CREDENTIAL_HEADERS)
         if prefix == "azure":
             settings.ignore("api_version")
             endpoint = address or "os.environ/AZURE_API_BASE"
-            credential = self._draft.credential(key or "os.environ/AZURE_API_KEY", key_place, "AZURE_API_KEY")
+            credential = self._credential(key, key_place, "AZURE_API_KEY", assumed=not has_header)
             made = azure(self._draft, endpoint, credential, parameters.at("api_base"), headers)
             return None if made is None else self._draft.provider(made)
         if prefix in _CATALOGUED and address is None:
             name, variable = _CATALOGUED[prefix]
-            credential = self._draft.credential(key or f"os.environ/{variable}", key_place, variable)
+            credential = self._credential(key, key_place, variable, assumed=not has_header)
             return catalogued(self._draft, name, credential, headers)
         base, dialect = _own(prefix)
         if base is None and address is not None and not speaks_otherwise(prefix):
@@ -240,14 +246,19 @@ class _LiteLLM:
         url = base_url(self._draft, address, parameters.at("api_base"), "/v1" if base == "ollama" else "")
         if url is None:
             return None
-        if key is None and prefix in _CATALOGUED:
+        if key is None and prefix in _CATALOGUED and not has_header:
             variable = _CATALOGUED[prefix][1]
             reason = f"no credential is sent to this address; LiteLLM would send {variable}"
             self._report.changed(parameters.at("api_base"), reason, "add api_key to the provider if it wants one")
         variable = f"{base.upper().replace('-', '_')}_API_KEY"
-        credential = self._draft.credential(key, key_place, variable) if key is not None else None
+        credential = self._credential(key, key_place, variable, assumed=False)
         keys = () if credential is None else (credential,)
         return self._draft.provider(Provider(base, dialect, url, keys, tuple(headers.items())))
+
+    def _credential(self, key: str | None, place: Place, variable: str, *, assumed: bool) -> str | None:
+        """The credential that is written; without one that of LiteLLM's variable, if it would be assumed."""
+        text = key or (f"os.environ/{variable}" if assumed else None)
+        return None if text is None else self._draft.credential(text, place, variable)
 
     def _strategy(self, router: Settings) -> None:
         strategy = router.text("routing_strategy")
