@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from migrate_inputs import NOW
 
 from edgeroute.cli.import_configuration import command
 from edgeroute.config.diagnostics import Source
@@ -60,7 +61,7 @@ def test_keys_in_the_environment_are_hashed():
 
 def test_a_key_in_the_environment_that_is_no_text_is_not_hashed():
     source = Source("config.yaml", f"{REWRITTEN}general_settings: {{master_key: os.environ/MASTER}}\n")
-    draft = import_litellm(source, {"MASTER": "sk-\udcff"})
+    draft = import_litellm(source, {"MASTER": "sk-\udcff"}, NOW)
     assert draft.virtual_keys["master"].hash == "${MASTER_HASH}"
     assert "the key is in MASTER, which is not UTF-8 text" in draft.report.text()
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from migrate_inputs import NOW
 
 from edgeroute.config import ConfigError, load
 from edgeroute.config.diagnostics import Source
@@ -14,13 +15,13 @@ KEY = "sk-written"
 
 def litellm(headers: dict[str, str], **settings: str) -> Draft:
     parameters = {"model": "openai/gpt-4o", "extra_headers": headers, **settings}
-    return import_litellm(_source({"model_list": [{"model_name": "a", "litellm_params": parameters}]}), {})
+    return import_litellm(_source({"model_list": [{"model_name": "a", "litellm_params": parameters}]}), {}, NOW)
 
 
 def bifrost(headers: dict[str, str], key: str | None) -> Draft:
     keys = [] if key is None else [{"value": key, "models": ["a"]}]
     network = {"base_url": "http://h", "extra_headers": headers}
-    return import_bifrost(_source({"providers": {"vllm": {"keys": keys, "network_config": network}}}), {})
+    return import_bifrost(_source({"providers": {"vllm": {"keys": keys, "network_config": network}}}), {}, NOW)
 
 
 def _source(content: object) -> Source:

@@ -7,6 +7,7 @@ governance). Clients ask Bifrost for `provider/model` or for a bare model; both 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from fnmatch import fnmatchcase
 
 from edgeroute.config.diagnostics import Source
@@ -96,13 +97,17 @@ class _Section:
     made: list[_Made] = field(default_factory=list[_Made])
 
 
-def import_bifrost(source: Source, environ: Mapping[str, str]) -> Draft:
-    """A Bifrost configuration as a draft. Raises ConfigError if the file is not JSON with an object at its top."""
-    return _Bifrost(source, environ).imported()
+def import_bifrost(source: Source, environ: Mapping[str, str], now: datetime) -> Draft:
+    """A Bifrost configuration as a draft, without keys that have expired by `now`.
+
+    Raises ConfigError if the file is not JSON with an object at its top.
+    """
+    return _Bifrost(source, environ, now).imported()
 
 
 class _Bifrost:
-    def __init__(self, source: Source, environ: Mapping[str, str]) -> None:
+    def __init__(self, source: Source, environ: Mapping[str, str], now: datetime) -> None:
+        self._now = now
         self._draft = Draft(reserved=variables(source))
         self._report = self._draft.report
         self._environ = environ
@@ -115,7 +120,7 @@ class _Bifrost:
         for name in providers:
             self._provider(name, providers.map(name))
         self._share_timeouts()
-        governance = Governance(self._draft, self._top.map("governance"), self._accounts, self._environ)
+        governance = Governance(self._draft, self._top.map("governance"), self._accounts, self._environ, self._now)
         governance.empty_is_all = self._empty_is_all
         self._models(governance)
         governance.read()

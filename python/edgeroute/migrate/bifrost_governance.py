@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from edgeroute.config.models import match
@@ -44,12 +45,14 @@ class Governance:
         settings: Settings,
         accounts: Mapping[str, Sequence[Account]],
         environ: Mapping[str, str],
+        now: datetime,
     ) -> None:
         self._draft = draft
         self._report = draft.report
         self._settings = settings
         self._accounts = accounts
         self._environ = environ
+        self._now = now
         self._access = Access(draft)
         self._keys = settings.maps("virtual_keys")
         self._rate_limits = {each.text("id"): each for each in settings.maps("rate_limits")}
@@ -106,6 +109,9 @@ class Governance:
         if value is None:
             reason = "the key has no value here: Bifrost made one and keeps it in its database"
             self._report.left_out(key.place, reason, "make a new one: edgeroute keys new")
+            return
+        expiry = key.text("expires_at")
+        if expiry is not None and self._draft.has_expired(expiry, key.at("expires_at"), self._now):
             return
         team, customer = key.text("team_id"), key.text("customer_id")
         if team is not None and not self._access.knows(team):

@@ -106,7 +106,6 @@ VIRTUAL_KEY = {
     "budget* calendar_aligned": _BUDGETS,
     "description": _DESCRIPTION,
     "mcp_*": _MCP,
-    "expires_at": Reason("changed", "virtual keys do not expire", "remove the key from the file at that time"),
     "*": _OTHER,
 }
 PROVIDER_CONFIG = {

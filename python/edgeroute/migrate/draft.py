@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import count
 from math import gcd, lcm
@@ -142,6 +143,24 @@ class Draft:
         command = f'"sha256:$(printf %s "${variable}" | sha256sum | cut -c1-64)"'
         self.report.changed(place, reason, f"export {variable}_HASH={command}")
         return f"${{{variable}_HASH}}"
+
+    def has_expired(self, expiry: str, place: Place, now: datetime) -> bool:
+        """Whether a key must be left out because of its expiry, which is reported; UTC unless it says otherwise.
+
+        One that cannot be read counts as past: a key that is missing is noticed, one that stays for ever is not.
+        """
+        try:
+            time = datetime.fromisoformat(expiry)
+        except ValueError:
+            advice = "write it as in 2030-01-31T12:00:00Z, or add the key yourself"
+            self.report.left_out(place, "the key expires at a time that cannot be read; the key is left out", advice)
+            return True
+        if (time if time.tzinfo else time.replace(tzinfo=UTC)) <= now:
+            self.report.left_out(place, "the key has expired", "nobody can use it")
+            return True
+        advice = "remove the key from the file at that time"
+        self.report.changed(place, f"virtual keys do not expire here; this one would on {time:%Y-%m-%d}", advice)
+        return False
 
     def somebody_may_call(self, place: Place) -> None:
         """Without any key nobody could call; then one is left to be filled in."""

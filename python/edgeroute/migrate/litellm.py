@@ -7,6 +7,7 @@ reliability. Deployments with one `model_name` are a pool; `simple-shuffle` draw
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from edgeroute.config.diagnostics import Source
 from edgeroute.config.models import match
@@ -88,13 +89,17 @@ class Exports:
     teams: Source | None = None
 
 
-def import_litellm(source: Source, environ: Mapping[str, str], exports: Exports = Exports()) -> Draft:
-    """A LiteLLM configuration as a draft. Raises ConfigError if the file is not YAML with a map at its top."""
-    return _LiteLLM(source, environ).imported(exports)
+def import_litellm(source: Source, environ: Mapping[str, str], now: datetime, exports: Exports = Exports()) -> Draft:
+    """A LiteLLM configuration as a draft, without keys that have expired by `now`.
+
+    Raises ConfigError if the file is not YAML with a map at its top.
+    """
+    return _LiteLLM(source, environ, now).imported(exports)
 
 
 class _LiteLLM:
-    def __init__(self, source: Source, environ: Mapping[str, str]) -> None:
+    def __init__(self, source: Source, environ: Mapping[str, str], now: datetime) -> None:
+        self._now = now
         self._draft = Draft(reserved=variables(source))
         self._report = self._draft.report
         self._environ = environ
@@ -339,7 +344,7 @@ class _LiteLLM:
             read_teams(exports.teams, self._draft, access)
         if exports.keys is not None:
             general.ignore("database_url")
-            read_keys(exports.keys, self._draft, access)
+            read_keys(exports.keys, self._draft, access, self._now)
         self._draft.somebody_may_call(general.place)
         general.leave(GENERAL)
 
