@@ -25,7 +25,7 @@ from edgeroute.migrate.draft import (
     name_of,
 )
 from edgeroute.migrate.foreign import Settings, carried, read_settings, variables
-from edgeroute.migrate.report import Place, Reason, explain
+from edgeroute.migrate.report import Place, Reason, reason_for
 from edgeroute.migrate.upstreams import SELF_HOSTED, azure, base_url, extra_header, unsupported
 from edgeroute.providers import CATALOGUE
 
@@ -129,15 +129,15 @@ class _Bifrost:
         for plugin in self._top.maps("plugins"):
             if plugin.flag("enabled", otherwise=True):
                 name = plugin.text("name") or "plugin"
-                self._report.add(plugin.place, explain(name, PLUGINS, TOP["plugins"]))
-        self._top.leave(TOP)
+                self._report.add(plugin.place, reason_for(name, PLUGINS, TOP["plugins"]))
+        self._top.report_unread(TOP)
         return self._draft
 
     def _provider(self, name: str, settings: Settings) -> None:
         custom = settings.map("custom_provider_config")
         base = custom.text("base_provider_type") or name
         custom.ignore("is_key_less")
-        custom.leave(PROVIDER)
+        custom.report_unread(PROVIDER)
         if base not in _CATALOGUED and base not in SELF_HOSTED and base != "azure":
             self._report.add(settings.place, unsupported(base))
             return
@@ -172,8 +172,8 @@ class _Bifrost:
             self._report.left_out(settings.place, "the provider has no keys", "add them, and import again")
         for each in section.made:
             self._add(name, each)
-        network.leave(NETWORK)
-        settings.leave(PROVIDER)
+        network.report_unread(NETWORK)
+        settings.report_unread(PROVIDER)
 
     def _key(self, section: _Section, key: Settings) -> None:
         """One key of a provider: joins those it differs from only in the credential, or is an account of its own."""
@@ -192,7 +192,7 @@ class _Bifrost:
             provider = azure(self._draft, endpoint, credential, own.at("endpoint"), dict(section.headers))
             provider = None if provider is None else replace(provider, proxy=section.proxy)
             credentials = []
-            own.leave(AZURE)
+            own.report_unread(AZURE)
         else:
             upstream = own.text("model_name")
             if upstream is not None and _is_alias("", upstream):
@@ -207,7 +207,7 @@ class _Bifrost:
             return
         account = Account("", models, aliases, 1 if weight is None else weight, section.timeouts, _line(key.place))
         account.keys = {text for text in (key.text("name"), key.text("id")) if text is not None}
-        key.leave(KEY)
+        key.report_unread(KEY)
         if provider is None or (models == [] and not aliases):
             return
         for each in section.made:
@@ -355,7 +355,7 @@ class _Bifrost:
         if "enforce_auth_on_inference" in client and not client.flag("enforce_auth_on_inference"):
             reason = "every request needs a virtual key"
             self._report.changed(client.at("enforce_auth_on_inference"), reason, "give one to those who had none")
-        client.leave(CLIENT)
+        client.report_unread(CLIENT)
 
 
 def _timeouts(network: Settings) -> Timeouts:

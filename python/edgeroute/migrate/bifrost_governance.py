@@ -86,7 +86,7 @@ class Governance:
         rules.sort(key=lambda rule: (_scope(rule), rule.number("priority") or 0))
         for rule in rules:
             self._rule(rule)
-        self._settings.leave(GOVERNANCE)
+        self._settings.report_unread(GOVERNANCE)
 
     def _team(self, team: Settings) -> None:
         identifier, name = team.text("id"), team.text("name")
@@ -98,7 +98,7 @@ class Governance:
         customer = team.text("customer_id")
         if customer is not None:
             self._customers.setdefault(customer, []).append(f"team {identifier}")
-        team.leave(TEAM)
+        team.report_unread(TEAM)
 
     def _key(self, key: Settings) -> None:
         value, name = key.text("value"), key.text("name") or key.text("id") or "key"
@@ -126,7 +126,7 @@ class Governance:
             self._person(each, text, f"virtual_key_name {ours}")
         if customer is not None:
             self._customers.setdefault(customer, []).append(f"key {ours}")
-        key.leave(VIRTUAL_KEY)
+        key.report_unread(VIRTUAL_KEY)
 
     def _models(self, key: Settings) -> tuple[str, ...] | None:
         """The public models that a key may ask for; None if all."""
@@ -147,7 +147,7 @@ class Governance:
             if any(text != "*" for text, _ in config.texts("key_ids")):
                 reason = "a virtual key cannot choose among the credentials of a provider"
                 self._report.changed(config.at("key_ids"), reason, "name the provider's targets in a model of its own")
-            config.leave(PROVIDER_CONFIG)
+            config.report_unread(PROVIDER_CONFIG)
             allowed[provider] = None if everything else names
         found = tuple(name for name, model in self._draft.models.items() if self._may(name, model, allowed))
         extra: list[str] = []
@@ -264,7 +264,7 @@ class Governance:
         shown = " ".join(f"line {line}, {name}: {written}".split())
         self._draft.rules.append(Rule(label, condition, model, shown))
         rule.ignore("description", "id")
-        rule.leave(RULE)
+        rule.report_unread(RULE)
 
     def _teams(self) -> dict[str, dict[str, list[str]]]:
         teams: dict[str, dict[str, list[str]]] = {"team_id": {}, "team_name": {}}

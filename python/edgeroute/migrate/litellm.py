@@ -123,9 +123,9 @@ class _LiteLLM:
         self._deadlines(router, module)
         self._logging(module)
         self._keys(self._top.map("general_settings"), exports)
-        router.leave(ROUTER)
-        module.leave(MODULE)
-        self._top.leave(TOP)
+        router.report_unread(ROUTER)
+        module.report_unread(MODULE)
+        self._top.report_unread(TOP)
         return self._draft
 
     def _deployment(self, entry: Settings) -> None:
@@ -155,8 +155,8 @@ class _LiteLLM:
         for provider in providers:
             self._target(entry, parameters, name, Target(f"{provider}/{carried(_upstream(prefix, upstream))}"))
         if providers:
-            entry.leave(ENTRY)
-            parameters.leave(PARAMETERS)
+            entry.report_unread(ENTRY)
+            parameters.report_unread(PARAMETERS)
 
     def _target(self, entry: Settings, parameters: Settings, name: str, target: Target) -> None:
         if target.name.endswith("*") and not name.endswith("*"):
@@ -346,7 +346,7 @@ class _LiteLLM:
             general.ignore("database_url")
             read_keys(exports.keys, self._draft, access, self._now)
         self._draft.somebody_may_call(general.place)
-        general.leave(GENERAL)
+        general.report_unread(GENERAL)
 
 
 def _split(written: str, given: str | None) -> tuple[str, str]:
