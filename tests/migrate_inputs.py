@@ -2,10 +2,12 @@
 
 import hashlib
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 from edgeroute.migrate import Draft, Exports, import_bifrost, import_litellm, read_source
 
+NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
 FOLDER = Path(__file__).parent / "migrate"
 INPUTS = [
     path
@@ -19,10 +21,10 @@ INPUTS = [
 def imported(path: Path) -> Draft:
     """A draft of a published configuration, with the exports beside it, and nothing in the environment."""
     if path.suffix == ".json":
-        return import_bifrost(read_source(path), {})
+        return import_bifrost(read_source(path), {}, NOW)
     tables = [path.with_suffix(suffix) for suffix in (".keys.csv", ".teams.json")]
     exports = Exports(*(read_source(each) if each.exists() else None for each in tables))
-    return import_litellm(read_source(path), {}, exports)
+    return import_litellm(read_source(path), {}, NOW, exports)
 
 
 def environment(text: str) -> dict[str, str]:

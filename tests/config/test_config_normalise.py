@@ -73,7 +73,7 @@ def test_a_wrong_proxy_of_the_environment(tmp_path: Path) -> None:
         assert told.startswith(expected) if expected else not told
         assert "hidden" not in told
 
-    check("url: 'https://h/v1'", "HTTPS_PROXY: error: a proxy that is not reached by http:// is not supported")
+    check("url: 'https://h/v1'", "https_proxy: error: a proxy that is not reached by http:// is not supported")
     check("url: 'http://h/v1'", None)
     check("url: 'https://h/v1', proxy: 'http://own'", None)
 

@@ -129,3 +129,24 @@ def test_config_load_is_for_programs(path: Path, caplog: pytest.LogCaptureFixtur
 def test_a_loaded_configuration_shows_no_secret(path: Path) -> None:
     loaded: Loaded = load(path, OPENAI)
     assert "do-not-print" not in f"{loaded}{loaded.config}"
+
+
+def test_bytes_of_the_environment_that_are_no_text_are_told_with_their_variable(path: Path) -> None:
+    """The kernel takes any bytes; Python shows those that are not UTF-8 as surrogates, which nothing can write."""
+
+    def check(addition: str, environ: Mapping[str, str], place: str, message: str) -> None:
+        path.write_text(FILE + addition)
+        with pytest.raises(ConfigError) as caught:
+            load(path, {**OPENAI, **environ})
+        [diagnostic] = caught.value.diagnostics
+        assert (f"{diagnostic.path}:{diagnostic.line}", diagnostic.message) == (place, message)
+        assert str(caught.value).isascii()
+
+    named = "environment variable X is not UTF-8 text"
+    check('rules: [{name: a, when: stream, reject: "x ${X}"}]\n', {"X": "caf\udce9"}, f"{path}:7", named)
+    check('log: "${X}"\n', {"X": "\udcff"}, f"{path}:7", named)
+    check("", {"EDGEROUTE_LOG": "\udcff"}, "EDGEROUTE_LOG:0", "this is not UTF-8 text")
+    unset = "environment variable XYZ is not set"
+    check('rules: [{name: a, when: stream, reject: "${XYZ}"}]\n', {"XYZ\udcff": "a"}, f"{path}:7", unset)
+    path.write_text(FILE)
+    assert not load(path, {**OPENAI, "EDGEROUTE_WORKERS\udcff": "1", "OTHER": "\udcff"}).warnings

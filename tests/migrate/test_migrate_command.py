@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from migrate_inputs import NOW
 
 from edgeroute.cli.import_configuration import command
+from edgeroute.config.diagnostics import Source
+from edgeroute.migrate import import_litellm
 
 HERE = Path(__file__).parent
 REWRITTEN = "model_list: [{model_name: a, litellm_params: {model: gpt-4o, temperature: 1}}]\n"
@@ -53,6 +56,13 @@ def test_strict(flags: list[str], expected: int):
 def test_keys_in_the_environment_are_hashed():
     result = run("litellm", HERE / "litellm" / "credentials.yaml")
     assert "sha256:3b69a285cbd23f85131f55dfcac89d7d58835845072500d7d408898ad9c39e93" in result.stdout
+
+
+def test_a_key_in_the_environment_that_is_no_text_is_not_hashed():
+    source = Source("config.yaml", f"{REWRITTEN}general_settings: {{master_key: os.environ/MASTER}}\n")
+    draft = import_litellm(source, {"MASTER": "sk-\udcff"}, NOW)
+    assert draft.virtual_keys["master"].hash == "${MASTER_HASH}"
+    assert "the key is in MASTER, which is not UTF-8 text" in draft.report.text()
 
 
 def test_exports_of_keys_and_teams():

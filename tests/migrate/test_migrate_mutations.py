@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from migrate_inputs import FOLDER, INPUTS, environment
+from migrate_inputs import FOLDER, INPUTS, NOW, environment
 
 from edgeroute.config import ConfigError, load
 from edgeroute.config.diagnostics import Source
@@ -63,7 +63,7 @@ def test_configurations(path: Path, tmp_path: Path):
     importer = import_bifrost if path.suffix == ".json" else import_litellm
     for _ in range(ROUNDS):
         source = Source(str(path), mutated(path.read_text(), rng))
-        judge(lambda source=source: importer(source, {}), tmp_path / "edgeroute.yaml")
+        judge(lambda source=source: importer(source, {}, NOW), tmp_path / "edgeroute.yaml")
 
 
 @pytest.mark.parametrize("name", ["with_keys.keys.csv", "with_keys.teams.json"])
@@ -75,4 +75,6 @@ def test_exports(name: str, tmp_path: Path):
         texts[name] = mutated(texts[name], rng)
         exports = Exports(*(Source(str(folder / each), text) for each, text in texts.items()))
         config = Source(str(folder / "with_keys.yaml"), (folder / "with_keys.yaml").read_text())
-        judge(lambda config=config, exports=exports: import_litellm(config, {}, exports), tmp_path / "edgeroute.yaml")
+        judge(
+            lambda config=config, exports=exports: import_litellm(config, {}, NOW, exports), tmp_path / "edgeroute.yaml"
+        )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from migrate_inputs import NOW
 
 from edgeroute.config import load
 from edgeroute.config.diagnostics import Source
@@ -21,7 +22,7 @@ def report(models: list[tuple[str, str]], settings: str = "") -> list[tuple[int,
     """Lines and reasons of the findings on public models, each with a target by its name in MODELS."""
     lines = ["general_settings: {master_key: sk-x}", f"litellm_settings: {{{settings}}}", "model_list:"]
     lines += [f"  - {{model_name: {name}, litellm_params: {MODELS[target]}}}" for name, target in models]
-    draft = import_litellm(Source("config.yaml", "\n".join(lines)), {})
+    draft = import_litellm(Source("config.yaml", "\n".join(lines)), {}, NOW)
     assert all("https://api.anthropic.com/v1" in each.advice for each in draft.report.findings)
     return [(each.line, each.reason) for each in draft.report.findings]
 

@@ -1,5 +1,6 @@
 """The supervisor's parts, each alone: addresses, run directory, file watch, restarts, the banner."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -7,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -107,6 +109,56 @@ def test_old_generations_are_forgotten(tmp_path: Path):
             "generation-11.json",
         ]
         assert (tmp_path / "generation-11.json").read_bytes() == b"11"
+
+
+def test_two_that_start_at_once_do_not_share_a_run_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The first takes it between the second's look at the directory and its opening of the lock."""
+    environ = {"EDGEROUTE_RUN_DIR": str(tmp_path)}
+    first: list[RunDirectory] = []
+    opened = os.open
+
+    def open_late(path: Path, *rest: int) -> int:
+        if not first and path.name.startswith("lock"):
+            monkeypatch.undo()
+            first.append(RunDirectory.create(environ))
+        return opened(path, *rest)
+
+    monkeypatch.setattr(os, "open", open_late)
+    with pytest.raises(StartError, match="is in use by another edgeroute"):
+        RunDirectory.create(environ)
+    first[0].cells.touch()
+    first[0].remove()
+
+
+def test_a_lock_that_its_owner_removes_meanwhile_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    environ = {"EDGEROUTE_RUN_DIR": str(tmp_path)}
+    first = RunDirectory.create(environ)
+    flock = fcntl.flock
+
+    def lock_late(descriptor: int, operation: int) -> None:
+        monkeypatch.undo()
+        first.remove()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", lock_late)
+    with RunDirectory.create(environ), pytest.raises(StartError, match="is in use by another edgeroute"):
+        RunDirectory.create(environ)
+
+
+def test_what_a_killed_run_left_is_swept_and_one_that_just_starts_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def nothing_is_writable(*_: object) -> bool:
+        return False
+
+    monkeypatch.setattr(os, "access", nothing_is_writable)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name, content in (("edgeroute-killed", "locked\n"), ("edgeroute-starting", "")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "lock").write_text(content)
+    with RunDirectory.create({}) as living, RunDirectory.create({}) as other:
+        found = {path.name for path in tmp_path.iterdir()}
+        assert found == {"edgeroute-starting", living.path.name, other.path.name}
 
 
 def test_a_named_run_directory_stays_with_what_is_not_ours(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def litellm(
 
     def read() -> Draft:
         exports = Exports(*(None if each is None else read_source(each) for each in (keys, teams)))
-        return import_litellm(read_source(path), os.environ, exports)
+        return import_litellm(read_source(path), os.environ, datetime.now(UTC), exports)
 
     _import(read, f"LiteLLM's {path.name}", output, as_json=as_json, strict=strict)
 
@@ -75,7 +76,7 @@ def bifrost(path: Path, output: Path | None, as_json: bool, strict: bool) -> Non
     hashed. Those that only Bifrost's database knows have to be made anew.
     """  # noqa: D301
     _import(
-        lambda: import_bifrost(read_source(path), os.environ),
+        lambda: import_bifrost(read_source(path), os.environ, datetime.now(UTC)),
         f"Bifrost's {path.name}", output, as_json=as_json, strict=strict,
     )  # fmt: skip
 

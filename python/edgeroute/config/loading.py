@@ -16,11 +16,11 @@ from edgeroute.config.marks import MarkupError, compose
 from edgeroute.config.models import urls_of
 from edgeroute.config.normalise import normalise
 from edgeroute.config.overrides import find_overrides, misspelt
-from edgeroute.config.proxies import proxy_for
+from edgeroute.config.proxies import proxy_for, proxy_variable
 from edgeroute.config.reader import read, read_override
 from edgeroute.config.schema import Config
 from edgeroute.config.values import Malformed
-from edgeroute.config.variables import Variables, read_config
+from edgeroute.config.variables import Variables, is_text, read_config
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -85,7 +85,7 @@ def _check_proxy(config: Config, environ: Mapping[str, str]) -> list[Diagnostic]
         for url in chain.from_iterable(urls):
             proxy_for(url, environ)
     except Malformed as problem:
-        return [Diagnostic.about("HTTPS_PROXY", "error", problem.message, problem.advice)]
+        return [Diagnostic.about(proxy_variable(environ), "error", problem.message, problem.advice)]
     return []
 
 
@@ -93,6 +93,10 @@ def _override(document: Document, config: Config, variables: Variables, options:
     """The configuration with what the environment and the command line set; their errors join the file's."""
     values: dict[str, object] = {}
     for override in find_overrides(variables.environ, options):
+        if not is_text(override.text):
+            message, advice = "this is not UTF-8 text", "set it again, encoded in UTF-8"
+            document.diagnostics.append(Diagnostic.about(override.origin, "error", message, advice))
+            continue
         value, diagnostics = read_override(override, variables)
         document.diagnostics += diagnostics
         if not diagnostics:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from edgeroute.config.diagnostics import Diagnostic, nearest
+from edgeroute.config.variables import is_text
 
 OVERRIDABLE = ("listen", "admin", "workers", "log")
 """The settings that may be set outside the file."""
@@ -41,7 +42,7 @@ def misspelt(environ: Mapping[str, str]) -> list[Diagnostic]:
     """A warning for each variable that is nearly one of ours, and would have no effect."""
     ours = [*(setting.upper() for setting in OVERRIDABLE), "CONFIG", "KEY", "ADMIN_KEY", "RUN_DIR"]
     found: list[Diagnostic] = []
-    for variable in sorted(environ):
+    for variable in sorted(filter(is_text, environ)):
         word = variable.removeprefix(_PREFIX)
         near = nearest(word, ours) if word != variable and word not in ours else None
         if near is not None:

@@ -5,9 +5,13 @@ import re
 from edgeroute.config.diagnostics import nearest
 from edgeroute.config.document import Document, Path, names_a_secret
 from edgeroute.config.schema import Config, Provider
+from edgeroute.config.values import Url
 from edgeroute.providers import CATALOGUE
 
-_CREDENTIAL_HEADERS = ("authorization", "x-api-key", "api-key")
+CREDENTIAL_HEADERS = ("authorization", "x-api-key")
+"""Where an `api_key` is sent, so that none of them can stand beside one."""
+
+_LIKELY_CREDENTIALS = (*CREDENTIAL_HEADERS, "api-key")
 _WRITTEN_BY_US = "edgeroute writes it for each request itself"
 _FORBIDDEN_HEADERS = {
     **dict.fromkeys(("host", "content-length", "content-type", "expect"), _WRITTEN_BY_US),
@@ -105,7 +109,7 @@ def _check_headers(document: Document, path: Path) -> None:
         elif name in lower:
             message = f'headers "{lower[name]}" and "{written}" are the same: case does not matter'
             document.error((*headers, written), message, "remove one of them", at_key=True)
-        elif name in _CREDENTIAL_HEADERS[:2] and {"api_key", "api_keys"} & set(document.names(*path)):
+        elif name in CREDENTIAL_HEADERS and {"api_key", "api_keys"} & set(document.names(*path)):
             message = f'header "{written}" and a credential are both set'
             advice = "keep one of them: the credential is sent in this header"
             document.error((*headers, written), message, advice, at_key=True)
@@ -116,7 +120,7 @@ def _warn_no_credential(document: Document, name: str, path: Path) -> None:
     known = CATALOGUE.get(name)
     if known is None or not {"url", "urls", "api_key", "api_keys"}.isdisjoint(document.names(*path)):
         return
-    if not any(header.lower() in _CREDENTIAL_HEADERS for header in document.names(*path, "headers")):
+    if not any(header.lower() in _LIKELY_CREDENTIALS for header in document.names(*path, "headers")):
         advice = f'add api_key: "${{{known.key_variable}}}"'
         document.warn(path, f'provider "{name}" has no api_key and will refuse requests', advice, at_key=True)
 
@@ -126,7 +130,7 @@ def _warn_written_credentials(document: Document, path: Path) -> None:
     for index in range(len(document.items((*path, "api_keys")))):
         warn_written_credential(document, (*path, "api_keys", index))
     for header in document.names(*path, "headers"):
-        if header.lower() in _CREDENTIAL_HEADERS or names_a_secret(header):
+        if header.lower() in _LIKELY_CREDENTIALS or names_a_secret(header):
             warn_written_credential(document, (*path, "headers", header))
 
 
@@ -134,23 +138,29 @@ def _warn_no_version(document: Document, path: Path, provider: Provider) -> None
     """OpenAI's SDKs take a base URL with its version, and so do we; without one every request is a 404."""
     if provider.dialect != "openai-chat":
         return
-    for place, url in [((*path, "url"), document.text((*path, "url"))), *_listed(document, path)]:
-        if url is not None and re.fullmatch(r"https?://[^/]+/?", url):
+    for place, url in _urls(path, provider):
+        if re.fullmatch("https?://[^/]+", url):
             advice = "most servers answer under /v1: add it, unless this one does not"
             document.warn(place, "this URL has no path", advice)
 
 
 def _warn_no_tls(document: Document, name: str, path: Path, provider: Provider) -> None:
-    """What is for https has no effect on a provider that is reached by http."""
-    urls = [provider.url, *(provider.urls or [])]
-    given = [url for url in urls if url is not None]
-    if not given or any(url.startswith("https:") for url in given):
-        return
+    """What is for https has no effect on a provider, or on a URL of it, that is reached by http."""
+    urls = _urls(path, provider)
+    plain = [place for place, url in urls if url.startswith("http:")]
     for setting in ("proxy", "ca_file"):
-        if getattr(provider, setting) is not None:
+        if getattr(provider, setting) is None or not plain:
+            continue
+        if len(plain) == len(urls):
             message = f'"{setting}" has no effect: no URL of provider "{name}" is https'
             document.warn((*path, setting), message, "remove it, or write https:// in the URL", at_key=True)
+            continue
+        for place in plain:
+            message = f'"{setting}" of provider "{name}" is not used for this URL'
+            document.warn(place, message, "write https://, if this server answers there")
 
 
-def _listed(document: Document, path: Path) -> list[tuple[Path, str]]:
-    return [((*path, "urls", index), text) for index, text in document.texts((*path, "urls"))]
+def _urls(path: Path, provider: Provider) -> list[tuple[Path, Url]]:
+    """The URLs that are written, each with its place."""
+    listed = [((*path, "urls", index), url) for index, url in enumerate(provider.urls or [])]
+    return listed if provider.url is None else [((*path, "url"), provider.url)]

@@ -15,12 +15,17 @@ from edgeroute.config.values import ProxyUrl, Url
 def proxy_for(url: Url, environ: Mapping[str, str]) -> ProxyUrl | None:
     """The proxy to reach a provider's URL through; None for none. Raises Malformed about the variable."""
     parts = urlsplit(url)
-    proxy = _variable("https_proxy", environ)
+    proxy = _value("https_proxy", environ)
     if parts.scheme != "https" or proxy is None:
         return None
-    if bypasses(_variable("no_proxy", environ) or "", parts.hostname or "", parts.port or 443):
+    if bypasses(_value("no_proxy", environ) or "", parts.hostname or "", parts.port or 443):
         return None
     return ProxyUrl.parse(proxy if "://" in proxy else f"http://{proxy}")
+
+
+def proxy_variable(environ: Mapping[str, str]) -> str:
+    """The variable that names the proxy, spelt as it is set."""
+    return _written("https_proxy", environ)
 
 
 def bypasses(no_proxy: str, host: str, port: int) -> bool:
@@ -52,5 +57,9 @@ def _covers(entry: str, host: str, port: int) -> bool:
         return False
 
 
-def _variable(name: str, environ: Mapping[str, str]) -> str | None:
-    return environ.get(name) or environ.get(name.upper()) or None
+def _value(name: str, environ: Mapping[str, str]) -> str | None:
+    return environ.get(_written(name, environ)) or None
+
+
+def _written(name: str, environ: Mapping[str, str]) -> str:
+    return name if environ.get(name) else name.upper()

@@ -7,7 +7,7 @@ secret).
 import ipaddress
 import re
 from typing import ClassVar, Protocol, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
 from edgeroute.config.vocabulary import HASH
 
@@ -17,6 +17,8 @@ _UNITS = {
 }
 _URL = "write it as in https://api.example.com/v1"
 _PROXY = "write http://host:port; with http://user:password@host:port, special characters as %XX"
+_CREDENTIALS = "write % as %25, no line breaks and the like, and no colon in the user"
+_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::0*([1-9][0-9]{0,4}))?")
 _EXAMPLES = {"milliseconds": "such as 500ms, 2s, 15m or 1h", "bytes": "such as 64KiB or 8MiB"}
 QUANTITY_PATTERNS = {unit: f"^[0-9]+({'|'.join(scales)})$" for unit, scales in _UNITS.items()}
 
@@ -99,23 +101,25 @@ class ProxyUrl(Secret):
 
     __slots__ = ()
     expected: ClassVar[str] = "a URL such as http://proxy:3128"
-    pattern: ClassVar[str] = r"^http://([^/?#@]+@)?[^/?#@]+/?$"
+    pattern: ClassVar[str] = r"^[Hh][Tt][Tt][Pp]://([^/?#@]+@)?[^/?#@]+/?$"
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Takes http, a host, and what else is needed to reach a proxy; the port is 80 if not written."""
-        try:
-            parts = urlsplit(text)
-            port, host = parts.port, parts.hostname
-        except ValueError:
-            raise Malformed("the host or the port of this proxy is malformed", _PROXY) from None
-        if "://" in text and parts.scheme != "http":
+        scheme, separator, rest = text.partition("://")
+        if separator and scheme.lower() != "http":
             advice = "name one that is reached by http://; providers are reached through it by TLS all the same"
             raise Malformed("a proxy that is not reached by http:// is not supported", advice)
-        if not re.fullmatch(cls.pattern, text) or not re.fullmatch(r"[!-~]+", text) or not host or port == 0:
+        if not re.fullmatch(cls.pattern, text) or not re.fullmatch(r"[!-~]+", text):
             raise Malformed("a proxy is http://, a host and a port, and nothing else", _PROXY)
-        user, at, _ = parts.netloc.rpartition("@")
-        return cls(f"http://{user}{at}{f'[{host}]' if ':' in host else host}:{port or 80}")
+        credentials, at, authority = rest.removesuffix("/").rpartition("@")
+        try:
+            host, port = _host_and_port(authority)
+        except ValueError:
+            raise Malformed("the host or the port of this proxy is malformed", _PROXY) from None
+        if not _can_be_sent(credentials):
+            raise Malformed("user or password of this proxy cannot be sent to it", _CREDENTIALS)
+        return cls(f"http://{credentials}{at}{host}:{port or 80}")
 
 
 class Network(str):
@@ -168,29 +172,31 @@ class Address(str):
 
 
 class Url(str):
-    """The base URL of a provider, without a slash at its end."""
+    """The base URL of a provider: scheme and host in lower case, no slash at its end."""
 
     __slots__ = ()
     expected: ClassVar[str] = "a URL such as https://api.example.com/v1"
-    pattern: ClassVar[str] = r"^https?://[^/?#@]+[^?#@]*$"
+    pattern: ClassVar[str] = r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+(/[^?#]*)?$"
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Takes http or https, a host, a path; nothing else, because `/chat/completions` is appended."""
-        if not re.fullmatch(r"[\x21-\x7e]+", text):
+        if not re.fullmatch(r"[!-~]+", text):
             raise Malformed("a URL has no spaces and no characters beyond ASCII", "write such characters as %XX")
+        scheme, _, rest = text.partition("://")
+        authority = re.split("[/?#]", rest, maxsplit=1)[0]
+        path = rest.removeprefix(authority)
+        if scheme.lower() not in ("http", "https") or not authority:
+            raise Malformed("a provider's URL is http:// or https://, a host, and a path", _URL)
+        if "@" in authority:
+            raise Malformed("a URL must not carry credentials", "take them out, and write api_key or headers")
+        if "?" in path or "#" in path:
+            raise Malformed("a base URL has no query and no fragment", "leave out what begins with ? or #")
         try:
-            parts = urlsplit(text)
-            port, host = parts.port, parts.hostname
+            host, port = _host_and_port(authority)
         except ValueError:
             raise Malformed("the host or the port of this URL is malformed", _URL) from None
-        if parts.scheme not in ("http", "https") or not host or port == 0:
-            raise Malformed("a provider's URL is http:// or https://, a host, and a path", _URL)
-        if parts.username is not None or parts.password is not None:
-            raise Malformed("a URL must not carry credentials", "take them out, and write api_key or headers")
-        if parts.query or parts.fragment or "?" in text or "#" in text:
-            raise Malformed("a base URL has no query and no fragment", "leave out what begins with ? or #")
-        return cls(text.rstrip("/"))
+        return cls(f"{scheme.lower()}://{host}{'' if port is None else f':{port}'}{path.rstrip('/')}")
 
 
 class KeyHash(str):
@@ -242,3 +248,28 @@ def format_quantity(number: int, unit: str | None) -> str:
     if number == 0:
         symbol, scale = next(iter(_UNITS[unit].items()))
     return f"{number // scale}{symbol}"
+
+
+def _host_and_port(authority: str) -> tuple[str, int | None]:
+    """A host in lower case (IPv6 in brackets) and its port if one is written, as rust/upstream takes them.
+
+    Raises ValueError.
+    """
+    found = _AUTHORITY.fullmatch(authority)
+    if found is None:
+        raise ValueError("not a host, or not a port")
+    host, port = found[1].lower(), int(found[2]) if found[2] else None
+    if host.startswith("["):
+        ipaddress.IPv6Address(host[1:-1])
+    if port is not None and port > 65535:
+        raise ValueError("there is no such port")
+    return host, port
+
+
+def _can_be_sent(credentials: str) -> bool:
+    """Whether the user and password of a URL make a Basic authorization (RFC 7617)."""
+    if re.search("%(?![0-9A-Fa-f]{2})", credentials):
+        return False
+    user, _, _ = credentials.partition(":")
+    decoded = unquote(credentials, encoding="latin-1")
+    return ":" not in unquote(user, encoding="latin-1") and re.search(r"[\x00-\x1f\x7f]", decoded) is None

@@ -73,7 +73,7 @@ class Variables:
             )
         value = self.environ.get(name)
         if value is None:
-            near = nearest(name, self.environ)
+            near = nearest(name, [each for each in self.environ if _NAME.fullmatch(each)])
             advice = f"export {name} before starting, or use ${{file:/path}}"
             raise _ProblemError(
                 f"environment variable {name} is not set",
@@ -81,6 +81,8 @@ class Variables:
             )
         if not value:
             raise _ProblemError(f"environment variable {name} is empty", f"give {name} a value")
+        if not is_text(value):
+            raise _ProblemError(f"environment variable {name} is not UTF-8 text", "set it again, encoded in UTF-8")
         return value
 
     def _file(self, path: Path) -> str:
@@ -96,6 +98,15 @@ class Variables:
         if not text:
             raise _ProblemError(f"{path} is empty", "write the value into it")
         return text
+
+
+def is_text(value: str) -> bool:
+    """Whether a value can be written as UTF-8; Python keeps bytes of the environment that are not as surrogates."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_config(path: Path) -> str:

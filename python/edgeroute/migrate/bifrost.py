@@ -7,14 +7,25 @@ governance). Clients ask Bifrost for `provider/model` or for a bare model; both 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from fnmatch import fnmatchcase
 
 from edgeroute.config.diagnostics import Source
 from edgeroute.migrate.bifrost_governance import Governance
 from edgeroute.migrate.bifrost_reasons import AZURE, CLIENT, EMPTY_LISTS, KEY, NETWORK, PLUGINS, PROVIDER, TOP
-from edgeroute.migrate.draft import Draft, Model, Provider, Target, Timeouts, is_model_name, milliseconds, name_of
+from edgeroute.migrate.draft import (
+    Draft,
+    Model,
+    Provider,
+    Target,
+    Timeouts,
+    is_model_name,
+    is_placeholder,
+    milliseconds,
+    name_of,
+)
 from edgeroute.migrate.foreign import Settings, carried, read_settings, variables
-from edgeroute.migrate.report import Place, Reason, explain
+from edgeroute.migrate.report import Place, Reason, reason_for
 from edgeroute.migrate.untranslated import report_untranslated
 from edgeroute.migrate.upstreams import SELF_HOSTED, azure, base_url, extra_header, unsupported
 from edgeroute.providers import CATALOGUE
@@ -87,13 +98,17 @@ class _Section:
     made: list[_Made] = field(default_factory=list[_Made])
 
 
-def import_bifrost(source: Source, environ: Mapping[str, str]) -> Draft:
-    """A Bifrost configuration as a draft. Raises ConfigError if the file is not JSON with an object at its top."""
-    return _Bifrost(source, environ).imported()
+def import_bifrost(source: Source, environ: Mapping[str, str], now: datetime) -> Draft:
+    """A Bifrost configuration as a draft, without keys that have expired by `now`.
+
+    Raises ConfigError if the file is not JSON with an object at its top.
+    """
+    return _Bifrost(source, environ, now).imported()
 
 
 class _Bifrost:
-    def __init__(self, source: Source, environ: Mapping[str, str]) -> None:
+    def __init__(self, source: Source, environ: Mapping[str, str], now: datetime) -> None:
+        self._now = now
         self._draft = Draft(reserved=variables(source))
         self._report = self._draft.report
         self._environ = environ
@@ -106,7 +121,7 @@ class _Bifrost:
         for name in providers:
             self._provider(name, providers.map(name))
         self._share_timeouts()
-        governance = Governance(self._draft, self._top.map("governance"), self._accounts, self._environ)
+        governance = Governance(self._draft, self._top.map("governance"), self._accounts, self._environ, self._now)
         governance.empty_is_all = self._empty_is_all
         self._models(governance)
         governance.read()
@@ -115,8 +130,8 @@ class _Bifrost:
         for plugin in self._top.maps("plugins"):
             if plugin.flag("enabled", otherwise=True):
                 name = plugin.text("name") or "plugin"
-                self._report.add(plugin.place, explain(name, PLUGINS, TOP["plugins"]))
-        self._top.leave(TOP)
+                self._report.add(plugin.place, reason_for(name, PLUGINS, TOP["plugins"]))
+        self._top.report_unread(TOP)
         report_untranslated(self._draft)
         return self._draft
 
@@ -124,7 +139,7 @@ class _Bifrost:
         custom = settings.map("custom_provider_config")
         base = custom.text("base_provider_type") or name
         custom.ignore("is_key_less")
-        custom.leave(PROVIDER)
+        custom.report_unread(PROVIDER)
         if base not in _CATALOGUED and base not in SELF_HOSTED and base != "azure":
             self._report.add(settings.place, unsupported(base), first=True)
             return
@@ -134,14 +149,17 @@ class _Bifrost:
             self._draft.attempts = min(16, max(3, self._draft.attempts or 0, int(retries) + 1))
             reason = "attempts count for the whole request, those at fallbacks included, for all providers alike"
             self._report.changed(network.at("max_retries"), reason, "see defaults.attempts")
+        keys = settings.maps("keys")
+        used = [each for each in keys if each.flag("enabled", otherwise=True)]
+        keyed = not all(is_placeholder(each.text("value") or "") for each in used)
         headers: dict[str, str] = {}
         given = network.map("extra_headers")
         for header in given:
-            found = extra_header(self._draft, header, given.text(header) or "", given.at(header))
+            text, place = given.text(header) or "", given.at(header)
+            found = extra_header(self._draft, header, text, place, beside_a_key=keyed)
             headers.update([found] if found else [])
         proxy = self._proxy(settings.map("proxy_config")) or self._proxy(network.map("proxy_config"))
         section = _Section(name, base, network, tuple(headers.items()), proxy, _timeouts(network))
-        keys = settings.maps("keys")
         for key in keys:
             if key.flag("enabled", otherwise=True):
                 self._key(section, key)
@@ -158,8 +176,8 @@ class _Bifrost:
             self._report.add(settings.place, why, first=True)
         for each in section.made:
             self._add(name, each)
-        network.leave(NETWORK)
-        settings.leave(PROVIDER)
+        network.report_unread(NETWORK)
+        settings.report_unread(PROVIDER)
 
     def _key(self, section: _Section, key: Settings) -> None:
         """One key of a provider: joins those it differs from only in the credential, or is an account of its own."""
@@ -178,7 +196,7 @@ class _Bifrost:
             provider = azure(self._draft, endpoint, credential, own.at("endpoint"), dict(section.headers))
             provider = None if provider is None else replace(provider, proxy=section.proxy)
             credentials = []
-            own.leave(AZURE)
+            own.report_unread(AZURE)
         else:
             upstream = own.text("model_name")
             if upstream is not None and _is_alias("", upstream):
@@ -193,7 +211,7 @@ class _Bifrost:
             return
         account = Account("", models, aliases, 1 if weight is None else weight, section.timeouts, key.place)
         account.keys = {text for text in (key.text("name"), key.text("id")) if text is not None}
-        key.leave(KEY)
+        key.report_unread(KEY)
         if provider is None or (models == [] and not aliases):
             return
         for each in section.made:
@@ -342,7 +360,7 @@ class _Bifrost:
         if "enforce_auth_on_inference" in client and not client.flag("enforce_auth_on_inference"):
             reason = "every request needs a virtual key"
             self._report.changed(client.at("enforce_auth_on_inference"), reason, "give one to those who had none")
-        client.leave(CLIENT)
+        client.report_unread(CLIENT)
 
 
 def _timeouts(network: Settings) -> Timeouts:

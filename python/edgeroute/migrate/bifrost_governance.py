@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from edgeroute.config.models import match
@@ -44,12 +45,14 @@ class Governance:
         settings: Settings,
         accounts: Mapping[str, Sequence[Account]],
         environ: Mapping[str, str],
+        now: datetime,
     ) -> None:
         self._draft = draft
         self._report = draft.report
         self._settings = settings
         self._accounts = accounts
         self._environ = environ
+        self._now = now
         self._access = Access(draft)
         self._keys = settings.maps("virtual_keys")
         self._rate_limits = {each.text("id"): each for each in settings.maps("rate_limits")}
@@ -84,7 +87,7 @@ class Governance:
         rules.sort(key=lambda rule: (_scope(rule), rule.number("priority") or 0))
         for rule in rules:
             self._rule(rule)
-        self._settings.leave(GOVERNANCE)
+        self._settings.report_unread(GOVERNANCE)
 
     def _team(self, team: Settings) -> None:
         identifier, name = team.text("id"), team.text("name")
@@ -96,7 +99,7 @@ class Governance:
         customer = team.text("customer_id")
         if customer is not None:
             self._customers.setdefault(customer, []).append(f"team {identifier}")
-        team.leave(TEAM)
+        team.report_unread(TEAM)
 
     def _key(self, key: Settings) -> None:
         value, name = key.text("value"), key.text("name") or key.text("id") or "key"
@@ -107,6 +110,9 @@ class Governance:
         if value is None:
             reason = "the key has no value here: Bifrost made one and keeps it in its database"
             self._report.left_out(key.place, reason, "make a new one: edgeroute keys new")
+            return
+        expiry = key.text("expires_at")
+        if expiry is not None and self._draft.has_expired(expiry, key.at("expires_at"), self._now):
             return
         team, customer = key.text("team_id"), key.text("customer_id")
         if team is not None and not self._access.knows(team):
@@ -121,7 +127,7 @@ class Governance:
             self._person(each, text, f"virtual_key_name {ours}")
         if customer is not None:
             self._customers.setdefault(customer, []).append(f"key {ours}")
-        key.leave(VIRTUAL_KEY)
+        key.report_unread(VIRTUAL_KEY)
 
     def _models(self, key: Settings) -> tuple[str, ...] | None:
         """The public models that a key may ask for; None if all."""
@@ -146,7 +152,7 @@ class Governance:
             if not names and not everything:
                 reason = "without allowed_models a key may use none of them since Bifrost 1.5; until 1.4 it meant all"
                 self._report.left_out(config.place, reason, EMPTY_LISTS)
-            config.leave(PROVIDER_CONFIG)
+            config.report_unread(PROVIDER_CONFIG)
             allowed[provider] = None if everything else names
         found = tuple(name for name, model in self._draft.models.items() if self._may(name, model, allowed))
         extra: list[str] = []
@@ -262,7 +268,7 @@ class Governance:
         shown = " ".join(f"line {rule.place.line}, {name}: {written}".split())
         self._draft.rules.append(Rule(label, condition, model, shown, rule.place))
         rule.ignore("description", "id")
-        rule.leave(RULE)
+        rule.report_unread(RULE)
 
     def _teams(self) -> dict[str, dict[str, list[str]]]:
         teams: dict[str, dict[str, list[str]]] = {"team_id": {}, "team_name": {}}

@@ -1,4 +1,4 @@
-"""Why settings of Bifrost have no counterpart here, and what to do; patterns as in `report.explain`."""
+"""Why settings of Bifrost have no counterpart here, and what to do; patterns as in `report.reason_for`."""
 
 from edgeroute.migrate.report import Reason
 
@@ -109,7 +109,6 @@ VIRTUAL_KEY = {
     "budget* calendar_aligned": _BUDGETS,
     "description": _DESCRIPTION,
     "mcp_*": _MCP,
-    "expires_at": Reason("changed", "virtual keys do not expire", "remove the key from the file at that time"),
     "*": _OTHER,
 }
 PROVIDER_CONFIG = {

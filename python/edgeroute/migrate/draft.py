@@ -1,14 +1,16 @@
 """What an import found, in our words and independent of the gateway it came from."""
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import count
 from math import gcd, lcm
 
 from edgeroute.config.models import match
+from edgeroute.config.variables import is_text
+from edgeroute.config.virtual_key import hash_key
 from edgeroute.config.vocabulary import foreign_variable
 from edgeroute.migrate.report import Place, Report
 from edgeroute.providers import CATALOGUE
@@ -119,7 +121,7 @@ class Draft:
         named = foreign_variable(text)
         if named is not None:
             return f"${{{named}}}"
-        if text.strip().lower() in _PLACEHOLDERS:
+        if is_placeholder(text):
             return None
         name = self._variables.get((variable, text))
         if name is None:  # numbered, so that it cannot be a variable that the file or the gateway means by itself
@@ -134,13 +136,33 @@ class Draft:
         """The hash of a virtual key. If only the environment has the key, and not now, a variable for the hash."""
         variable = foreign_variable(text)
         if variable is None:
-            return hashed(text)
-        if environ.get(variable):
-            return hashed(environ[variable])
-        reason = f"the key is in {variable}, which is not set here, so its hash is read from {variable}_HASH"
+            return hash_key(text)
+        key = environ.get(variable)
+        if key and is_text(key):
+            return hash_key(key)
+        missing = "UTF-8 text" if key else "set here"
+        reason = f"the key is in {variable}, which is not {missing}, so its hash is read from {variable}_HASH"
         command = f'"sha256:$(printf %s "${variable}" | sha256sum | cut -c1-64)"'
         self.report.changed(place, reason, f"export {variable}_HASH={command}")
         return f"${{{variable}_HASH}}"
+
+    def has_expired(self, expiry: str, place: Place, now: datetime) -> bool:
+        """Whether a key must be left out because of its expiry, which is reported; UTC unless it says otherwise.
+
+        One that cannot be read counts as past: a key that is missing is noticed, one that stays for ever is not.
+        """
+        try:
+            time = datetime.fromisoformat(expiry)
+        except ValueError:
+            advice = "write it as in 2030-01-31T12:00:00Z, or add the key yourself"
+            self.report.left_out(place, "the key expires at a time that cannot be read; the key is left out", advice)
+            return True
+        if (time if time.tzinfo else time.replace(tzinfo=UTC)) <= now:
+            self.report.left_out(place, "the key has expired", "nobody can use it")
+            return True
+        advice = "remove the key from the file at that time"
+        self.report.changed(place, f"virtual keys do not expire here; this one would on {time:%Y-%m-%d}", advice)
+        return False
 
     def somebody_may_call(self, place: Place) -> None:
         """Without any key nobody could call; then one is left to be filled in."""
@@ -181,9 +203,9 @@ class Draft:
         return self.providers[name].dialect or CATALOGUE[name].dialect
 
 
-def hashed(key: str) -> str:
-    """A virtual key as the configuration keeps it."""
-    return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
+def is_placeholder(credential: str) -> bool:
+    """Whether a credential is only there because something had to be."""
+    return credential.strip().lower() in _PLACEHOLDERS
 
 
 def unique(name: str, taken: Mapping[str, object]) -> str:

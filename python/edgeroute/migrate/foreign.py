@@ -11,7 +11,7 @@ from edgeroute.config.diagnostics import ConfigError, Diagnostic, Source, Span
 from edgeroute.config.marks import Mapping, MarkupError, Node, Scalar, Sequence, compose
 from edgeroute.config.variables import read_config
 from edgeroute.config.vocabulary import foreign_variable
-from edgeroute.migrate.report import Place, Reason, Report, explain
+from edgeroute.migrate.report import Place, Reason, Report, reason_for
 
 _NULLS = ("", "~", "null", "Null", "NULL")
 _TRUE = ("true", "yes", "on", "1")
@@ -135,11 +135,11 @@ class Settings:
         """Marks settings as read that neither have nor need a counterpart."""
         self._read.update(names)
 
-    def leave(self, table: dict[str, Reason], otherwise: Reason = _NOT_KNOWN) -> None:
+    def report_unread(self, table: dict[str, Reason], otherwise: Reason = _NOT_KNOWN) -> None:
         """Reports what was not read, with the reasons of a table."""
         for name in self._node.entries:
             if name not in self._read and self._value(name) is not None:
-                self._report.add(self.at(name), explain(name, table, otherwise))
+                self._report.add(self.at(name), reason_for(name, table, otherwise))
 
     def _place(self, name: str, span: Span) -> Place:
         return Place(f"{self.place.setting}.{name}".lstrip("."), span, self.place.source)

@@ -7,9 +7,11 @@ reliability. Deployments with one `model_name` are a pool; `simple-shuffle` draw
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from edgeroute.config.diagnostics import Source
 from edgeroute.config.models import match
+from edgeroute.config.providers import CREDENTIAL_HEADERS
 from edgeroute.config.vocabulary import foreign_variable
 from edgeroute.migrate.access import Access
 from edgeroute.migrate.draft import (
@@ -20,6 +22,7 @@ from edgeroute.migrate.draft import (
     Timeouts,
     VirtualKey,
     is_model_name,
+    is_placeholder,
     milliseconds,
     name_of,
 )
@@ -87,13 +90,17 @@ class Exports:
     teams: Source | None = None
 
 
-def import_litellm(source: Source, environ: Mapping[str, str], exports: Exports = Exports()) -> Draft:
-    """A LiteLLM configuration as a draft. Raises ConfigError if the file is not YAML with a map at its top."""
-    return _LiteLLM(source, environ).imported(exports)
+def import_litellm(source: Source, environ: Mapping[str, str], now: datetime, exports: Exports = Exports()) -> Draft:
+    """A LiteLLM configuration as a draft, without keys that have expired by `now`.
+
+    Raises ConfigError if the file is not YAML with a map at its top.
+    """
+    return _LiteLLM(source, environ, now).imported(exports)
 
 
 class _LiteLLM:
-    def __init__(self, source: Source, environ: Mapping[str, str]) -> None:
+    def __init__(self, source: Source, environ: Mapping[str, str], now: datetime) -> None:
+        self._now = now
         self._draft = Draft(reserved=variables(source))
         self._report = self._draft.report
         self._environ = environ
@@ -117,9 +124,9 @@ class _LiteLLM:
         self._deadlines(router, module)
         self._logging(module)
         self._keys(self._top.map("general_settings"), exports)
-        router.leave(ROUTER)
-        module.leave(MODULE)
-        self._top.leave(TOP)
+        router.report_unread(ROUTER)
+        module.report_unread(MODULE)
+        self._top.report_unread(TOP)
         report_untranslated(self._draft)
         return self._draft
 
@@ -150,8 +157,8 @@ class _LiteLLM:
         for provider in providers:
             self._target(entry, parameters, name, Target(f"{provider}/{carried(_upstream(prefix, upstream))}"))
         if providers:
-            entry.leave(ENTRY)
-            parameters.leave(PARAMETERS)
+            entry.report_unread(ENTRY)
+            parameters.report_unread(PARAMETERS)
 
     def _target(self, entry: Settings, parameters: Settings, name: str, target: Target) -> None:
         if target.name.endswith("*") and not name.endswith("*"):
@@ -197,11 +204,14 @@ class _LiteLLM:
         """The providers that an entry stands for: one, or one for each organization that it lists."""
         credential = self._credentials.get(parameters.text("litellm_credential_name") or "")
         settings = parameters if credential is None else credential
+        key = parameters.text("api_key") or settings.text("api_key")
+        keyed = key is not None and not is_placeholder(key)
         headers: dict[str, str] = {}
         for group in ("extra_headers", "headers"):
             given = parameters.map(group)
             for name in given:
-                found = extra_header(self._draft, name, given.text(name) or "", given.at(name))
+                text, at = given.text(name) or "", given.at(name)
+                found = extra_header(self._draft, name, text, at, beside_a_key=keyed)
                 headers.update([found] if found else [])
         organizations = [carried(text) for text, _ in parameters.texts("organization")]
         variants = [{"openai-organization": each, **headers} for each in organizations] or [headers]
@@ -216,15 +226,16 @@ class _LiteLLM:
         key, key_place = parameters.text("api_key") or settings.text("api_key"), settings.at("api_key")
         if "api_key" in parameters:
             key_place = parameters.at("api_key")
+        has_header = not headers.keys().isdisjoint(CREDENTIAL_HEADERS)
         if prefix == "azure":
             settings.ignore("api_version")
             endpoint = address or "os.environ/AZURE_API_BASE"
-            credential = self._draft.credential(key or "os.environ/AZURE_API_KEY", key_place, "AZURE_API_KEY")
+            credential = self._credential(key, key_place, "AZURE_API_KEY", assumed=not has_header)
             made = azure(self._draft, endpoint, credential, parameters.at("api_base"), headers)
             return None if made is None else self._draft.provider(made)
         if prefix in _CATALOGUED and address is None:
             name, variable = _CATALOGUED[prefix]
-            credential = self._draft.credential(key or f"os.environ/{variable}", key_place, variable)
+            credential = self._credential(key, key_place, variable, assumed=not has_header)
             return catalogued(self._draft, name, credential, headers)
         base, dialect = _own(prefix)
         if base is None and address is not None and not speaks_otherwise(prefix):
@@ -241,14 +252,19 @@ class _LiteLLM:
         url = base_url(self._draft, address, parameters.at("api_base"), "/v1" if base == "ollama" else "")
         if url is None:
             return None
-        if key is None and prefix in _CATALOGUED:
+        if key is None and prefix in _CATALOGUED and not has_header:
             variable = _CATALOGUED[prefix][1]
             reason = f"no credential is sent to this address; LiteLLM would send {variable}"
             self._report.changed(parameters.at("api_base"), reason, "add api_key to the provider if it wants one")
         variable = f"{base.upper().replace('-', '_')}_API_KEY"
-        credential = self._draft.credential(key, key_place, variable) if key is not None else None
+        credential = self._credential(key, key_place, variable, assumed=False)
         keys = () if credential is None else (credential,)
         return self._draft.provider(Provider(base, dialect, url, keys, tuple(headers.items())))
+
+    def _credential(self, key: str | None, place: Place, variable: str, *, assumed: bool) -> str | None:
+        """The credential that is written; without one that of LiteLLM's variable, if it would be assumed."""
+        text = key or (f"os.environ/{variable}" if assumed else None)
+        return None if text is None else self._draft.credential(text, place, variable)
 
     def _strategy(self, router: Settings) -> None:
         strategy = router.text("routing_strategy")
@@ -328,10 +344,10 @@ class _LiteLLM:
             read_teams(exports.teams, self._draft, access)
         if exports.keys is not None:
             general.ignore("database_url")
-            read_keys(exports.keys, self._draft, access)
+            read_keys(exports.keys, self._draft, access, self._now)
         access.make_teams()
         self._draft.somebody_may_call(general.place)
-        general.leave(GENERAL)
+        general.report_unread(GENERAL)
 
 
 def _split(written: str, given: str | None) -> tuple[str, str]:

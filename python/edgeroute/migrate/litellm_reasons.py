@@ -1,4 +1,4 @@
-"""Why settings of LiteLLM have no counterpart here, and what to do; patterns as in `report.explain`."""
+"""Why settings of LiteLLM have no counterpart here, and what to do; patterns as in `report.reason_for`."""
 
 from edgeroute.migrate.report import Reason
 

@@ -9,6 +9,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
 from edgeroute.config.diagnostics import ConfigError, Source, Span
 from edgeroute.config.marks import Mapping, Node, Scalar, Sequence
@@ -48,8 +49,11 @@ def read_teams(source: Source, draft: Draft, access: Access) -> None:
         _report_rest(row, place, draft)
 
 
-def read_keys(source: Source, draft: Draft, access: Access) -> None:
-    """Adds the virtual keys in an export of LiteLLM_VerificationToken, with their hashes as they are."""
+def read_keys(source: Source, draft: Draft, access: Access, now: datetime) -> None:
+    """Adds the virtual keys in an export of LiteLLM_VerificationToken, with their hashes as they are.
+
+    Those that are blocked, or have expired by `now`, are left out.
+    """
     for row, place in _rows(source, "token"):
         token, team = row["token"], row.get("team_id") or None
         if not _HASH.fullmatch(token):
@@ -58,9 +62,9 @@ def read_keys(source: Source, draft: Draft, access: Access) -> None:
         if row.get("blocked", "").lower() in ("true", "t"):
             draft.report.left_out(place("blocked"), "the key is blocked", "nobody can use it")
             continue
-        if row.get("expires"):
-            advice = "remove the key from the file at that time"
-            draft.report.changed(place("expires"), "virtual keys do not expire", advice)
+        expiry = row.get("expires")
+        if expiry and draft.has_expired(expiry, place("expires"), now):
+            continue
         if team is not None and not access.knows(team):
             reason = "the key's team is not in the export, so its models and limits are not known; the key is left out"
             draft.report.left_out(place("team_id"), reason, "export LiteLLM_TeamTable too, and give it with --teams")

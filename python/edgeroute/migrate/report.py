@@ -112,7 +112,7 @@ class Report:
         return json.dumps({**counts, "findings": findings}, indent=2, ensure_ascii=False)
 
 
-def explain(name: str, table: dict[str, Reason], otherwise: Reason) -> Reason:
+def reason_for(name: str, table: dict[str, Reason], otherwise: Reason) -> Reason:
     """The first reason whose pattern (`redis_*`, several divided by spaces) fits a setting's name."""
     for patterns, why in table.items():
         if any(fnmatchcase(name, pattern) for pattern in patterns.split()):

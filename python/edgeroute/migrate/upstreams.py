@@ -2,7 +2,8 @@
 
 import re
 
-from edgeroute.config.values import Url
+from edgeroute.config.providers import CREDENTIAL_HEADERS, forbidden_header
+from edgeroute.config.values import HeaderValue, Malformed, Url
 from edgeroute.config.vocabulary import foreign_variable
 from edgeroute.migrate.draft import Draft, Provider
 from edgeroute.migrate.foreign import carried
@@ -43,10 +44,6 @@ _OTHERS = {
 }  # fmt: skip
 _SECRET_HEADER = re.compile(r"(?i)authorization|key|token|secret|password|cookie")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_FORBIDDEN_HEADER = re.compile(
-    r"host|content-length|content-type|transfer-encoding|connection|te|upgrade|trailer|keep-alive|expect"
-    r"|accept-encoding|authorization|x-api-key|proxy-.*|x-edgeroute-.*"
-)
 _ENDPOINT = re.compile(r"(/chat/completions|/completions|/embeddings|/v1/messages|/messages|/responses)?/*$")
 
 
@@ -107,15 +104,25 @@ def azure(
     return Provider("azure", "openai-chat", f"{url}/openai/v1", (), tuple(headers.items()), comment=comment)
 
 
-def extra_header(draft: Draft, name: str, value: str, place: Place) -> tuple[str, str] | None:
-    """An extra header as ours, lower-cased; None, and a finding, if it must not be set."""
+def extra_header(draft: Draft, name: str, value: str, place: Place, *, beside_a_key: bool) -> tuple[str, str] | None:
+    """An extra header as ours, lower-cased; None, and a finding, if it must not be set.
+
+    `beside_a_key` says whether the provider has a credential already, so that no header can be one.
+    """
     name = name.lower()
-    if not _HEADER_NAME.fullmatch(name) or _FORBIDDEN_HEADER.fullmatch(name):
-        advice = "credentials belong in api_key" if name in ("authorization", "x-api-key") else ""
-        draft.report.left_out(place, f'"{name}" cannot be an extra header', advice)
+    forbidden = forbidden_header(name)
+    if forbidden is not None or not _HEADER_NAME.fullmatch(name):
+        reason, advice = forbidden or ("no header is called that", "")
+        draft.report.left_out(place, f'"{name}" cannot be an extra header: {reason}', advice)
         return None
-    if not re.fullmatch(r"[ -~]+", value):
-        draft.report.left_out(place, "the value of a header is one line of printable ASCII")
+    if beside_a_key and name in CREDENTIAL_HEADERS:
+        advice = "keep one of them: the credential is sent in this header"
+        draft.report.left_out(place, f'"{name}" cannot be an extra header: the provider has an api_key', advice)
+        return None
+    try:
+        HeaderValue.parse(value)
+    except Malformed as problem:
+        draft.report.left_out(place, problem.message, problem.advice or "")
         return None
     if _SECRET_HEADER.search(name):
         variable = re.sub(r"[^A-Z0-9]+", "_", name.upper())

@@ -1,8 +1,8 @@
 """What a newcomer reads once the router is ready."""
 
-import hashlib
-
 from edgeroute.config import Config
+from edgeroute.config.values import KeyHash
+from edgeroute.config.virtual_key import hash_key
 from edgeroute.supervisor.addresses import reachable_host
 
 DEMO_KEY = "sk-edgeroute-demo"
@@ -22,7 +22,8 @@ def banner(config: Config) -> str:
         f"  admin    http://{config.admin}  (/healthz /readyz /metrics /status)",
         "  limits are per host",
     ]
-    if any(key.hash == hashlib.sha256(DEMO_KEY.encode()).hexdigest() for key in config.virtual_keys.values()):
+    demo = KeyHash.parse(hash_key(DEMO_KEY))
+    if any(key.hash == demo for key in config.virtual_keys.values()):
         model = next((name for name in config.models if not name.endswith("*")), "gpt-5-mini")
         lines += [
             "",

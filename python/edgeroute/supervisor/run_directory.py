@@ -23,7 +23,7 @@ VARIABLE = "EDGEROUTE_RUN_DIR"
 _PREFIX = "edgeroute-"
 _LOCK = "lock"
 _log = logging.getLogger("edgeroute")
-_OURS = re.compile(r"cells|lock(\.new)?|(generation-[0-9]+\.json|tls\.pem)(\.new)?")
+_OURS = re.compile(r"cells|lock|(generation-[0-9]+\.json|tls\.pem)(\.new)?")
 
 
 class RunDirectory:
@@ -124,21 +124,28 @@ def _check_private(path: Path) -> None:
 def _lock(directory: Path) -> int:
     """Lock a directory for the life of this process; BlockingIOError if another process holds it.
 
-    The file gets its name only once locked, so a directory with an unlocked lock file has no owner.
+    The file has content only once it was locked, so an empty one may be about to get an owner.
     """
-    existing = directory / _LOCK
-    if existing.exists():
-        descriptor = os.open(existing, os.O_RDWR | os.O_CLOEXEC)
-    else:
-        existing = directory / f"{_LOCK}.new"
-        descriptor = os.open(existing, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = directory / _LOCK
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(descriptor, path):
+                os.pwrite(descriptor, b"locked\n", 0)
+                return descriptor
+        except OSError:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # its owner removed it between the two calls
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file is still the one of this name."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        existing.rename(directory / _LOCK)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def _sweep(base: Path) -> None:
@@ -146,7 +153,7 @@ def _sweep(base: Path) -> None:
     for path in base.glob(f"{_PREFIX}*"):
         try:
             status = path.lstat()
-            if path.is_symlink() or status.st_uid != os.getuid() or not (path / _LOCK).is_file():
+            if path.is_symlink() or status.st_uid != os.getuid() or not (path / _LOCK).stat().st_size:
                 continue
             os.close(_lock(path))
         except OSError:  # alive, or removed by somebody else meanwhile
