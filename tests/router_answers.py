@@ -42,7 +42,7 @@ STATUS: dict[str, Any] = {
             "name": "search",
             "limits": [
                 {"limit": "requests_per_minute", "most": 6000, "used": 12, "reserved": 0},
-                {"limit": "tokens_per_minute", "most": 2000, "used": 1500, "reserved": 400},
+                {"limit": "tokens_per_minute", "most": 2000, "used": 1900, "reserved": 400},
             ],
         },
         {
