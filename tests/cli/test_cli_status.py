@@ -33,7 +33,7 @@ vllm/llama               0   open for 12.3 s more   http://gpu-0:8000/v1
 
 owner            limit                                used   most   full
 team search      requests_per_minute                    12   6000    0 %
-team search      tokens_per_minute     1900 (400 reserved)    2000   95 %
+team search      tokens_per_minute     1900 (400 reserved)   2000   95 %
 virtual key me   concurrency                             1      3   33 %
 """
 
