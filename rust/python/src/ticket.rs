@@ -229,12 +229,6 @@ impl PyTicket {
         fulfil(py, wake);
     }
 
-    /// Ends what is under way because the process stops.
-    pub(crate) fn stop(&self, py: Python<'_>) {
-        let wake = self.state.lock().stop(&self.core);
-        fulfil(py, wake);
-    }
-
     /// Ends the request: cancels what is still under way and writes the record. May be called again.
     pub(crate) fn close(&self, py: Python<'_>) {
         let wake = self.state.lock().close(&self.core, &self.id);
@@ -243,6 +237,12 @@ impl PyTicket {
 }
 
 impl PyTicket {
+    /// Ends what is under way because the process stops.
+    pub(crate) fn stop(&self, py: Python<'_>) {
+        let wake = self.state.lock().stop(&self.core);
+        fulfil(py, wake);
+    }
+
     pub(crate) fn new(
         core: Arc<Core>,
         loaded: Arc<Loaded>,
