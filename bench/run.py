@@ -23,6 +23,7 @@ from measure import LOADS, measure, memory
 from report import LegResults, Results, render
 
 MOST_LOAD = 0.7
+PATIENCE_SECONDS = 60
 
 
 class Options(argparse.Namespace):
@@ -36,9 +37,18 @@ class Options(argparse.Namespace):
     output: Path
 
 
+def calm_load(force: bool) -> float:
+    """The load average, once what `make bench` has just built no longer counts, or the patience is over."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (load := os.getloadavg()[0]) > MOST_LOAD and not force and time.monotonic() < deadline:
+        print(f"waiting for the machine to calm down: load {load:.2f}, at most {MOST_LOAD}", file=sys.stderr)
+        time.sleep(10)
+    return load
+
+
 def main() -> None:
     options = arguments()
-    load = os.getloadavg()[0]
+    load = calm_load(options.force)
     if load > MOST_LOAD and not options.force:
         sys.exit(f"the machine is busy (load {load:.2f} > {MOST_LOAD}); figures would be worthless. --force overrides.")
     try:
