@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from behaviour import Behaviour
 from legs import EVENTS
-from measure import LOADS, PLAIN, SATURATED, STREAM, Load, Round
+from measure import DISTURBED, LOADS, PLAIN, SATURATED, STREAM, Load, Round
 
 BUSY_GENERATOR = 0.9
 """Cores; beyond, the generator is the bottleneck where it should not be."""
@@ -31,6 +31,8 @@ class Results(msgspec.Struct):
     facts: dict[str, str]
     """Date, machine, versions, command."""
     legs: list[LegResults]
+    disturbed: list[Round] = []
+    """Rounds that others disturbed and that were measured again. They are in no figure."""
 
 
 def render(results: Results) -> str:
@@ -39,12 +41,13 @@ def render(results: Results) -> str:
     parts += [_plain(results.legs), _saturated(results.legs), _streams(results.legs), _memory(results.legs)]
     if any(leg.behaviour for leg in results.legs):
         parts.append(_behaviour(results.legs))
-    parts.append("\n".join(f"- {note}" for note in notes(results.legs)))
+    parts.append("\n".join(f"- {note}" for note in notes(results)))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def notes(legs: Sequence[LegResults]) -> list[str]:
+def notes(results: Results) -> list[str]:
     """What a reader must know before believing the figures."""
+    legs = results.legs
     found: list[str] = []
     if not any(leg.leg == "nginx" for leg in legs):
         found.append("nginx is not installed (Debian: apt-get install nginx-light): there is no yardstick in this run.")
@@ -60,6 +63,8 @@ def notes(legs: Sequence[LegResults]) -> list[str]:
             cores = median(rounds, _generator_cores)
             if cores > BUSY_GENERATOR:
                 found.append(f"{load.name}, {leg.leg}: the generator used {cores:.2f} cores; it was the bottleneck.")
+    if results.disturbed:
+        found.append(f"{len(results.disturbed)} rounds with more than {DISTURBED} cores in others' use were repeated.")
     others = [each.other_cores for leg in legs for rounds in leg.rounds.values() for each in rounds]
     busy = sum(each > BUSY_MACHINE for each in others)
     if busy:

@@ -13,13 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 from behaviour import Behaviour, behave
 from legs import HERE, BenchError, Leg, find_nginx, running
-from measure import LOADS, measure, memory
+from measure import LOADS, Round, measure, memory, undisturbed
 from report import LegResults, Results, render
 
 MOST_LOAD = 0.7
@@ -78,13 +79,14 @@ def run(options: Options, described: dict[str, str]) -> Results:
     """Start everything, measure, and stop everything."""
     with tempfile.TemporaryDirectory() as directory, running(Path(directory), options.workers) as legs:
         results = {leg.key: LegResults(leg.key, {load.name: [] for load in LOADS}) for leg in legs}
+        disturbed: list[Round] = []
         for number in range(options.rounds + 1):
             tell("warming up" if number == 0 else f"round {number} of {options.rounds}")
             for load in LOADS:
                 for leg in in_turn(legs, number):
-                    measured = measure(leg, load, options.seconds if number else min(1, options.seconds), legs)
+                    taken = undisturbed(partial(measure, leg, load, options.seconds, legs), disturbed)
                     if number:
-                        results[leg.key].rounds[load.name].append(measured)
+                        results[leg.key].rounds[load.name].append(taken)
         for leg in legs:
             results[leg.key].memory_mib = memory(leg)
         if options.locust_seconds:
@@ -92,7 +94,7 @@ def run(options: Options, described: dict[str, str]) -> Results:
                 if leg.policy != "none":
                     tell(f"locust: {leg.key}")
                     results[leg.key].behaviour = flawless(leg, behave(leg, options.locust_seconds))
-    return Results(described, list(results.values()))
+    return Results(described, list(results.values()), disturbed)
 
 
 def in_turn(legs: list[Leg], number: int) -> list[Leg]:

@@ -81,6 +81,8 @@ class Snapshot:
         """Targets (exchanges open, breaker of each replica) and limits (most, used, reserved) at a Unix time in
         milliseconds, as JSON. Nothing is reserved; it holds no secrets.
         """
+    def replicas(self, now_ms: int) -> list[tuple[str, str, str]]:
+        """Provider, base URL and breaker (`closed`, `open` or `half-open`) of each replica at such a time."""
 
 @final
 class Worker:

@@ -9,7 +9,7 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -76,16 +76,11 @@ def samples(cells: Iterable[tuple[str, int]]) -> Iterable[Sample]:
             yield name, value / 1_000_000 if _sample_name(name).endswith("_seconds_sum") else value
 
 
-def replica_samples(targets: Iterable[Mapping[str, Any]]) -> Iterable[Sample]:
-    """Whether each replica of each provider is available, from the status of the targets."""
-    available = {
-        (str(target["target"]).partition("/")[0], str(replica["url"])): replica["breaker"] != "open"
-        for target in targets
-        for replica in target["replicas"]
-    }
-    for (provider, url), value in available.items():
+def replica_samples(replicas: Iterable[tuple[str, str, str]]) -> Iterable[Sample]:
+    """Whether each replica is available, from provider, base URL and breaker of each."""
+    for provider, url, breaker in replicas:
         escaped = url.replace("\\", r"\\").replace('"', r"\"")
-        yield f'edgeroute_replica_available{{provider="{provider}",url="{escaped}"}}', int(value)
+        yield f'edgeroute_replica_available{{provider="{provider}",url="{escaped}"}}', int(breaker != "open")
 
 
 def _sample_name(sample: str) -> str:

@@ -33,18 +33,18 @@ class Worker:
         self,
         loop: asyncio.AbstractEventLoop,
         cells: _native.Cells,
-        generation: Callable[[int], bytes],
+        normalised: Callable[[int], bytes],
         *,
         json_log: bool,
     ) -> None:
-        """Follows the generation that the cells name; `generation` gives the normalised configuration of one.
+        """Follows the generation that the cells name; `normalised` gives the configuration of one.
 
         Raises OSError or ValueError if the cells or the published configuration cannot be used.
         """
         self.native = _native.Worker(cells, secrets.randbits(64), json_log)
         self.max_body = 0
         self._loop = loop
-        self._normalised = generation
+        self._normalised = normalised
         self._generation = 0
         self._adopt(self._compile(self.native.published))
         self._adopting: asyncio.Future[_native.Snapshot] | None = None

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from measure import PLAIN, SATURATED, STREAM, Generated, Quantiles, Round, busy_ns
+from measure import MOST_REPEATS, PLAIN, SATURATED, STREAM, Generated, Quantiles, Round, busy_ns, undisturbed
 from report import LegResults, Results, cpu, notes, render, spread
 
 
@@ -82,13 +82,27 @@ def test_without_nginx_there_is_no_ratio_and_the_report_says_so() -> None:
     ],
 )
 def test_notes_say_what_spoils_the_figures(rounds: list[Round], expected: list[str]) -> None:
-    found = notes([LegResults("nginx", {PLAIN.name: rounds})])
+    found = notes(Results({}, [LegResults("nginx", {PLAIN.name: rounds})]))
     assert len(found) == len(expected), found
     assert all(part in note for part, note in zip(expected, found, strict=True)), found
 
 
 def test_under_saturation_being_behind_is_meant() -> None:
-    assert notes([LegResults("nginx", {SATURATED.name: [one_round(1, behind=True)]})]) == []
+    assert notes(Results({}, [LegResults("nginx", {SATURATED.name: [one_round(1, behind=True)]})])) == []
+
+
+def test_a_disturbed_round_is_repeated_but_not_for_ever() -> None:
+    disturbed: list[Round] = []
+    coming = iter([one_round(9, other=0.5), one_round(8, other=0.3), one_round(1, other=0.2), one_round(7)])
+    assert undisturbed(lambda: next(coming), disturbed).cpu_us == 1
+    assert [each.cpu_us for each in disturbed] == [9, 8]
+    assert notes(Results({}, [leg("nginx", [1])], disturbed)) == [
+        "2 rounds with more than 0.25 cores in others' use were repeated."
+    ]
+    busy: list[Round] = []
+    for _ in range(3):
+        undisturbed(lambda: one_round(1, other=1), busy)
+    assert len(busy) == MOST_REPEATS
 
 
 @pytest.mark.parametrize(

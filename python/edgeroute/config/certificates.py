@@ -3,6 +3,7 @@
 import re
 import ssl
 import stat
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -15,7 +16,7 @@ _OF_ANOTHER = {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIG
 """How OpenSSL says that key and certificate do not belong together; the last is for keys of another kind."""
 
 
-class PemFile(str):
+class PemFile(str, ABC):
     """The path of a PEM file, which was read when the configuration was."""
 
     __slots__ = ()
@@ -29,9 +30,9 @@ class PemFile(str):
         return cls(text)
 
     @classmethod
+    @abstractmethod
     def read(cls, path: Path, content: str) -> Self:
         """The value for a file at a path, with this content; raises Malformed."""
-        raise NotImplementedError
 
 
 class CertificateFile(PemFile):

@@ -96,6 +96,10 @@ class Generations:
         """The health of targets and the limits in use, as JSON can hold them."""
         return json.loads(self._snapshot.status(now_ms))
 
+    def replicas(self, now_ms: int) -> list[tuple[str, str, str]]:
+        """Provider, base URL and breaker of each replica."""
+        return self._snapshot.replicas(now_ms)
+
     def forget_old(self) -> None:
         """Remove generations that nobody can want: all live workers serve the current one."""
         if self._forgotten >= self.number - 1 or self._lagging():

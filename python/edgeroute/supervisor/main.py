@@ -181,7 +181,7 @@ class Supervisor:
                 for each, n in sorted(self.generations.results.items())
             ),
             ("edgeroute_worker_deaths_total", self._deaths),
-            *replica_samples(self.generations.status(_unix_ms())["targets"]),
+            *replica_samples(self.generations.replicas(_unix_ms())),
             (f'edgeroute_build_info{{version="{__version__}"}}', 1),
         ]
 
@@ -261,13 +261,12 @@ class Supervisor:
 
     def _look_after_replicas(self) -> None:
         """Tell of replicas that cannot be reached, and of those that can be again."""
-        targets = self.generations.status(_unix_ms())["targets"]
-        replicas = [replica for target in targets for replica in target["replicas"]]
-        unreachable = {str(each["url"]) for each in replicas if each["breaker"] != "closed"}
-        for url in sorted(unreachable - self._unreachable):
-            _log.warning("%s cannot be reached: it is tried last, until it can be", url)
-        for url in sorted(self._unreachable - unreachable):
-            _log.info("%s can be reached again", url)
+        replicas = self.generations.replicas(_unix_ms())
+        unreachable = {f"{provider} at {url}" for provider, url, breaker in replicas if breaker != "closed"}
+        for replica in sorted(unreachable - self._unreachable):
+            _log.warning("%s cannot be reached: it is tried last, until it can be", replica)
+        for replica in sorted(self._unreachable - unreachable):
+            _log.info("%s can be reached again", replica)
         self._unreachable = unreachable
 
     def _reaped(self) -> bool:

@@ -43,6 +43,12 @@ impl PySnapshot {
     fn status(&self, now_ms: u64) -> PyResult<Vec<u8>> {
         serde_json::to_vec(&self.0.snapshot.status(&self.0.cells, now_ms)).map_err(value_error)
     }
+
+    /// Provider, base URL and breaker of each replica: `closed`, `open` or `half-open`.
+    fn replicas(&self, now_ms: u64) -> Vec<(&str, &str, &'static str)> {
+        let replicas = self.0.snapshot.replicas(&self.0.cells, now_ms);
+        replicas.map(|(provider, replica)| (provider, replica.url, replica.breaker)).collect()
+    }
 }
 
 impl Loaded {

@@ -82,6 +82,16 @@ impl Snapshot {
         }
     }
 
+    /// How the replicas of each provider stand, with the name of the provider.
+    pub fn replicas(&self, cells: &Cells, unix_ms: u64) -> impl Iterator<Item = (&str, ReplicaStatus<'_>)> {
+        self.providers.iter().flat_map(move |provider| {
+            provider
+                .replicas
+                .iter()
+                .map(move |replica| (&*provider.name, replica_status(replica, cells, unix_ms)))
+        })
+    }
+
     fn target_status<'a>(&'a self, target: &'a Target, cells: &Cells, unix_ms: u64) -> TargetStatus<'a> {
         let replicas = self.provider_of(target).map_or(&[][..], |provider| &provider.replicas);
         TargetStatus {

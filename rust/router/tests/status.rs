@@ -92,3 +92,16 @@ fn no_secrets() {
     let shown = format!("{} {:?}", status(&host, 0), host.snapshot);
     assert!(!shown.contains("sk-secret") && !shown.contains(&common::hash(common::KEY)), "{shown}");
 }
+
+#[test]
+fn replicas_are_told_once_with_their_provider() {
+    let host = host();
+    let replicas = host.snapshot.replicas(&host.cells, AT.unix_ms);
+    let told: Vec<_> = replicas.map(|(provider, replica)| (provider, replica.url, replica.breaker)).collect();
+    let expected = [
+        ("one", "http://one/v1", "closed"),
+        ("two", "http://2a/v1", "closed"),
+        ("two", "http://2b/v1", "closed"),
+    ];
+    assert_eq!(told, expected);
+}
