@@ -56,8 +56,8 @@ impl RuleSet {
     #[pyo3(name = "match")]
     fn first_match(&self, values: &Bound<'_, PyDict>) -> PyResult<Option<String>> {
         let values = self.read(values)?;
-        let found = self.compiled.pass(&values).first_match(|_, _| ());
-        Ok(found.and_then(|index| self.names.get(index).cloned()))
+        let found = self.compiled.pass(&values).first_match(&[], |_, _| ());
+        Ok(found.and_then(|found| self.names.get(found.rule).cloned()))
     }
 
     /// Each rule with whether it holds, or with the reason why that cannot be said.

@@ -19,14 +19,14 @@ pub(crate) fn match_rules<'a>(
     trace: &mut Trace,
 ) -> Result<Option<Found<'a>>, Refusal> {
     let errors = &mut plan.rule_errors;
-    let matched = snapshot.conditions.pass(variables).first_match(|index, error| {
+    let matched = snapshot.conditions.pass(variables).first_match(&[], |index, error| {
         errors.push(index as u16);
         trace.note(Phase::Match, || {
             let name = snapshot.rule(index as u16).map_or("", |rule| &rule.name);
             format!("rule `{name}` does not match: {error}")
         });
     });
-    let index = matched.and_then(|index| u16::try_from(index).ok());
+    let index = matched.and_then(|found| u16::try_from(found.rule).ok());
     let Some((index, rule)) = index.and_then(|index| Some((index, snapshot.rule(index)?))) else {
         trace.note(Phase::Match, || match snapshot.rules.len() {
             0 => "there are no rules".into(),

@@ -285,7 +285,7 @@ fn target(
 
 fn compile_rules(config: &Config, models: &Written<'_>) -> Result<(Vec<Rule>, RuleSet), CompileError> {
     let expressions: Vec<&str> = config.rules.iter().map(|rule| rule.when.as_str()).collect();
-    let conditions = RuleSet::compile(&variables::environment(), &expressions).map_err(|errors| {
+    let conditions = RuleSet::compile(&variables::environment(), expressions).map_err(|errors| {
         let first = errors.first().and_then(|(index, error)| Some((config.rules.get(*index)?, error)));
         first.map_or_else(
             || CompileError::Invalid("the rules do not compile".into()),

@@ -64,13 +64,13 @@ fn ten_rules() -> Vec<String> {
 }
 
 fn first_match(criterion: &mut Criterion, name: &str, rules: &[impl AsRef<str>]) {
-    let rules = RuleSet::compile(&environment(), rules).unwrap();
+    let rules = RuleSet::compile(&environment(), rules.iter().map(AsRef::as_ref)).unwrap();
     let requests = requests();
     let mut turn = requests.iter().cycle();
     criterion.bench_function(name, |bencher| {
         bencher.iter(|| {
             let request = turn.next().unwrap();
-            rules.pass(black_box(request)).first_match(|_, error| {
+            rules.pass(black_box(request)).first_match(&[], |_, error| {
                 black_box(error);
             })
         });

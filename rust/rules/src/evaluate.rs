@@ -57,6 +57,11 @@ impl<'a, S: Source> Evaluation<'a, S> {
         }
     }
 
+    /// Whether an attribute has this text as its value.
+    pub(crate) fn is_text(&mut self, attribute: usize, wanted: &str) -> bool {
+        matches!(self.attribute(attribute), Some(Value::String(text)) if **text == *wanted)
+    }
+
     /// The error of an attribute that the request lacks.
     #[cold]
     fn absent(&self, index: usize, span: Span) -> EvaluationError {

@@ -19,6 +19,15 @@ pub(crate) fn lower(
     Lowering { environment, types, attributes }.lower(root)
 }
 
+/// The place of an attribute among those registered.
+pub(crate) fn register(attributes: &mut Vec<Attribute>, attribute: Attribute) -> usize {
+    let known = attributes.iter().position(|known| *known == attribute);
+    known.unwrap_or_else(|| {
+        attributes.push(attribute);
+        attributes.len() - 1
+    })
+}
+
 struct Lowering<'l> {
     environment: &'l Environment,
     types: &'l Types,
@@ -70,17 +79,9 @@ impl Lowering<'_> {
         expressions.iter().map(|expression| self.lower(expression)).collect()
     }
 
-    fn register(&mut self, attribute: Attribute) -> usize {
-        let known = self.attributes.iter().position(|known| *known == attribute);
-        known.unwrap_or_else(|| {
-            self.attributes.push(attribute);
-            self.attributes.len() - 1
-        })
-    }
-
     fn variable(&mut self, expression: &Expression) -> Option<Operation> {
         let (variable, _) = self.environment.find(&expression.qualified_name()?)?;
-        Some(Operation::Attribute(self.register(Attribute { variable, key: None })))
+        Some(Operation::Attribute(register(self.attributes, Attribute { variable, key: None })))
     }
 
     /// The slot of the entry `key` of a declared map, if that is what `operand` is.
@@ -91,7 +92,7 @@ impl Lowering<'_> {
             return None;
         }
         let key = if declared.lowercase_keys { key.to_ascii_lowercase().into() } else { key.into() };
-        Some(self.register(Attribute { variable, key: Some(key) }))
+        Some(register(self.attributes, Attribute { variable, key: Some(key) }))
     }
 
     fn select(&mut self, span: Span, operand: &Expression, field: &str) -> Operation {

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 
 use edgeroute_rules::{
-    Attribute, Diagnostic, Environment, ErrorKind, Expression, Kind, RuleSet, Source, Type, Value,
+    Attribute, Diagnostic, Environment, ErrorKind, Expression, Kind, Match, RuleSet, Source, Type, Value,
 };
 
 const HEADERS: usize = 0;
@@ -173,7 +173,10 @@ fn what_rules_share_is_one_attribute_and_read_once() {
     let request = request();
     let mut errors = Vec::new();
     let mut pass = rules.pass(&request);
-    assert_eq!(pass.first_match(|index, error| errors.push((index, error.kind, error.span()))), Some(3));
+    assert_eq!(
+        pass.first_match(&[], |index, error| errors.push((index, error.kind, error.span()))),
+        Some(Match { rule: 3, error: None })
+    );
     // Rule 2 asks for a header that is absent; rule 1 never gets as far as the tokens.
     assert_eq!(errors, [(2, ErrorKind::NoSuchKey, 23..42)]);
     assert_eq!(*request.asked.borrow(), [entry("x-tier"), entry("x-region"), tokens_used]);
@@ -191,7 +194,7 @@ fn a_map_read_as_a_whole_is_an_attribute_too() {
         [Attribute { variable: MODEL, key: None }, Attribute { variable: HEADERS, key: None }]
     );
     assert!(rules.uses(HEADERS));
-    assert_eq!(rules.pass(&request()).first_match(|_, _| {}), Some(0));
+    assert_eq!(rules.pass(&request()).first_match(&[], |_, _| {}), Some(Match { rule: 0, error: None }));
 }
 
 #[test]

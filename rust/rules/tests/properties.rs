@@ -216,7 +216,7 @@ proptest! {
         let found: Vec<Option<bool>> = (0..rules.len()).map(|index| pass.evaluate(index).ok()).collect();
         prop_assert_eq!(&found, &expected, "{:?}", sources);
         let mut failed = Vec::new();
-        let first = pass.first_match(|index, _| failed.push(index));
+        let first = pass.first_match(&[], |index, _| failed.push(index)).map(|found| found.rule);
         prop_assert_eq!(first, expected.iter().position(|value| *value == Some(true)));
         let before = first.unwrap_or(expected.len());
         let errors: Vec<usize> = (0..before).filter(|index| expected[*index].is_none()).collect();
