@@ -1,10 +1,13 @@
 //! Types and names of a parsed expression. Finds every error, not the first.
 
-use crate::ast::{Arithmetic, Binary, Comparison, Expression, ExpressionKind, Unary};
+use crate::ast::{Arithmetic, Binary, Comparison, Comprehension, Expression, ExpressionKind, Fold, Unary};
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::environment::Environment;
+use crate::environment::{Callee, Environment, Name};
+use crate::functions;
+use crate::inference::Inference;
 use crate::parse::Parsed;
-use crate::types::Type;
+use crate::signature::Signature;
+use crate::types::{CIDR, IP, Type};
 use crate::value::{Kind, Value};
 
 /// What the checker knows of an expression: the type of each of its nodes, by id.
@@ -23,18 +26,31 @@ impl Types {
 }
 
 pub(crate) fn check(environment: &Environment, parsed: &Parsed) -> Result<Types, Vec<Diagnostic>> {
-    let mut checker = Checker { environment, types: Types::unknown(parsed), diagnostics: Vec::new() };
+    let mut checker = Checker {
+        environment,
+        types: Types::unknown(parsed),
+        inference: Inference::default(),
+        locals: Vec::new(),
+        diagnostics: Vec::new(),
+    };
     checker.check(&parsed.root);
-    if checker.diagnostics.is_empty() { Ok(checker.types) } else { Err(checker.diagnostics) }
+    if !checker.diagnostics.is_empty() {
+        return Err(checker.diagnostics);
+    }
+    let inference = checker.inference;
+    Ok(Types(checker.types.0.into_iter().map(|found| inference.settle(&found)).collect()))
 }
 
 struct Checker<'e> {
     environment: &'e Environment,
     types: Types,
+    inference: Inference,
+    /// The variables of the comprehensions around, innermost last.
+    locals: Vec<(&'e str, Type)>,
     diagnostics: Vec<Diagnostic>,
 }
 
-impl Checker<'_> {
+impl<'e> Checker<'e> {
     /// Reports an error. The type that follows is `dyn`, so that one mistake is reported once.
     #[cold]
     fn report(&mut self, expression: &Expression, message: String, help: Option<String>) -> Type {
@@ -42,35 +58,52 @@ impl Checker<'_> {
         Type::Dyn
     }
 
-    fn check(&mut self, expression: &Expression) -> Type {
+    fn check(&mut self, expression: &'e Expression) -> Type {
         let found = self.type_of(expression);
+        let found = self.inference.resolve(&found);
         if let Some(slot) = self.types.0.get_mut(expression.id) {
             *slot = found.clone();
         }
         found
     }
 
-    fn type_of(&mut self, expression: &Expression) -> Type {
+    fn check_all(&mut self, expressions: &'e [Expression]) -> Vec<Type> {
+        expressions.iter().map(|expression| self.check(expression)).collect()
+    }
+
+    fn type_of(&mut self, expression: &'e Expression) -> Type {
         match &expression.kind {
             ExpressionKind::Literal(value) => type_of_literal(value),
             ExpressionKind::List(elements) => {
-                let types: Vec<Type> = elements.iter().map(|element| self.check(element)).collect();
-                Type::list(join_all(types))
-            }
-            ExpressionKind::Map(entries) => self.map(entries),
-            ExpressionKind::Variable(name) => self.variable(expression, name),
-            ExpressionKind::Select { operand, field } => {
-                let declared = expression.qualified_name().and_then(|name| self.environment.find(&name));
-                match declared {
-                    Some((_, variable)) => variable.of_type.clone(),
-                    None => self.select(expression, operand, field),
+                let mut types = Vec::with_capacity(elements.len());
+                for element in elements {
+                    let found = self.check(&element.value);
+                    types.push(if element.optional { self.held(&element.value, &found) } else { found });
                 }
+                Type::list(self.join_all(types))
             }
+            ExpressionKind::Map(entries) => {
+                let mut keys = Vec::with_capacity(entries.len());
+                let mut values = Vec::with_capacity(entries.len());
+                for entry in entries {
+                    keys.push(self.key(&entry.key));
+                    let found = self.check(&entry.value);
+                    values.push(if entry.optional { self.held(&entry.value, &found) } else { found });
+                }
+                Type::map(self.join_all(keys), self.join_all(values))
+            }
+            ExpressionKind::Variable { name, .. } => {
+                self.named(expression).unwrap_or_else(|| self.unknown_variable(expression, name))
+            }
+            ExpressionKind::Select { operand, field, optional } => match self.named(expression) {
+                Some(found) => found,
+                None => self.select(expression, operand, field, *optional),
+            },
             ExpressionKind::Has { operand, field } => {
-                self.select(expression, operand, field);
+                self.select(expression, operand, field, false);
                 Type::Bool
             }
-            ExpressionKind::Index { operand, key } => self.index(operand, key),
+            ExpressionKind::Index { operand, key, optional } => self.index(operand, key, *optional),
             ExpressionKind::Call { function, target, arguments } => {
                 self.call(expression, function, target.as_deref(), arguments)
             }
@@ -84,181 +117,475 @@ impl Checker<'_> {
                 }
                 Type::Bool
             }
+            ExpressionKind::Sum(terms) => self.sum(expression, terms),
             ExpressionKind::Conditional { condition, yes, no } => {
                 self.want_bool(condition, "`?` asks for");
                 let (yes, no) = (self.check(yes), self.check(no));
-                yes.join(&no).unwrap_or_else(|| {
-                    self.report(
-                        expression,
-                        format!("the two outcomes differ in type: {yes} and {no}"),
-                        Some("wrap one in dyn() if that is meant".into()),
-                    )
+                self.inference.join(&yes, &no).unwrap_or_else(|| {
+                    let message = format!(
+                        "the two outcomes differ in type: {} and {}",
+                        self.inference.settle(&yes),
+                        self.inference.settle(&no)
+                    );
+                    self.report(expression, message, Some("wrap one in dyn() if that is meant".into()))
                 })
+            }
+            ExpressionKind::Comprehension(comprehension) => self.comprehension(comprehension),
+            ExpressionKind::Bind { variable, value, body } => {
+                let found = self.check(value);
+                self.within([(&**variable, found)], |checker| checker.check(body))
+            }
+            ExpressionKind::OptionalMap { operand, variable, body, flat } => {
+                let found = self.check(operand);
+                let held = self.held(operand, &found);
+                let result = self.within([(&**variable, held)], |checker| checker.check(body));
+                match flat {
+                    true => Type::optional(self.held(body, &result)),
+                    false => Type::optional(result),
+                }
             }
         }
     }
 
-    fn want_bool(&mut self, expression: &Expression, context: &str) {
+    /// Checks with further local variables.
+    fn within<const N: usize>(
+        &mut self,
+        locals: [(&'e str, Type); N],
+        check: impl FnOnce(&mut Self) -> Type,
+    ) -> Type {
+        let before = self.locals.len();
+        self.locals.extend(locals);
+        let found = check(self);
+        self.locals.truncate(before);
+        found
+    }
+
+    fn want_bool(&mut self, expression: &'e Expression, context: &str) {
         let found = self.check(expression);
-        if !found.may_be(&Type::Bool) {
+        if !self.inference.fits(&found, &Type::Bool) {
             let help = match found {
                 Type::String => Some("compare it, as in … == \"…\"".into()),
                 _ if found.is_number() => Some("compare it, as in … > 0".into()),
                 _ => None,
             };
-            self.report(
-                expression,
-                format!("{context} conditions of type bool; this is {}", a(&found)),
-                help,
-            );
+            let message = format!("{context} conditions of type bool; this is {}", self.a(&found));
+            self.report(expression, message, help);
         }
     }
 
-    fn map(&mut self, entries: &[(Expression, Expression)]) -> Type {
-        let mut keys = Vec::with_capacity(entries.len());
-        let mut values = Vec::with_capacity(entries.len());
-        for (key, value) in entries {
-            let key_type = self.check(key);
-            if !matches!(key_type, Type::Dyn | Type::Bool | Type::Int | Type::Uint | Type::String) {
-                let message = format!("{} cannot be the key of a map", a(&key_type));
-                self.report(key, message, Some("keys are bool, int, uint or string".into()));
+    /// The type of elements that are written together: what covers all, `dyn` for a mixture.
+    fn join_all(&mut self, types: Vec<Type>) -> Type {
+        let mut joined = None;
+        for found in types {
+            joined = match joined {
+                None => Some(found),
+                Some(before) => match self.inference.join(&before, &found) {
+                    Some(both) => Some(both),
+                    None => return Type::Dyn,
+                },
+            };
+        }
+        joined.unwrap_or_else(|| self.inference.unknown())
+    }
+
+    fn key(&mut self, key: &'e Expression) -> Type {
+        let found = self.check(key);
+        if !matches!(
+            found,
+            Type::Dyn | Type::Bool | Type::Int | Type::Uint | Type::String | Type::Variable(_)
+        ) {
+            let message = format!("{} cannot be the key of a map", self.a(&found));
+            self.report(key, message, Some("keys are bool, int, uint or string".into()));
+        }
+        found
+    }
+
+    /// What an optional element holds.
+    fn held(&mut self, expression: &Expression, found: &Type) -> Type {
+        let held = self.inference.unknown();
+        if self.inference.fits(found, &Type::optional(held.clone())) {
+            return if *found == Type::Dyn { Type::Dyn } else { held };
+        }
+        let message = format!("an optional is wanted here; this is {}", self.a(found));
+        self.report(expression, message, Some("write optional.of(…)".into()))
+    }
+
+    /// The type of a name, if the expression is one.
+    fn named(&mut self, expression: &Expression) -> Option<Type> {
+        let locals = self.locals.iter().map(|(name, _)| *name);
+        Some(match self.environment.resolve(expression, locals)? {
+            Name::Local(place) => self.locals.get(place)?.1.clone(),
+            Name::Variable(index) => self.environment.variable(index)?.of_type.clone(),
+            Name::Definition(index) => {
+                let definition = self.environment.definition(index)?;
+                definition.types.of(&definition.parsed.root).clone()
             }
-            keys.push(key_type);
-            values.push(self.check(value));
-        }
-        Type::map(join_all(keys), join_all(values))
+            Name::Type(kind) => Type::Type(type_of_kind(kind).into()),
+        })
     }
 
-    fn variable(&mut self, expression: &Expression, name: &str) -> Type {
-        if let Some((_, variable)) = self.environment.find(name) {
-            return variable.of_type.clone();
-        }
+    fn unknown_variable(&mut self, expression: &Expression, name: &str) -> Type {
         let constant =
             ["true", "false", "null"].into_iter().find(|constant| name.eq_ignore_ascii_case(constant));
-        let help = match constant.or_else(|| nearest(name, self.environment.names())) {
+        let locals = self.locals.iter().map(|(name, _)| *name);
+        let known: Vec<&str> = locals.chain(self.environment.names()).collect();
+        let help = match constant.or_else(|| nearest(name, known.iter().copied())) {
             Some(near) => Some(format!("did you mean `{near}`?")),
-            None => self.available("variables are", self.environment.names()),
+            None => (!known.is_empty()).then(|| format!("variables are {}", known.join(", "))),
         };
         self.report(expression, format!("there is no variable `{name}`"), help)
     }
 
-    fn available<'n>(&self, label: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
-        let names: Vec<&str> = names.collect();
-        (!names.is_empty()).then(|| format!("{label} {}", names.join(", ")))
+    fn select(
+        &mut self,
+        expression: &Expression,
+        operand: &'e Expression,
+        field: &str,
+        optional: bool,
+    ) -> Type {
+        let found = self.check(operand);
+        let (container, optional) = match found.optional_value() {
+            Some(held) => (self.inference.resolve(held), true),
+            None => (found, optional),
+        };
+        let value = match container {
+            Type::Map(key, value) if self.inference.fits(&Type::String, &key) => (*value).clone(),
+            Type::Dyn | Type::Variable(_) => Type::Dyn,
+            other => {
+                let message = format!(
+                    "only maps with string keys have fields; {} has no field `{field}`",
+                    self.a(&other)
+                );
+                return self.report(expression, message, None);
+            }
+        };
+        if optional { Type::optional(value) } else { value }
     }
 
-    fn select(&mut self, expression: &Expression, operand: &Expression, field: &str) -> Type {
-        match self.check(operand) {
-            Type::Map(key, value) if key.may_be(&Type::String) => (*value).clone(),
-            Type::Dyn => Type::Dyn,
-            other => self.report(
-                expression,
-                format!("only maps with string keys have fields; {} has no field `{field}`", a(&other)),
-                None,
-            ),
-        }
-    }
-
-    fn index(&mut self, operand: &Expression, key: &Expression) -> Type {
-        let container = self.check(operand);
+    fn index(&mut self, operand: &'e Expression, key: &'e Expression, optional: bool) -> Type {
+        let found = self.check(operand);
         let key_type = self.check(key);
-        match container {
+        let (container, optional) = match found.optional_value() {
+            Some(held) => (self.inference.resolve(held), true),
+            None => (found, optional),
+        };
+        let value = match container {
             Type::List(element) => {
-                if !matches!(key_type, Type::Int | Type::Dyn) {
-                    self.report(key, format!("a list is indexed by an int; this is {}", a(&key_type)), None);
+                if !matches!(key_type, Type::Int | Type::Dyn | Type::Variable(_)) {
+                    let message = format!("a list is indexed by an int; this is {}", self.a(&key_type));
+                    self.report(key, message, None);
                 }
                 (*element).clone()
             }
             Type::Map(wanted, value) => {
-                if !wanted.comparable(&key_type) {
-                    self.report(
-                        key,
-                        format!("the keys of this map are {wanted}; this is {}", a(&key_type)),
-                        None,
-                    );
+                if !self.are_comparable(&wanted, &key_type) {
+                    let wanted = self.inference.settle(&wanted);
+                    let message = format!("the keys of this map are {wanted}; this is {}", self.a(&key_type));
+                    self.report(key, message, None);
                 }
                 (*value).clone()
             }
-            Type::Dyn => Type::Dyn,
-            other => self.report(operand, format!("{} cannot be indexed", a(&other)), None),
+            Type::Dyn | Type::Variable(_) => Type::Dyn,
+            other => {
+                let message = format!("{} cannot be indexed", self.a(&other));
+                return self.report(operand, message, None);
+            }
+        };
+        if optional { Type::optional(value) } else { value }
+    }
+
+    fn comprehension(&mut self, comprehension: &'e Comprehension) -> Type {
+        let Comprehension { fold, range, variables, filter, body } = comprehension;
+        let found = self.check(range);
+        let (first, second) = match self.inference.resolve(&found) {
+            // One variable is the element of a list and the key of a map.
+            Type::List(element) if variables.len() == 1 => ((*element).clone(), Type::Dyn),
+            Type::List(element) => (Type::Int, (*element).clone()),
+            Type::Map(key, value) if *fold != Fold::SortBy => ((*key).clone(), (*value).clone()),
+            Type::Dyn | Type::Variable(_) => (Type::Dyn, Type::Dyn),
+            other => {
+                let wanted = if *fold == Fold::SortBy { "a list" } else { "a list or a map" };
+                let message = format!("{wanted} is wanted here; this is {}", self.a(&other));
+                (self.report(range, message, None), Type::Dyn)
+            }
+        };
+        let before = self.locals.len();
+        self.locals.extend(variables.iter().map(|name| &**name).zip([first.clone(), second]));
+        if let Some(filter) = filter {
+            self.want_bool(filter, "this macro asks for");
         }
+        let result = match fold {
+            Fold::All | Fold::Exists | Fold::ExistsOne => {
+                self.want_bool(body, "this macro asks for");
+                Type::Bool
+            }
+            Fold::Filter => {
+                self.want_bool(body, "this macro asks for");
+                Type::list(first.clone())
+            }
+            Fold::List => Type::list(self.check(body)),
+            Fold::Values => Type::map(first.clone(), self.check(body)),
+            Fold::Entries => match self.check(body) {
+                map @ (Type::Map(..) | Type::Dyn) => map,
+                other => {
+                    let message = format!("a map of one entry is wanted here; this is {}", self.a(&other));
+                    self.report(body, message, Some("write {key: value}".into()))
+                }
+            },
+            Fold::SortBy => {
+                let key = self.check(body);
+                if !key.is_ordered() {
+                    let message = format!("{} has no order to sort by", self.a(&key));
+                    self.report(body, message, None);
+                }
+                Type::list(first.clone())
+            }
+        };
+        self.locals.truncate(before);
+        result
     }
 
     fn call(
         &mut self,
         expression: &Expression,
         function: &str,
-        target: Option<&Expression>,
-        arguments: &[Expression],
+        target: Option<&'e Expression>,
+        arguments: &'e [Expression],
     ) -> Type {
-        let types: Vec<Type> =
-            target.into_iter().chain(arguments).map(|argument| self.check(argument)).collect();
-        let known: Vec<&Signature> =
-            SIGNATURES.iter().filter(|signature| signature.name == function).collect();
-        if known.is_empty() {
-            let help = match nearest(function, SIGNATURES.iter().map(|signature| signature.name)) {
-                Some(near) => Some(format!("did you mean `{near}`?")),
-                None => {
-                    self.available("functions are has,", SIGNATURES.iter().map(|signature| signature.name))
-                }
-            };
-            return self.report(expression, format!("there is no function `{function}`"), help);
+        let environment = self.environment;
+        let locals = self.locals.iter().map(|(name, _)| *name);
+        let Some((callee, is_argument)) = environment.callee(function, target, locals) else {
+            target.map(|target| self.check(target));
+            self.check_all(arguments);
+            return self.unknown_function(expression, function, target);
+        };
+        let target = target.filter(|_| is_argument);
+        let mut types: Vec<Type> = target.map(|target| self.check(target)).into_iter().collect();
+        types.extend(self.check_all(arguments));
+        let signatures: Vec<&Signature> = match callee {
+            Callee::Keyed(index) => return self.keyed(expression, function, index, arguments),
+            Callee::Library(overloads) => overloads.iter().map(|overload| &overload.signature).collect(),
+            Callee::Declared(name) => environment.signatures(name).collect(),
+        };
+        let mut result: Option<Type> = None;
+        for signature in &signatures {
+            let (parameters, returned) = self.inference.instantiate(&signature.parameters, &signature.result);
+            if self.inference.all_fit(&types, &parameters) {
+                let returned = self.inference.resolve(&returned);
+                result = match result {
+                    // Which form it is shows when it runs.
+                    Some(other) if other != returned => return Type::Dyn,
+                    _ => Some(returned),
+                };
+            }
         }
-        let fitting = known.iter().find(|signature| {
-            (if target.is_some() { signature.method } else { signature.function })
-                && signature.parameters.len() == types.len()
-                && signature.parameters.iter().zip(&types).all(|(wanted, found)| wanted.accepts(found))
-        });
-        if let Some(signature) = fitting {
-            return signature.result.clone();
-        }
-        let given: Vec<String> = types.iter().map(Type::to_string).collect();
-        let uses: Vec<&str> = known.iter().map(|signature| signature.usage).collect();
-        let message = format!("`{function}` is not defined for ({})", given.join(", "));
-        self.report(expression, message, Some(format!("write {}", uses.join(" or "))))
+        result.unwrap_or_else(|| {
+            let given: Vec<String> =
+                types.iter().map(|found| self.inference.settle(found).to_string()).collect();
+            let uses: Vec<&str> = signatures.iter().map(|signature| &*signature.text).collect();
+            let message = format!("`{function}` is not defined for ({})", given.join(", "));
+            self.report(expression, message, Some(format!("there is {}", uses.join(", "))))
+        })
     }
 
-    fn unary(&mut self, expression: &Expression, operator: Unary, operand: &Expression) -> Type {
+    /// A function of one constant text.
+    fn keyed(
+        &mut self,
+        expression: &Expression,
+        function: &str,
+        index: usize,
+        arguments: &[Expression],
+    ) -> Type {
+        match arguments {
+            [argument] if matches!(&argument.kind, ExpressionKind::Literal(Value::String(_))) => {
+                self.environment.variable(index).map_or(Type::Dyn, |variable| variable.of_type.clone())
+            }
+            _ => {
+                let message = format!("`{function}` takes one text that is written out");
+                self.report(expression, message, Some(format!("write {function}(\"…\")")))
+            }
+        }
+    }
+
+    fn unknown_function(
+        &mut self,
+        expression: &Expression,
+        function: &str,
+        target: Option<&Expression>,
+    ) -> Type {
+        let namespaced =
+            target.and_then(Expression::qualified_name).map(|space| format!("{space}.{function}"));
+        let library = functions::names();
+        let known: Vec<&str> =
+            library.iter().copied().chain(MACROS).chain(self.environment.function_names()).collect();
+        let near = namespaced.as_deref().and_then(|name| nearest(name, known.iter().copied()));
+        let near = near.or_else(|| nearest(function, known.iter().copied()));
+        let help = match near {
+            Some(near) if near == function && target.is_some() => format!("write {function}(…)"),
+            Some(near) if near == function => format!("write ….{function}(…)"),
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("functions are {}", known.join(", ")),
+        };
+        self.report(expression, format!("there is no function `{function}`"), Some(help))
+    }
+
+    fn unary(&mut self, expression: &Expression, operator: Unary, operand: &'e Expression) -> Type {
         let found = self.check(operand);
         let fits = match operator {
-            Unary::Not => found.may_be(&Type::Bool),
-            Unary::Negate => matches!(found, Type::Int | Type::Double | Type::Dyn),
+            Unary::Not => self.inference.fits(&found, &Type::Bool),
+            Unary::Negate => {
+                matches!(found, Type::Int | Type::Double | Type::Duration | Type::Dyn | Type::Variable(_))
+            }
         };
         if fits {
             return if operator == Unary::Not { Type::Bool } else { found };
         }
-        self.report(expression, format!("`{}` is not defined for {}", operator.symbol(), a(&found)), None)
+        let message = format!("`{}` is not defined for {}", operator.symbol(), self.a(&found));
+        self.report(expression, message, None)
+    }
+
+    fn sum(&mut self, expression: &Expression, terms: &'e [Expression]) -> Type {
+        let mut found: Option<(Type, &Expression)> = None;
+        for term in terms {
+            let of_term = self.check(term);
+            found = Some(match found {
+                None => (of_term, term),
+                Some((before, last)) => match self.type_of_arithmetic(Arithmetic::Add, &before, &of_term) {
+                    Some(sum) => (sum, term),
+                    None => {
+                        let operator = Binary::Arithmetic(Arithmetic::Add);
+                        return self.mismatch(expression, operator, (last, &before), (term, &of_term));
+                    }
+                },
+            });
+        }
+        found.map_or(Type::Dyn, |(sum, _)| sum)
     }
 
     fn binary(
         &mut self,
         expression: &Expression,
         operator: Binary,
-        left: &Expression,
-        right: &Expression,
+        left: &'e Expression,
+        right: &'e Expression,
     ) -> Type {
         let (left_type, right_type) = (self.check(left), self.check(right));
         let result = match operator {
             Binary::Comparison(comparison) => {
-                is_comparison_defined(comparison, &left_type, &right_type).then_some(Type::Bool)
+                self.is_comparison_defined(comparison, &left_type, &right_type).then_some(Type::Bool)
             }
-            Binary::Arithmetic(arithmetic) => type_of_arithmetic(arithmetic, &left_type, &right_type),
+            Binary::Arithmetic(arithmetic) => self.type_of_arithmetic(arithmetic, &left_type, &right_type),
         };
-        result.unwrap_or_else(|| {
-            let message = format!(
-                "`{}` is not defined for {} and {}",
-                operator.symbol(),
-                a(&left_type),
-                a(&right_type)
-            );
-            let help = mismatch_help(operator, (left, &left_type), (right, &right_type));
-            self.report(expression, message, help)
-        })
+        match result {
+            Some(result) => result,
+            None => self.mismatch(expression, operator, (left, &left_type), (right, &right_type)),
+        }
+    }
+
+    #[cold]
+    fn mismatch(
+        &mut self,
+        expression: &Expression,
+        operator: Binary,
+        (left, left_type): (&Expression, &Type),
+        (right, right_type): (&Expression, &Type),
+    ) -> Type {
+        let symbol = operator.symbol();
+        let message =
+            format!("`{symbol}` is not defined for {} and {}", self.a(left_type), self.a(right_type));
+        let help = mismatch_help(operator, (left, left_type), (right, right_type));
+        self.report(expression, message, help)
+    }
+
+    /// Whether values of the two types can be equal: types that fit each other, or two numbers.
+    fn are_comparable(&mut self, left: &Type, right: &Type) -> bool {
+        match (self.inference.resolve(left), self.inference.resolve(right)) {
+            (left, right) if left.is_number() && right.is_number() => true,
+            (Type::List(left), Type::List(right)) => self.are_comparable(&left, &right),
+            (Type::Map(left_key, left), Type::Map(right_key, right)) => {
+                self.are_comparable(&left_key, &right_key) && self.are_comparable(&left, &right)
+            }
+            (left, right) => self.inference.fits(&left, &right),
+        }
+    }
+
+    fn is_comparison_defined(&mut self, operator: Comparison, left: &Type, right: &Type) -> bool {
+        match operator {
+            Comparison::Equal | Comparison::NotEqual => self.are_comparable(left, right),
+            Comparison::In => match right {
+                Type::List(member) | Type::Map(member, _) => self.are_comparable(member, left),
+                other => matches!(other, Type::Dyn | Type::Variable(_)),
+            },
+            _ => left.is_ordered() && right.is_ordered() && self.are_comparable(left, right),
+        }
+    }
+
+    /// The type of `left operator right`, if that is defined. Numbers do not mix: CEL converts nothing silently.
+    fn type_of_arithmetic(&mut self, operator: Arithmetic, left: &Type, right: &Type) -> Option<Type> {
+        use Type::{Bytes, Double, Duration, Dyn, Int, List, String, Timestamp, Uint, Variable};
+        match (operator, left, right) {
+            (Arithmetic::Add, Timestamp, Duration) | (Arithmetic::Add, Duration, Timestamp) => {
+                return Some(Timestamp);
+            }
+            (Arithmetic::Subtract, Timestamp, Duration) => return Some(Timestamp),
+            (Arithmetic::Subtract, Timestamp, Timestamp) => return Some(Duration),
+            (Arithmetic::Add | Arithmetic::Subtract, Timestamp | Duration, Dyn)
+            | (Arithmetic::Add | Arithmetic::Subtract, Dyn, Timestamp | Duration) => return Some(Dyn),
+            _ => {}
+        }
+        let defined = |side: &Type| match side {
+            Dyn | Variable(_) | Int | Uint => true,
+            Double => operator != Arithmetic::Remainder,
+            Duration => matches!(operator, Arithmetic::Add | Arithmetic::Subtract),
+            String | Bytes | List(_) => operator == Arithmetic::Add,
+            _ => false,
+        };
+        if !defined(left) || !defined(right) {
+            return None;
+        }
+        self.inference.join(left, right)
+    }
+
+    /// A type with its article.
+    fn a(&self, of_type: &Type) -> String {
+        match self.inference.settle(of_type) {
+            Type::Int => "an int".into(),
+            Type::Null => "null".into(),
+            Type::Bytes => "bytes".into(),
+            other if other.optional_value().is_some() => format!("an {other}"),
+            other => format!("a {other}"),
+        }
     }
 }
 
+/// What the parser makes of calls by name.
+const MACROS: [&str; 14] = [
+    "has",
+    "all",
+    "exists",
+    "exists_one",
+    "existsOne",
+    "filter",
+    "map",
+    "transformList",
+    "transformMap",
+    "transformMapEntry",
+    "sortBy",
+    "optMap",
+    "optFlatMap",
+    "cel.bind",
+];
+
 fn type_of_literal(value: &Value<'_>) -> Type {
     match value.kind() {
+        Kind::List | Kind::Map => Type::Dyn,
+        kind => type_of_kind(kind),
+    }
+}
+
+/// The type that the name of a kind stands for. Of parameters nothing is known.
+fn type_of_kind(kind: Kind) -> Type {
+    match kind {
         Kind::Null => Type::Null,
         Kind::Bool => Type::Bool,
         Kind::Int => Type::Int,
@@ -266,35 +593,15 @@ fn type_of_literal(value: &Value<'_>) -> Type {
         Kind::Double => Type::Double,
         Kind::String => Type::String,
         Kind::Bytes => Type::Bytes,
-        Kind::List | Kind::Map => Type::Dyn,
+        Kind::List => Type::list(Type::Dyn),
+        Kind::Map => Type::map(Type::Dyn, Type::Dyn),
+        Kind::Timestamp => Type::Timestamp,
+        Kind::Duration => Type::Duration,
+        Kind::Type => Type::Type(Type::Dyn.into()),
+        Kind::Optional => Type::optional(Type::Dyn),
+        Kind::Ip => Type::Opaque(IP.into(), [].into()),
+        Kind::Cidr => Type::Opaque(CIDR.into(), [].into()),
     }
-}
-
-/// The type of elements that are written together: what covers all, `dyn` for none or a mixture.
-fn join_all(types: Vec<Type>) -> Type {
-    types.into_iter().map(Some).reduce(|left, right| left?.join(&right?)).flatten().unwrap_or(Type::Dyn)
-}
-
-fn is_comparison_defined(operator: Comparison, left: &Type, right: &Type) -> bool {
-    match operator {
-        Comparison::Equal | Comparison::NotEqual => left.comparable(right),
-        Comparison::In => match right {
-            Type::List(member) | Type::Map(member, _) => member.comparable(left),
-            other => *other == Type::Dyn,
-        },
-        _ => left.is_ordered() && right.is_ordered() && left.comparable(right),
-    }
-}
-
-/// The type of `left operator right`, if that is defined. Numbers do not mix: CEL converts nothing silently.
-fn type_of_arithmetic(operator: Arithmetic, left: &Type, right: &Type) -> Option<Type> {
-    let defined = |side: &Type| match side {
-        Type::Dyn | Type::Int | Type::Uint => true,
-        Type::Double => operator != Arithmetic::Remainder,
-        Type::String | Type::Bytes | Type::List(_) => operator == Arithmetic::Add,
-        Type::Null | Type::Bool | Type::Map(..) => false,
-    };
-    left.join(right).filter(|_| defined(left) && defined(right))
 }
 
 /// What the author of `left operator right` probably meant.
@@ -329,86 +636,3 @@ fn mismatch_help(
         _ => None,
     }
 }
-
-/// A type with its article.
-fn a(of_type: &Type) -> String {
-    match of_type {
-        Type::Int => "an int".into(),
-        Type::Null => "null".into(),
-        Type::Bytes => "bytes".into(),
-        other => format!("a {other}"),
-    }
-}
-
-/// A form of a function. The target of a method is its first parameter.
-struct Signature {
-    name: &'static str,
-    method: bool,
-    function: bool,
-    parameters: &'static [Parameter],
-    result: Type,
-    usage: &'static str,
-}
-
-enum Parameter {
-    Any,
-    Sized,
-    Of(Type),
-}
-
-impl Parameter {
-    fn accepts(&self, found: &Type) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Sized => {
-                matches!(found, Type::String | Type::Bytes | Type::List(_) | Type::Map(..) | Type::Dyn)
-            }
-            Self::Of(wanted) => found.may_be(wanted),
-        }
-    }
-}
-
-const TEXTS: &[Parameter] = &[Parameter::Of(Type::String), Parameter::Of(Type::String)];
-
-const SIGNATURES: [Signature; 5] = [
-    Signature {
-        name: "size",
-        method: true,
-        function: true,
-        parameters: &[Parameter::Sized],
-        result: Type::Int,
-        usage: "size(text, bytes, list or map)",
-    },
-    Signature {
-        name: "startsWith",
-        method: true,
-        function: false,
-        parameters: TEXTS,
-        result: Type::Bool,
-        usage: "text.startsWith(\"prefix\")",
-    },
-    Signature {
-        name: "endsWith",
-        method: true,
-        function: false,
-        parameters: TEXTS,
-        result: Type::Bool,
-        usage: "text.endsWith(\"suffix\")",
-    },
-    Signature {
-        name: "contains",
-        method: true,
-        function: false,
-        parameters: TEXTS,
-        result: Type::Bool,
-        usage: "text.contains(\"part\")",
-    },
-    Signature {
-        name: "dyn",
-        method: false,
-        function: true,
-        parameters: &[Parameter::Any],
-        result: Type::Dyn,
-        usage: "dyn(value)",
-    },
-];

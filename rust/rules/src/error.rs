@@ -40,6 +40,21 @@ pub enum ErrorKind {
     /// The operation is not defined for such a value.
     #[error("this is not defined for {0}")]
     NoOverloadFor(Kind),
+    /// The function is not defined for such a value with such further arguments.
+    #[error("this is not defined for {0} with these arguments")]
+    NoOverloadOf(Kind),
+    /// An argument of a function is of the right type and cannot be used.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// An optional without a value was asked for it.
+    #[error("this optional has no value")]
+    NoneValue,
+    /// Comprehensions took more steps, or functions read more text, than an evaluation may.
+    #[error("this takes more work than an evaluation may")]
+    TooMuchWork,
+    /// A text or list grew beyond what an evaluation may make.
+    #[error("this text or list grows too large")]
+    TooLarge,
     /// A key occurs twice in the braces of a map.
     #[error("a key occurs twice in this map")]
     DuplicateKey,

@@ -5,9 +5,11 @@ use std::cmp::Ordering;
 use smallvec::SmallVec;
 
 use crate::ast::{Arithmetic, Comparison, Logic, Span, Unary};
+use crate::budget::Budget;
 use crate::error::{ErrorKind, EvaluationError};
-use crate::program::{Attribute, Node, Operation, Test};
-use crate::value::{Ref, Value, no_overload};
+use crate::functions;
+use crate::program::{Attribute, Element, Entry, Node, Operation, Test};
+use crate::value::{Value, no_overload};
 
 /// A request, as rules see it.
 pub trait Source {
@@ -30,6 +32,11 @@ pub(crate) struct Evaluation<'a, S> {
     attributes: &'a [Attribute],
     source: &'a S,
     slots: SmallVec<[Slot<'a>; 16]>,
+    /// The variables of comprehensions under way, innermost last.
+    pub(crate) locals: Vec<Value<'a>>,
+    /// The values of definitions, once they were asked for.
+    definitions: Vec<Option<Result<Value<'a>, EvaluationError>>>,
+    pub(crate) budget: Budget,
 }
 
 enum Slot<'a> {
@@ -41,7 +48,14 @@ enum Slot<'a> {
 impl<'a, S: Source> Evaluation<'a, S> {
     #[inline]
     pub(crate) fn new(attributes: &'a [Attribute], source: &'a S) -> Self {
-        Self { attributes, source, slots: attributes.iter().map(|_| Slot::Unread).collect() }
+        Self {
+            attributes,
+            source,
+            slots: attributes.iter().map(|_| Slot::Unread).collect(),
+            locals: Vec::new(),
+            definitions: Vec::new(),
+            budget: Budget::new(),
+        }
     }
 
     #[inline]
@@ -80,11 +94,15 @@ impl<'a, S: Source> Evaluation<'a, S> {
                     None => Err(self.absent(*attribute, *read_at)),
                 }
             }
-            Operation::Test(test, operands) => {
+            Operation::Test(comparison, operands) => {
                 let [left, right] = &**operands;
                 let (left, right) = (self.value(left)?, self.value(right)?);
-                ask(*test, &left, &right).map_err(|kind| fail(node, kind))
+                compare(*comparison, &left, &right).map_err(|kind| fail(node, kind))
             }
+            Operation::Matches(text, pattern) => match self.value(text)? {
+                Value::String(text) => Ok(pattern.is_match(&text)),
+                other => Err(fail(node, ErrorKind::NoOverloadFor(other.kind()))),
+            },
             Operation::Unary(Unary::Not, operand) => Ok(!self.truth(operand)?),
             Operation::Present(index) => Ok(self.attribute(*index).is_some()),
             Operation::Has(operand, field) => {
@@ -142,22 +160,56 @@ impl<'a, S: Source> Evaluation<'a, S> {
                 let (operand, key) = (self.value(operand)?, self.value(key)?);
                 operand.index(&key)
             }
-            Operation::Size(operand) => self.value(operand)?.size(),
+            Operation::OptionalIndex(operands) => {
+                let [operand, key] = &**operands;
+                let (operand, key) = (self.value(operand)?, self.value(key)?);
+                operand.optional_index(&key)
+            }
+            Operation::OptionalAttribute(index) => {
+                let value = self.attribute(*index).cloned();
+                return Ok(value.map_or(Value::Optional(None), Value::into_optional));
+            }
+            Operation::Local(place) => self.locals.get(*place).cloned().ok_or(ErrorKind::UnknownVariable),
+            Operation::Definition(index, node) => return self.definition(*index, node),
+            Operation::Sum(terms) => return self.sum(node, terms),
+            Operation::Call(overloads, nodes) => {
+                let arguments = nodes.iter().map(|node| self.value(node));
+                let arguments = arguments.collect::<Result<SmallVec<[Value<'a>; 4]>, _>>()?;
+                functions::call(overloads, &mut self.budget, &arguments)
+            }
             Operation::Lowercase(operand) => Ok(match self.value(operand)? {
                 Value::String(text) if text.bytes().any(|byte| byte.is_ascii_uppercase()) => {
-                    Value::String(Ref::Counted(text.to_ascii_lowercase().into()))
+                    Value::text(text.to_ascii_lowercase())
                 }
                 other => other,
             }),
-            Operation::List(elements) => {
-                let elements: Result<Vec<_>, _> =
-                    elements.iter().map(|element| self.value(element)).collect();
-                return elements.map(Value::list);
+            Operation::List(elements) => return self.list(elements),
+            Operation::Map(entries) => return self.map(node, entries),
+            Operation::Comprehension(comprehension) => return self.comprehension(comprehension),
+            Operation::Bind(nodes) => {
+                let [value, body] = &**nodes;
+                let value = self.value(value)?;
+                return self.with_local(value, body);
             }
-            Operation::Map(entries) => return self.map(entries),
+            Operation::OptionalMap { nodes, flat } => {
+                let [operand, body] = &**nodes;
+                match self.value(operand)? {
+                    Value::Optional(None) => Ok(Value::Optional(None)),
+                    Value::Optional(Some(held)) => {
+                        let result = self.with_local(Value::clone(&held), body)?;
+                        match (flat, &result) {
+                            (false, _) => Ok(result.into_optional()),
+                            (true, Value::Optional(_)) => Ok(result),
+                            (true, other) => Err(ErrorKind::NoOverloadFor(other.kind())),
+                        }
+                    }
+                    other => Err(ErrorKind::NoOverloadFor(other.kind())),
+                }
+            }
             Operation::Fail(kind) => Err(*kind),
             Operation::Logic(..)
             | Operation::Test(..)
+            | Operation::Matches(..)
             | Operation::AttributeTest { .. }
             | Operation::Unary(Unary::Not, _)
             | Operation::Present(_)
@@ -166,24 +218,80 @@ impl<'a, S: Source> Evaluation<'a, S> {
         result.map_err(|kind| fail(node, kind))
     }
 
-    fn map(&mut self, nodes: &'a [(Node, Node)]) -> Result<Value<'a>, EvaluationError> {
-        let mut entries: Vec<(Value<'a>, Value<'a>)> = Vec::with_capacity(nodes.len());
-        for (key_node, value_node) in nodes {
-            let key = self.value(key_node)?;
-            if !key.is_key() {
-                return Err(fail(key_node, ErrorKind::InvalidKey(key.kind())));
-            }
-            if entries.iter().any(|(known, _)| known.equals(&key)) {
-                return Err(fail(key_node, ErrorKind::DuplicateKey));
-            }
-            entries.push((key, self.value(value_node)?));
+    fn sum(&mut self, node: &Node, terms: &'a [Node]) -> Result<Value<'a>, EvaluationError> {
+        let mut total: Option<Value<'a>> = None;
+        for term in terms {
+            let value = self.value(term)?;
+            total = Some(match total {
+                None => value,
+                Some(before) => {
+                    let size = before.length() + value.length();
+                    let sum = self.budget.make(size).and_then(|()| before.add(&value));
+                    sum.map_err(|kind| fail(node, kind))?
+                }
+            });
         }
-        Ok(Value::map(entries))
+        total.ok_or_else(|| fail(node, ErrorKind::UnknownFunction))
+    }
+
+    fn definition(&mut self, index: usize, node: &'a Node) -> Result<Value<'a>, EvaluationError> {
+        if let Some(Some(known)) = self.definitions.get(index) {
+            return known.clone();
+        }
+        // A definition is written outside of every comprehension.
+        let locals = std::mem::take(&mut self.locals);
+        let result = self.value(node);
+        self.locals = locals;
+        if self.definitions.len() <= index {
+            self.definitions.resize_with(index + 1, || None);
+        }
+        if let Some(slot) = self.definitions.get_mut(index) {
+            *slot = Some(result.clone());
+        }
+        result
+    }
+
+    fn with_local(&mut self, value: Value<'a>, body: &'a Node) -> Result<Value<'a>, EvaluationError> {
+        self.locals.push(value);
+        let result = self.value(body);
+        self.locals.pop();
+        result
+    }
+
+    fn list(&mut self, nodes: &'a [Element]) -> Result<Value<'a>, EvaluationError> {
+        let mut elements = Vec::with_capacity(nodes.len());
+        for element in nodes {
+            let value = self.value(&element.value)?;
+            elements.extend(if element.optional { held(&element.value, value)? } else { Some(value) });
+        }
+        Ok(Value::list(elements))
+    }
+
+    fn map(&mut self, node: &Node, nodes: &'a [Entry]) -> Result<Value<'a>, EvaluationError> {
+        let mut entries: Vec<(Value<'a>, Value<'a>)> = Vec::with_capacity(nodes.len());
+        for entry in nodes {
+            let key = self.value(&entry.key)?;
+            if !key.is_key() {
+                return Err(fail(&entry.key, ErrorKind::InvalidKey(key.kind())));
+            }
+            let value = self.value(&entry.value)?;
+            let value = if entry.optional { held(&entry.value, value)? } else { Some(value) };
+            entries.extend(value.map(|value| (key, value)));
+        }
+        Value::distinct_map(entries).map_err(|kind| fail(node, kind))
+    }
+}
+
+/// What an optional element holds.
+fn held<'a>(node: &Node, value: Value<'a>) -> Result<Option<Value<'a>>, EvaluationError> {
+    match value {
+        Value::Optional(held) => Ok(held.map(|held| Value::clone(&held))),
+        other => Err(fail(node, ErrorKind::NoOverloadFor(other.kind()))),
     }
 }
 
 #[cold]
-fn fail(node: &Node, kind: ErrorKind) -> EvaluationError {
+pub(crate) fn fail(node: &Node, kind: ErrorKind) -> EvaluationError {
     EvaluationError { span: node.span, kind }
 }
 

@@ -5,18 +5,26 @@
 //! one point: numbers of different types compare without `dyn()`. Of the language it has all literals and
 //! operators, `has`, `size`, `dyn`, `startsWith`, `endsWith` and `contains`.
 
+mod arithmetic;
 mod ast;
+mod budget;
 mod check;
+mod comprehension;
 mod diagnostic;
 mod environment;
 mod error;
 mod evaluate;
 mod expression;
+mod functions;
+mod inference;
 mod lex;
 mod lower;
+mod network;
 mod parse;
 mod program;
 mod ruleset;
+mod signature;
+mod time;
 mod types;
 mod value;
 
@@ -25,7 +33,9 @@ pub use environment::Environment;
 pub use error::{ErrorKind, EvaluationError};
 pub use evaluate::Source;
 pub use expression::Expression;
+pub use network::Cidr;
 pub use program::Attribute;
 pub use ruleset::{Match, OnError, Pass, Rule, RuleSet};
+pub use time::{Duration, Timestamp};
 pub use types::{Type, UnknownType};
 pub use value::{Kind, Ref, Value};

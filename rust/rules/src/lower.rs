@@ -1,13 +1,16 @@
 //! Checked trees to programs: names become attribute slots, constants are folded.
 
+use std::sync::Arc;
+
 use crate::ast::{Binary, Comparison, Expression, ExpressionKind, Logic, Span};
 use crate::check::Types;
-use crate::environment::Environment;
+use crate::environment::{Callee, Environment, Form, Name};
 use crate::error::ErrorKind;
 use crate::evaluate::Evaluation;
-use crate::program::{Attribute, Node, Operation, Test};
+use crate::functions::Pattern;
+use crate::program::{Attribute, Comprehension, Element, Entry, Node, Operation, Test};
 use crate::types::Type;
-use crate::value::{Ref, Value};
+use crate::value::Value;
 
 /// Lowers one expression; the attributes it reads join those already registered.
 pub(crate) fn lower(
@@ -16,7 +19,7 @@ pub(crate) fn lower(
     attributes: &mut Vec<Attribute>,
     root: &Expression,
 ) -> Node {
-    Lowering { environment, types, attributes }.lower(root)
+    Lowering { environment, types, attributes, locals: Vec::new(), used_at: None }.lower(root)
 }
 
 /// The place of an attribute among those registered.
@@ -32,37 +35,61 @@ struct Lowering<'l> {
     environment: &'l Environment,
     types: &'l Types,
     attributes: &'l mut Vec<Attribute>,
+    /// The variables of the comprehensions around, innermost last.
+    locals: Vec<&'l str>,
+    /// In the expression of a definition: where the rule uses it.
+    used_at: Option<Span>,
 }
 
-impl Lowering<'_> {
-    fn lower(&mut self, expression: &Expression) -> Node {
+impl<'l> Lowering<'l> {
+    fn lower(&mut self, expression: &'l Expression) -> Node {
+        let span = self.used_at.unwrap_or(expression.span);
         let operation = match &expression.kind {
             ExpressionKind::Literal(value) => Operation::Constant(value.clone()),
-            ExpressionKind::List(elements) => Operation::List(self.lower_all(elements)),
-            ExpressionKind::Map(entries) => Operation::Map(
-                entries.iter().map(|(key, value)| (self.lower(key), self.lower(value))).collect(),
-            ),
-            ExpressionKind::Variable(_) => {
-                self.variable(expression).unwrap_or(Operation::Fail(ErrorKind::UnknownVariable))
+            ExpressionKind::List(elements) => {
+                let element = |one: &'l crate::ast::Element| Element {
+                    optional: one.optional,
+                    value: self.lower(&one.value),
+                };
+                Operation::List(elements.iter().map(element).collect())
             }
-            ExpressionKind::Select { operand, field } => {
-                self.variable(expression).unwrap_or_else(|| self.select(expression.span, operand, field))
+            ExpressionKind::Map(entries) => {
+                let entry = |one: &'l crate::ast::Entry| Entry {
+                    optional: one.optional,
+                    key: self.lower(&one.key),
+                    value: self.lower(&one.value),
+                };
+                Operation::Map(entries.iter().map(entry).collect())
             }
+            ExpressionKind::Variable { .. } => {
+                self.named(expression, span).unwrap_or(Operation::Fail(ErrorKind::UnknownVariable))
+            }
+            ExpressionKind::Select { operand, field, optional } => match self.named(expression, span) {
+                Some(operation) => operation,
+                None => self.select(span, operand, field, *optional),
+            },
             ExpressionKind::Has { operand, field } => match self.entry(operand, field) {
                 Some(slot) => Operation::Present(slot),
                 None => Operation::Has(self.lower(operand).into(), field.clone()),
             },
-            ExpressionKind::Index { operand, key } => self.index(operand, key),
+            ExpressionKind::Index { operand, key, optional } => self.index(operand, key, *optional),
             ExpressionKind::Call { function, target, arguments } => {
                 self.call(function, target.as_deref(), arguments)
             }
             ExpressionKind::Unary { operator, operand } => {
                 Operation::Unary(*operator, self.lower(operand).into())
             }
-            ExpressionKind::Binary { operator, left, right } => self.binary(*operator, left, right),
-            ExpressionKind::Logic { operator, terms } => {
-                return self.logic(expression.span, *operator, terms);
-            }
+            ExpressionKind::Binary { operator, left, right } => match operator {
+                Binary::Comparison(Comparison::In) => self.membership(left, right),
+                Binary::Comparison(operator) => {
+                    test(Test::Comparison(*operator), self.lower(left), self.lower(right))
+                }
+                Binary::Arithmetic(operator) => {
+                    Operation::Arithmetic(*operator, [self.lower(left), self.lower(right)].into())
+                }
+            },
+            ExpressionKind::Sum(terms) => Operation::Sum(self.lower_all(terms)),
+            ExpressionKind::Logic { operator, terms } => return self.logic(span, *operator, terms),
             ExpressionKind::Conditional { condition, yes, no } => {
                 let condition = self.lower(condition);
                 match condition.operation {
@@ -71,73 +98,133 @@ impl Lowering<'_> {
                     _ => Operation::Conditional([condition, self.lower(yes), self.lower(no)].into()),
                 }
             }
+            ExpressionKind::Comprehension(comprehension) => self.comprehension(comprehension),
+            ExpressionKind::Bind { variable, value, body } => {
+                let value = self.lower(value);
+                Operation::Bind([value, self.within(&[variable], body)].into())
+            }
+            ExpressionKind::OptionalMap { operand, variable, body, flat } => {
+                let operand = self.lower(operand);
+                let nodes = [operand, self.within(&[variable], body)].into();
+                Operation::OptionalMap { nodes, flat: *flat }
+            }
         };
-        fold(Node { span: expression.span, operation })
+        fold(Node { span, operation })
     }
 
-    fn lower_all(&mut self, expressions: &[Expression]) -> Box<[Node]> {
+    fn lower_all(&mut self, expressions: &'l [Expression]) -> Box<[Node]> {
         expressions.iter().map(|expression| self.lower(expression)).collect()
     }
 
-    fn variable(&mut self, expression: &Expression) -> Option<Operation> {
-        let (variable, _) = self.environment.find(&expression.qualified_name()?)?;
-        Some(Operation::Attribute(register(self.attributes, Attribute { variable, key: None })))
+    /// Lowers with further local variables.
+    fn within(&mut self, locals: &[&'l str], body: &'l Expression) -> Node {
+        let before = self.locals.len();
+        self.locals.extend_from_slice(locals);
+        let node = self.lower(body);
+        self.locals.truncate(before);
+        node
+    }
+
+    fn comprehension(&mut self, comprehension: &'l crate::ast::Comprehension) -> Operation {
+        let range = self.lower(&comprehension.range);
+        let locals: Vec<&str> = comprehension.variables.iter().map(|name| &**name).collect();
+        let filter = comprehension.filter.as_ref().map(|filter| self.within(&locals, filter));
+        let body = self.within(&locals, &comprehension.body);
+        let pairs = locals.len() == 2;
+        Operation::Comprehension(
+            Comprehension { fold: comprehension.fold, range, pairs, filter, body }.into(),
+        )
+    }
+
+    /// What a name means, if the expression is one.
+    fn named(&mut self, expression: &Expression, span: Span) -> Option<Operation> {
+        Some(match self.environment.resolve(expression, self.locals.iter().copied())? {
+            Name::Local(place) => Operation::Local(place),
+            Name::Variable(variable) => {
+                Operation::Attribute(register(self.attributes, Attribute { variable, key: None }))
+            }
+            Name::Definition(index) => self.definition(index, span)?,
+            Name::Type(kind) => Operation::Constant(Value::Type(kind)),
+        })
+    }
+
+    /// A definition: conditions become part of the rule, so that all that is known of rules is known of them; other
+    /// expressions are evaluated once.
+    fn definition(&mut self, index: usize, span: Span) -> Option<Operation> {
+        let definition = self.environment.definition(index)?;
+        let mut lowering = Lowering {
+            environment: self.environment,
+            types: &definition.types,
+            attributes: self.attributes,
+            locals: Vec::new(),
+            used_at: Some(span),
+        };
+        let node = lowering.lower(&definition.parsed.root);
+        let is_condition = *definition.types.of(&definition.parsed.root) == Type::Bool;
+        let is_constant = matches!(node.operation, Operation::Constant(_));
+        Some(if is_constant || (is_condition && self.locals.is_empty()) {
+            node.operation
+        } else {
+            Operation::Definition(index, Arc::new(node))
+        })
+    }
+
+    /// The variable that an expression names.
+    fn variable(&self, expression: &Expression) -> Option<usize> {
+        match self.environment.resolve(expression, self.locals.iter().copied())? {
+            Name::Variable(variable) => Some(variable),
+            _ => None,
+        }
     }
 
     /// The slot of the entry `key` of a declared map, if that is what `operand` is.
     fn entry(&mut self, operand: &Expression, key: &str) -> Option<usize> {
-        let (variable, declared) = self.environment.find(&operand.qualified_name()?)?;
+        let variable = self.variable(operand)?;
+        let declared = self.environment.variable(variable)?;
         let Type::Map(key_type, _) = &declared.of_type else { return None };
         if **key_type != Type::String {
             return None;
         }
-        let key = if declared.lowercase_keys { key.to_ascii_lowercase().into() } else { key.into() };
+        let lowercase = declared.form == Form::LowercaseKeys;
+        let key = if lowercase { key.to_ascii_lowercase().into() } else { key.into() };
         Some(register(self.attributes, Attribute { variable, key: Some(key) }))
     }
 
-    fn select(&mut self, span: Span, operand: &Expression, field: &str) -> Operation {
-        if let Some(slot) = self.entry(operand, field) {
-            return Operation::Attribute(slot);
+    fn select(&mut self, span: Span, operand: &'l Expression, field: &str, optional: bool) -> Operation {
+        match (self.entry(operand, field), optional) {
+            (Some(slot), false) => return Operation::Attribute(slot),
+            (Some(slot), true) => return Operation::OptionalAttribute(slot),
+            (None, _) => {}
         }
-        let key = Operation::Constant(Value::String(Ref::Counted(field.into())));
-        Operation::Index([self.lower(operand), Node { span, operation: key }].into())
+        let key = Node { span, operation: Operation::Constant(Value::text(field)) };
+        let operands = [self.lower(operand), key].into();
+        if optional { Operation::OptionalIndex(operands) } else { Operation::Index(operands) }
     }
 
-    fn index(&mut self, operand: &Expression, key: &Expression) -> Operation {
+    fn index(&mut self, operand: &'l Expression, key: &'l Expression, optional: bool) -> Operation {
         let key = self.lower(key);
         if let Operation::Constant(Value::String(text)) = &key.operation
             && let Some(slot) = self.entry(operand, text)
         {
-            return Operation::Attribute(slot);
+            return if optional { Operation::OptionalAttribute(slot) } else { Operation::Attribute(slot) };
         }
         let key = self.key_of(operand, key);
-        Operation::Index([self.lower(operand), key].into())
+        let operands = [self.lower(operand), key].into();
+        if optional { Operation::OptionalIndex(operands) } else { Operation::Index(operands) }
     }
 
     /// A key computed per request, in lower case if those of the map are.
     fn key_of(&mut self, map: &Expression, key: Node) -> Node {
-        let declared = map.qualified_name().and_then(|name| self.environment.find(&name));
+        let declared = self.variable(map).and_then(|variable| self.environment.variable(variable));
         match declared {
-            Some((_, variable)) if variable.lowercase_keys => {
+            Some(variable) if variable.form == Form::LowercaseKeys => {
                 Node { span: key.span, operation: Operation::Lowercase(key.into()) }
             }
             _ => key,
         }
     }
 
-    fn binary(&mut self, operator: Binary, left: &Expression, right: &Expression) -> Operation {
-        match operator {
-            Binary::Comparison(Comparison::In) => self.membership(left, right),
-            Binary::Comparison(operator) => {
-                test(Test::Comparison(operator), self.lower(left), self.lower(right))
-            }
-            Binary::Arithmetic(operator) => {
-                Operation::Arithmetic(operator, [self.lower(left), self.lower(right)].into())
-            }
-        }
-    }
-
-    fn membership(&mut self, element: &Expression, container: &Expression) -> Operation {
+    fn membership(&mut self, element: &'l Expression, container: &'l Expression) -> Operation {
         let element = self.lower(element);
         if let Operation::Constant(Value::String(text)) = &element.operation
             && let Some(slot) = self.entry(container, text)
@@ -149,7 +236,7 @@ impl Lowering<'_> {
     }
 
     /// A constant that decides the whole drops the other terms; one that decides nothing is dropped.
-    fn logic(&mut self, span: Span, operator: Logic, terms: &[Expression]) -> Node {
+    fn logic(&mut self, span: Span, operator: Logic, terms: &'l [Expression]) -> Node {
         let decisive = operator == Logic::Or;
         let mut kept = Vec::with_capacity(terms.len());
         let mut all_bool = true;
@@ -176,58 +263,106 @@ impl Lowering<'_> {
         }
     }
 
-    fn call(&mut self, function: &str, target: Option<&Expression>, arguments: &[Expression]) -> Operation {
-        match (function, target, arguments) {
-            ("size", Some(operand), []) | ("size", None, [operand]) => {
-                Operation::Size(self.lower(operand).into())
+    fn call(
+        &mut self,
+        function: &str,
+        target: Option<&'l Expression>,
+        arguments: &'l [Expression],
+    ) -> Operation {
+        let callee = self.environment.callee(function, target, self.locals.iter().copied());
+        let target = target.filter(|_| callee.is_some_and(|(_, is_argument)| is_argument));
+        let mut nodes: Vec<Node> =
+            target.into_iter().chain(arguments).map(|argument| self.lower(argument)).collect();
+        match callee {
+            Some((Callee::Keyed(variable), _)) => match nodes.as_slice() {
+                [Node { operation: Operation::Constant(Value::String(key)), .. }] => {
+                    let attribute = Attribute { variable, key: Some((**key).into()) };
+                    Operation::Attribute(register(self.attributes, attribute))
+                }
+                _ => Operation::Fail(ErrorKind::UnknownFunction),
+            },
+            Some((Callee::Library(overloads), _)) => {
+                if let Some(test) = question(function).filter(|_| nodes.len() == 2)
+                    && let (Some(part), Some(text)) = (nodes.pop(), nodes.pop())
+                {
+                    return match attribute_test(test, text, part) {
+                        Ok(operation) => operation,
+                        Err(nodes) => Operation::Call(overloads, nodes.into()),
+                    };
+                }
+                if let ("matches", [_, Node { operation: Operation::Constant(Value::String(pattern)), .. }]) =
+                    (function, nodes.as_slice())
+                    && let Ok(pattern) = Pattern::compile(pattern)
+                {
+                    nodes.truncate(1);
+                    if let Some(text) = nodes.pop() {
+                        return Operation::Matches(text.into(), pattern);
+                    }
+                }
+                Operation::Call(overloads, nodes.into())
             }
-            ("dyn", None, [operand]) => self.lower(operand).operation,
-            (_, Some(text), [part]) => {
-                let question = match function {
-                    "startsWith" => Test::StartsWith,
-                    "endsWith" => Test::EndsWith,
-                    "contains" => Test::Contains,
-                    _ => return Operation::Fail(ErrorKind::UnknownFunction),
-                };
-                test(question, self.lower(text), self.lower(part))
-            }
-            _ => Operation::Fail(ErrorKind::UnknownFunction),
+            Some((Callee::Declared(_), _)) | None => Operation::Fail(ErrorKind::UnknownFunction),
         }
     }
 }
 
-/// A test, with an attribute on its left and a constant on its right where it can be put so.
-fn test(test: Test, left: Node, right: Node) -> Operation {
+/// The functions that may test an attribute.
+fn question(function: &str) -> Option<Test> {
+    Some(match function {
+        "startsWith" => Test::StartsWith,
+        "endsWith" => Test::EndsWith,
+        "contains" => Test::Contains,
+        _ => return None,
+    })
+}
+
+/// A test of an attribute against a constant, or the two nodes back.
+fn attribute_test(test: Test, left: Node, right: Node) -> Result<Operation, [Node; 2]> {
     match (left.operation, right.operation) {
         (Operation::Attribute(attribute), Operation::Constant(constant)) => {
-            Operation::AttributeTest { test, attribute, read_at: left.span, constant }
+            Ok(Operation::AttributeTest { test, attribute, read_at: left.span, constant })
         }
         (Operation::Constant(constant), Operation::Attribute(attribute)) if test.mirrored().is_some() => {
             let test = test.mirrored().unwrap_or(test);
-            Operation::AttributeTest { test, attribute, read_at: right.span, constant }
+            Ok(Operation::AttributeTest { test, attribute, read_at: right.span, constant })
         }
         (left_operation, right_operation) => {
             let left = Node { span: left.span, operation: left_operation };
-            let right = Node { span: right.span, operation: right_operation };
-            Operation::Test(test, [left, right].into())
+            Err([left, Node { span: right.span, operation: right_operation }])
         }
+    }
+}
+
+fn test(test: Test, left: Node, right: Node) -> Operation {
+    match (attribute_test(test, left, right), test) {
+        (Ok(operation), _) => operation,
+        (Err(nodes), Test::Comparison(comparison)) => Operation::Test(comparison, nodes.into()),
+        (Err(_), _) => Operation::Fail(ErrorKind::UnknownFunction),
     }
 }
 
 /// Computes a node whose operands are constant. One that fails is left to fail when it is evaluated, since
 /// `&&` and `||` may absorb that.
 fn fold(node: Node) -> Node {
-    let constant = |node: &Node| matches!(node.operation, Operation::Constant(_));
     let foldable = match &node.operation {
-        Operation::Unary(_, operand) | Operation::Has(operand, _) | Operation::Size(operand) => {
-            constant(operand)
+        Operation::Constant(_)
+        | Operation::Attribute(_)
+        | Operation::OptionalAttribute(_)
+        | Operation::Present(_)
+        | Operation::Local(_)
+        | Operation::Definition(..)
+        | Operation::Fail(_)
+        | Operation::AttributeTest { .. }
+        | Operation::Logic(..)
+        | Operation::Conditional(_) => false,
+        Operation::Comprehension(_) | Operation::Bind(_) | Operation::OptionalMap { .. } => {
+            is_closed(&node, 0)
         }
-        Operation::Test(_, operands) | Operation::Arithmetic(_, operands) | Operation::Index(operands) => {
-            operands.iter().all(constant)
+        operation => {
+            let mut constant = true;
+            operation.children(&mut |child| constant &= matches!(child.operation, Operation::Constant(_)));
+            constant
         }
-        Operation::List(elements) => elements.iter().all(constant),
-        Operation::Map(entries) => entries.iter().all(|(key, value)| constant(key) && constant(value)),
-        _ => false,
     };
     if !foldable {
         return node;
@@ -236,5 +371,23 @@ fn fold(node: Node) -> Node {
     match result {
         Ok(value) => Node { span: node.span, operation: Operation::Constant(value) },
         Err(_) => node,
+    }
+}
+
+/// Whether a node reads nothing but constants and the local variables from `locals` on, which are its own.
+fn is_closed(node: &Node, locals: usize) -> bool {
+    match &node.operation {
+        Operation::Attribute(_)
+        | Operation::OptionalAttribute(_)
+        | Operation::Present(_)
+        | Operation::Definition(..)
+        | Operation::AttributeTest { .. }
+        | Operation::Fail(_) => false,
+        Operation::Local(place) => *place >= locals,
+        operation => {
+            let mut closed = true;
+            operation.children(&mut |child| closed = closed && is_closed(child, locals));
+            closed
+        }
     }
 }

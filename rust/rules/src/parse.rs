@@ -1,6 +1,10 @@
 //! Tokens to a tree, by operator precedence (Pratt). The first error ends it.
 
-use crate::ast::{Arithmetic, Binary, Comparison, Expression, ExpressionKind, Logic, Span, Unary};
+mod macros;
+
+use crate::ast::{
+    Arithmetic, Binary, Comparison, Element, Entry, Expression, ExpressionKind, Logic, Span, Unary,
+};
 use crate::diagnostic::Diagnostic;
 use crate::lex::{Token, TokenKind, lex};
 use crate::value::{Ref, Value};
@@ -8,6 +12,7 @@ use crate::value::{Ref, Value};
 /// How deep an expression may nest. Every later stage recurses over the tree, so this bounds its stack.
 const MAXIMUM_DEPTH: usize = 64;
 const MAXIMUM_SOURCE: usize = 16 * 1024;
+const MAXIMUM_NODES: usize = 4_096;
 
 const RESERVED: [&str; 18] = [
     "as",
@@ -137,6 +142,10 @@ impl<'t> Parser<'t> {
         if height > MAXIMUM_DEPTH {
             return Err(too_deep(span));
         }
+        if self.count == MAXIMUM_NODES {
+            let message = format!("an expression is made of at most {MAXIMUM_NODES} parts");
+            return Err(Diagnostic::new(span.range(), message).with_help("split it into several rules"));
+        }
         self.count += 1;
         Ok(Expression { id: self.count - 1, height, span, kind })
     }
@@ -176,6 +185,15 @@ impl<'t> Parser<'t> {
             let right = self.nested(|parser| parser.operators(infix.binding()))?;
             let span = left.span.to(right.span);
             left = match infix {
+                Infix::Binary(Binary::Arithmetic(Arithmetic::Add)) => {
+                    let mut terms = match left.kind {
+                        // `(a + b) + c` is `a + b + c`.
+                        ExpressionKind::Sum(terms) => terms,
+                        _ => vec![left],
+                    };
+                    terms.push(right);
+                    self.node(span, ExpressionKind::Sum(terms))?
+                }
                 Infix::Binary(operator) => self.node(
                     span,
                     ExpressionKind::Binary { operator, left: left.into(), right: right.into() },
@@ -260,11 +278,12 @@ impl<'t> Parser<'t> {
             if self.take(".").is_some() {
                 operand = self.selection(operand)?;
             } else if let Some(opened) = self.take("[") {
+                let optional = self.take("?").is_some();
                 let key = self.nested(Self::expression)?;
                 let closed = self.close("]", opened)?;
                 let span = operand.span.to(closed);
-                operand =
-                    self.node(span, ExpressionKind::Index { operand: operand.into(), key: key.into() })?;
+                let kind = ExpressionKind::Index { operand: operand.into(), key: key.into(), optional };
+                operand = self.node(span, kind)?;
             } else {
                 return Ok(operand);
             }
@@ -273,32 +292,30 @@ impl<'t> Parser<'t> {
 
     /// What follows a dot: a field, or a function called on the operand.
     fn selection(&mut self, operand: Expression) -> Result<Expression, Diagnostic> {
+        let optional = self.take("?").is_some();
         let token = self.peek().clone();
         let (name, may_call) = match token.kind {
             TokenKind::Identifier(name) if !matches!(&*name, "in" | "true" | "false" | "null") => {
-                (name, true)
+                (name, !optional)
             }
             TokenKind::QuotedIdentifier(name) => (name, false),
             _ => return Err(self.unexpected("the name of a field")),
         };
         self.position += 1;
         if may_call && let Some(opened) = self.take("(") {
-            let (arguments, closed) = self.list(")", opened)?;
+            let (arguments, closed) = self.arguments(opened)?;
             let span = operand.span.to(closed);
-            return self.node(
-                span,
-                ExpressionKind::Call { function: name, target: Some(operand.into()), arguments },
-            );
+            return self.method(span, operand, name, arguments);
         }
         let span = operand.span.to(token.span);
-        self.node(span, ExpressionKind::Select { operand: operand.into(), field: name })
+        self.node(span, ExpressionKind::Select { operand: operand.into(), field: name, optional })
     }
 
     fn primary(&mut self) -> Result<Expression, Diagnostic> {
         let leading_dot = self.take(".").is_some();
         let start = self.peek().span;
         match self.peek().kind.clone() {
-            TokenKind::Identifier(name) => self.named(&name, start),
+            TokenKind::Identifier(name) => self.named(&name, start, leading_dot),
             _ if leading_dot => Err(self.unexpected("the name of a variable")),
             TokenKind::Symbol("(") => {
                 self.position += 1;
@@ -308,7 +325,7 @@ impl<'t> Parser<'t> {
             }
             TokenKind::Symbol("[") => {
                 self.position += 1;
-                let (elements, end) = self.list("]", start)?;
+                let (elements, end) = self.elements(start)?;
                 self.node(start.to(end), ExpressionKind::List(elements))
             }
             TokenKind::Symbol("{") => self.map(),
@@ -332,8 +349,8 @@ impl<'t> Parser<'t> {
         self.node(span, ExpressionKind::Literal(value))
     }
 
-    /// A name that no dot precedes: a constant, a call or a variable.
-    fn named(&mut self, name: &str, start: Span) -> Result<Expression, Diagnostic> {
+    /// A name that no operand precedes: a constant, a call or a variable.
+    fn named(&mut self, name: &str, start: Span, absolute: bool) -> Result<Expression, Diagnostic> {
         match name {
             "true" => return self.literal(Value::Bool(true)),
             "false" => return self.literal(Value::Bool(false)),
@@ -345,9 +362,9 @@ impl<'t> Parser<'t> {
         }
         self.position += 1;
         let Some(opened) = self.take("(") else {
-            return self.node(start, ExpressionKind::Variable(name.into()));
+            return self.node(start, ExpressionKind::Variable { name: name.into(), absolute });
         };
-        let (arguments, closed) = self.list(")", opened)?;
+        let (arguments, closed) = self.arguments(opened)?;
         let span = start.to(closed);
         if name == "has" {
             return self.has(span, arguments);
@@ -355,30 +372,31 @@ impl<'t> Parser<'t> {
         self.node(span, ExpressionKind::Call { function: name.into(), target: None, arguments })
     }
 
-    fn has(&mut self, span: Span, mut arguments: Vec<Expression>) -> Result<Expression, Diagnostic> {
-        let argument = arguments.pop().filter(|_| arguments.is_empty()).map(|argument| argument.kind);
-        match argument {
-            Some(ExpressionKind::Select { operand, field }) => {
-                self.node(span, ExpressionKind::Has { operand, field })
+    /// Expressions between commas, after the parenthesis at `opened`, through the one that closes it.
+    fn arguments(&mut self, opened: Span) -> Result<(Vec<Expression>, Span), Diagnostic> {
+        let mut arguments = Vec::new();
+        if let Some(closed) = self.take(")") {
+            return Ok((arguments, closed));
+        }
+        loop {
+            arguments.push(self.nested(Self::expression)?);
+            if self.take(",").is_none() {
+                return self.close(")", opened).map(|closed| (arguments, closed));
             }
-            _ => Err(Diagnostic::new(span.range(), "has() takes one field, as in has(headers.tier)")
-                .with_help("ask for any other key with `in`, as in \"x-tier\" in headers")),
         }
     }
 
-    /// Expressions between commas, after the symbol at `opened`, through the symbol that closes it.
-    fn list(&mut self, closing: &'static str, opened: Span) -> Result<(Vec<Expression>, Span), Diagnostic> {
+    /// The elements of a list, whose last may be followed by a comma.
+    fn elements(&mut self, opened: Span) -> Result<(Vec<Element>, Span), Diagnostic> {
         let mut elements = Vec::new();
         loop {
-            // A list literal may end with a comma; arguments may not.
-            if (elements.is_empty() || closing == "]")
-                && let Some(closed) = self.take(closing)
-            {
+            if let Some(closed) = self.take("]") {
                 return Ok((elements, closed));
             }
-            elements.push(self.nested(Self::expression)?);
+            let optional = self.take("?").is_some();
+            elements.push(Element { optional, value: self.nested(Self::expression)? });
             if self.take(",").is_none() {
-                return self.close(closing, opened).map(|closed| (elements, closed));
+                return self.close("]", opened).map(|closed| (elements, closed));
             }
         }
     }
@@ -390,11 +408,12 @@ impl<'t> Parser<'t> {
             if let Some(closed) = self.take("}") {
                 break closed;
             }
+            let optional = self.take("?").is_some();
             let key = self.nested(Self::expression)?;
             if self.take(":").is_none() {
                 return Err(self.unexpected("`:` and the value of this key"));
             }
-            entries.push((key, self.nested(Self::expression)?));
+            entries.push(Entry { optional, key, value: self.nested(Self::expression)? });
             if self.take(",").is_none() {
                 break self.close("}", opened)?;
             }

@@ -1,7 +1,10 @@
 //! The form in which an expression is evaluated: names are attribute slots, what is constant is computed.
 
-use crate::ast::{Arithmetic, Comparison, Logic, Span, Unary};
+use std::sync::Arc;
+
+use crate::ast::{Arithmetic, Comparison, Fold, Logic, Span, Unary};
 use crate::error::ErrorKind;
+use crate::functions::{Overloads, Pattern};
 use crate::value::Value;
 
 /// Something a rule reads from the request: a variable, or one entry of a variable that is a map.
@@ -24,13 +27,19 @@ pub(crate) enum Operation {
     Constant(Value<'static>),
     /// The value of an attribute, by its place among the attributes.
     Attribute(usize),
+    /// The value of an attribute as an optional.
+    OptionalAttribute(usize),
     /// Whether the attribute has a value.
     Present(usize),
+    /// A variable of a comprehension, by how many such variables enclose it.
+    Local(usize),
+    /// An expression with a name, evaluated once.
+    Definition(usize, Arc<Node>),
     /// An operand that cannot be evaluated, known before any request.
     Fail(ErrorKind),
     Logic(Logic, Box<[Node]>),
     Unary(Unary, Box<Node>),
-    Test(Test, Box<[Node; 2]>),
+    Test(Comparison, Box<[Node; 2]>),
     /// A test of an attribute, on the left, against a constant: what most rules are made of.
     AttributeTest {
         test: Test,
@@ -38,16 +47,51 @@ pub(crate) enum Operation {
         read_at: Span,
         constant: Value<'static>,
     },
+    /// `matches` with a constant pattern.
+    Matches(Box<Node>, Arc<Pattern>),
     Arithmetic(Arithmetic, Box<[Node; 2]>),
+    Sum(Box<[Node]>),
     /// Condition and the two outcomes.
     Conditional(Box<[Node; 3]>),
     Has(Box<Node>, Box<str>),
     Index(Box<[Node; 2]>),
-    Size(Box<Node>),
+    OptionalIndex(Box<[Node; 2]>),
     /// The operand in lower case, if it is text: a key of a map whose keys are.
     Lowercase(Box<Node>),
-    List(Box<[Node]>),
-    Map(Box<[(Node, Node)]>),
+    List(Box<[Element]>),
+    Map(Box<[Entry]>),
+    Call(&'static Overloads, Box<[Node]>),
+    Comprehension(Box<Comprehension>),
+    /// The value of a local variable, and the expression that it is for.
+    Bind(Box<[Node; 2]>),
+    /// An optional, and what is made of its value.
+    OptionalMap {
+        nodes: Box<[Node; 2]>,
+        flat: bool,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) struct Element {
+    pub(crate) optional: bool,
+    pub(crate) value: Node,
+}
+
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) optional: bool,
+    pub(crate) key: Node,
+    pub(crate) value: Node,
+}
+
+#[derive(Debug)]
+pub(crate) struct Comprehension {
+    pub(crate) fold: Fold,
+    pub(crate) range: Node,
+    /// Whether it names two variables: index and element, or key and value.
+    pub(crate) pairs: bool,
+    pub(crate) filter: Option<Node>,
+    pub(crate) body: Node,
 }
 
 /// A question about two values.
@@ -57,6 +101,43 @@ pub(crate) enum Test {
     StartsWith,
     EndsWith,
     Contains,
+}
+
+impl Operation {
+    /// Calls `visit` with each node that this one is made of.
+    pub(crate) fn children(&self, visit: &mut dyn FnMut(&Node)) {
+        match self {
+            Self::Constant(_)
+            | Self::Attribute(_)
+            | Self::OptionalAttribute(_)
+            | Self::Present(_)
+            | Self::Local(_)
+            | Self::Fail(_)
+            | Self::AttributeTest { .. } => {}
+            Self::Definition(_, node) => visit(node),
+            Self::Unary(_, node) | Self::Matches(node, _) | Self::Has(node, _) | Self::Lowercase(node) => {
+                visit(node)
+            }
+            Self::Logic(_, nodes) | Self::Sum(nodes) | Self::Call(_, nodes) => nodes.iter().for_each(visit),
+            Self::Test(_, nodes)
+            | Self::Arithmetic(_, nodes)
+            | Self::Index(nodes)
+            | Self::OptionalIndex(nodes)
+            | Self::Bind(nodes)
+            | Self::OptionalMap { nodes, .. } => nodes.iter().for_each(visit),
+            Self::Conditional(nodes) => nodes.iter().for_each(visit),
+            Self::List(elements) => elements.iter().for_each(|element| visit(&element.value)),
+            Self::Map(entries) => entries.iter().for_each(|entry| {
+                visit(&entry.key);
+                visit(&entry.value);
+            }),
+            Self::Comprehension(comprehension) => {
+                visit(&comprehension.range);
+                comprehension.filter.iter().for_each(&mut *visit);
+                visit(&comprehension.body);
+            }
+        }
+    }
 }
 
 impl Test {

@@ -71,7 +71,7 @@ impl RuleSet {
                 Ok((parsed, types)) => compiled.push(Compiled {
                     condition: lower(environment, &types, &mut attributes, &parsed.root),
                     scope: rule.scope.and_then(|(name, value)| {
-                        let (variable, _) = environment.find(name)?;
+                        let variable = environment.find(name)?;
                         Some((register(&mut attributes, Attribute { variable, key: None }), value.into()))
                     }),
                     on_error: rule.on_error,
@@ -176,7 +176,7 @@ fn condition(environment: &Environment, source: &str) -> Result<(Parsed, Types),
     let parsed = parse(source).map_err(|error| vec![error])?;
     let types = check(environment, &parsed)?;
     let found = types.of(&parsed.root);
-    if found.may_be(&Type::Bool) {
+    if matches!(found, Type::Bool | Type::Dyn) {
         return Ok((parsed, types));
     }
     let message = format!("a rule must be true or false; this is of type {found}");

@@ -1,11 +1,14 @@
-//! Values, and the equality, order and arithmetic that CEL gives them.
+//! Values, and the equality and order that CEL gives them.
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::error::ErrorKind;
+use crate::network::Cidr;
+use crate::time::{Duration, Timestamp};
 
 /// A CEL value. What comes from a request or from a compiled rule is borrowed; what was computed is counted.
 ///
@@ -28,8 +31,20 @@ pub enum Value<'a> {
     Bytes(Ref<'a, [u8]>),
     /// A list.
     List(Ref<'a, [Value<'a>]>),
-    /// The entries of a map; no key occurs twice.
+    /// The entries of a map, in the order of their keys; no key occurs twice. [`Value::map`] sees to both.
     Map(Ref<'a, [(Value<'a>, Value<'a>)]>),
+    /// A point in time.
+    Timestamp(Timestamp),
+    /// A length of time.
+    Duration(Duration),
+    /// What `type()` gives, without its parameters.
+    Type(Kind),
+    /// A value that may be missing.
+    Optional(Option<Arc<Value<'a>>>),
+    /// An address of the Internet protocol.
+    Ip(IpAddr),
+    /// A network of such addresses.
+    Cidr(Cidr),
 }
 
 /// Something borrowed from the request or a rule, or shared by count.
@@ -54,6 +69,12 @@ pub enum Kind {
     Bytes,
     List,
     Map,
+    Timestamp,
+    Duration,
+    Type,
+    Optional,
+    Ip,
+    Cidr,
 }
 
 impl<'a> Value<'a> {
@@ -62,9 +83,36 @@ impl<'a> Value<'a> {
         Self::List(Ref::Counted(elements.into()))
     }
 
-    /// A map of these entries; the caller sees to it that no key occurs twice.
-    pub fn map(entries: impl Into<Arc<[(Value<'a>, Value<'a>)]>>) -> Self {
+    /// A map of these entries. Of several with one key, the first is taken.
+    pub fn map(mut entries: Vec<(Value<'a>, Value<'a>)>) -> Self {
+        entries.sort_by(|(left, _), (right, _)| left.key_order(right));
+        entries.dedup_by(|(later, _), (earlier, _)| later.key_order(earlier).is_eq());
         Self::Map(Ref::Counted(entries.into()))
+    }
+
+    /// A map of these entries; an error if two have the same key.
+    pub(crate) fn distinct_map(entries: Vec<(Value<'a>, Value<'a>)>) -> Result<Self, ErrorKind> {
+        let written = entries.len();
+        let map = Self::map(entries);
+        match &map {
+            Self::Map(kept) if kept.len() == written => Ok(map),
+            _ => Err(ErrorKind::DuplicateKey),
+        }
+    }
+
+    /// Counted text.
+    pub(crate) fn text(text: impl Into<Arc<str>>) -> Self {
+        Self::String(Ref::Counted(text.into()))
+    }
+
+    /// Counted bytes.
+    pub(crate) fn bytes(bytes: impl Into<Arc<[u8]>>) -> Self {
+        Self::Bytes(Ref::Counted(bytes.into()))
+    }
+
+    /// `optional.of(self)`
+    pub(crate) fn into_optional(self) -> Self {
+        Self::Optional(Some(Arc::new(self)))
     }
 
     /// The same value without counting a reference.
@@ -92,12 +140,20 @@ impl<'a> Value<'a> {
             Self::List(elements) => {
                 Value::list(elements.iter().map(|element| element.clone().into_owned()).collect::<Vec<_>>())
             }
-            Self::Map(entries) => Value::map(
+            Self::Map(entries) => Value::Map(Ref::Counted(
                 entries
                     .iter()
                     .map(|(key, value)| (key.clone().into_owned(), value.clone().into_owned()))
-                    .collect::<Vec<_>>(),
-            ),
+                    .collect(),
+            )),
+            Self::Timestamp(time) => Value::Timestamp(time),
+            Self::Duration(length) => Value::Duration(length),
+            Self::Type(kind) => Value::Type(kind),
+            Self::Optional(held) => {
+                Value::Optional(held.map(|value| Arc::new(Value::clone(&value).into_owned())))
+            }
+            Self::Ip(address) => Value::Ip(address),
+            Self::Cidr(network) => Value::Cidr(network),
         }
     }
 
@@ -113,6 +169,12 @@ impl<'a> Value<'a> {
             Self::Bytes(_) => Kind::Bytes,
             Self::List(_) => Kind::List,
             Self::Map(_) => Kind::Map,
+            Self::Timestamp(_) => Kind::Timestamp,
+            Self::Duration(_) => Kind::Duration,
+            Self::Type(_) => Kind::Type,
+            Self::Optional(_) => Kind::Optional,
+            Self::Ip(_) => Kind::Ip,
+            Self::Cidr(_) => Kind::Cidr,
         }
     }
 
@@ -128,12 +190,22 @@ impl<'a> Value<'a> {
                 left.len() == right.len()
                     && left.iter().zip(right.iter()).all(|(left, right)| left.equals(right))
             }
+            // Keys are in one order on both sides.
             (Self::Map(left), Value::Map(right)) => {
                 left.len() == right.len()
-                    && left
-                        .iter()
-                        .all(|(key, value)| find(right, key).is_some_and(|other| value.equals(other)))
+                    && left.iter().zip(right.iter()).all(|((left_key, left), (right_key, right))| {
+                        left_key.equals(right_key) && left.equals(right)
+                    })
             }
+            (Self::Timestamp(left), Value::Timestamp(right)) => left == right,
+            (Self::Duration(left), Value::Duration(right)) => left == right,
+            (Self::Type(left), Value::Type(right)) => left == right,
+            (Self::Optional(left), Value::Optional(right)) => match (left, right) {
+                (Some(left), Some(right)) => left.equals(right),
+                (left, right) => left.is_none() && right.is_none(),
+            },
+            (Self::Ip(left), Value::Ip(right)) => left == right,
+            (Self::Cidr(left), Value::Cidr(right)) => left == right,
             _ => numeric_order(self, other) == Some(Some(Ordering::Equal)),
         }
     }
@@ -146,68 +218,19 @@ impl<'a> Value<'a> {
             (Self::String(left), Value::String(right)) => Some(Some((**left).cmp(&**right))),
             (Self::Bytes(left), Value::Bytes(right)) => Some(Some((**left).cmp(&**right))),
             (Self::Bool(left), Value::Bool(right)) => Some(Some(left.cmp(right))),
+            (Self::Timestamp(left), Value::Timestamp(right)) => Some(Some(left.cmp(right))),
+            (Self::Duration(left), Value::Duration(right)) => Some(Some(left.cmp(right))),
             _ => numeric_order(self, other),
         }
     }
 
-    pub(crate) fn add(&self, other: &Value<'a>) -> Result<Value<'a>, ErrorKind> {
-        match (self, other) {
-            (Self::Int(left), Value::Int(right)) => checked(left.checked_add(*right).map(Value::Int)),
-            (Self::Uint(left), Value::Uint(right)) => checked(left.checked_add(*right).map(Value::Uint)),
-            (Self::Double(left), Value::Double(right)) => Ok(Value::Double(left + right)),
-            (Self::String(left), Value::String(right)) => {
-                Ok(Value::String(Ref::Counted([&**left, &**right].concat().into())))
-            }
-            (Self::Bytes(left), Value::Bytes(right)) => {
-                Ok(Value::Bytes(Ref::Counted([&**left, &**right].concat().into())))
-            }
-            (Self::List(left), Value::List(right)) => Ok(Value::list([&**left, &**right].concat())),
-            _ => Err(no_overload(self, other)),
-        }
-    }
-
-    pub(crate) fn subtract(&self, other: &Value<'_>) -> Result<Value<'a>, ErrorKind> {
-        match (self, other) {
-            (Self::Int(left), Value::Int(right)) => checked(left.checked_sub(*right).map(Value::Int)),
-            (Self::Uint(left), Value::Uint(right)) => checked(left.checked_sub(*right).map(Value::Uint)),
-            (Self::Double(left), Value::Double(right)) => Ok(Value::Double(left - right)),
-            _ => Err(no_overload(self, other)),
-        }
-    }
-
-    pub(crate) fn multiply(&self, other: &Value<'_>) -> Result<Value<'a>, ErrorKind> {
-        match (self, other) {
-            (Self::Int(left), Value::Int(right)) => checked(left.checked_mul(*right).map(Value::Int)),
-            (Self::Uint(left), Value::Uint(right)) => checked(left.checked_mul(*right).map(Value::Uint)),
-            (Self::Double(left), Value::Double(right)) => Ok(Value::Double(left * right)),
-            _ => Err(no_overload(self, other)),
-        }
-    }
-
-    pub(crate) fn divide(&self, other: &Value<'_>) -> Result<Value<'a>, ErrorKind> {
-        match (self, other) {
-            (Self::Int(_), Value::Int(0)) | (Self::Uint(_), Value::Uint(0)) => Err(ErrorKind::DivisionByZero),
-            (Self::Int(left), Value::Int(right)) => checked(left.checked_div(*right).map(Value::Int)),
-            (Self::Uint(left), Value::Uint(right)) => checked(left.checked_div(*right).map(Value::Uint)),
-            (Self::Double(left), Value::Double(right)) => Ok(Value::Double(left / right)),
-            _ => Err(no_overload(self, other)),
-        }
-    }
-
-    pub(crate) fn remainder(&self, other: &Value<'_>) -> Result<Value<'a>, ErrorKind> {
-        match (self, other) {
-            (Self::Int(_), Value::Int(0)) | (Self::Uint(_), Value::Uint(0)) => Err(ErrorKind::DivisionByZero),
-            (Self::Int(left), Value::Int(right)) => checked(left.checked_rem(*right).map(Value::Int)),
-            (Self::Uint(left), Value::Uint(right)) => checked(left.checked_rem(*right).map(Value::Uint)),
-            _ => Err(no_overload(self, other)),
-        }
-    }
-
-    pub(crate) fn negate(&self) -> Result<Value<'a>, ErrorKind> {
+    /// Bytes of text, elements of a list; 0 for other values.
+    pub(crate) fn length(&self) -> usize {
         match self {
-            Self::Int(number) => checked(number.checked_neg().map(Value::Int)),
-            Self::Double(number) => Ok(Value::Double(-number)),
-            _ => Err(ErrorKind::NoOverloadFor(self.kind())),
+            Self::String(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::List(elements) => elements.len(),
+            _ => 0,
         }
     }
 
@@ -223,7 +246,20 @@ impl<'a> Value<'a> {
                     .cloned()
                     .ok_or(ErrorKind::IndexOutOfRange)
             }
+            // What is selected from an optional is optional.
+            Self::Optional(None) => Ok(Value::Optional(None)),
+            Self::Optional(Some(held)) => held.optional_index(key),
             _ => Err(no_overload(self, key)),
+        }
+    }
+
+    /// `self[?key]`: what is there, if it is there.
+    pub(crate) fn optional_index(&self, key: &Value<'_>) -> Result<Value<'a>, ErrorKind> {
+        match self.index(key) {
+            Ok(value) if matches!(self, Self::Optional(_)) => Ok(value),
+            Ok(value) => Ok(value.into_optional()),
+            Err(ErrorKind::NoSuchKey | ErrorKind::IndexOutOfRange) => Ok(Value::Optional(None)),
+            Err(other) => Err(other),
         }
     }
 
@@ -240,6 +276,7 @@ impl<'a> Value<'a> {
     pub(crate) fn has(&self, field: &str) -> Result<bool, ErrorKind> {
         match self {
             Self::Map(entries) => Ok(find(entries, &Value::from(field)).is_some()),
+            Self::Optional(held) => held.as_ref().map_or(Ok(false), |held| held.has(field)),
             _ => Err(ErrorKind::NoOverloadFor(self.kind())),
         }
     }
@@ -253,7 +290,24 @@ impl<'a> Value<'a> {
             Self::Map(entries) => entries.len(),
             _ => return Err(ErrorKind::NoOverloadFor(self.kind())),
         };
-        checked(i64::try_from(size).ok().map(Value::Int))
+        i64::try_from(size).map(Value::Int).map_err(|_| ErrorKind::Overflow)
+    }
+
+    /// The order of the keys of a map: bools, integers of either type, strings.
+    pub(crate) fn key_order(&self, other: &Value<'_>) -> Ordering {
+        let integer = |key: &Value<'_>| match *key {
+            Value::Int(number) => Some(i128::from(number)),
+            Value::Uint(number) => Some(i128::from(number)),
+            _ => None,
+        };
+        match (self, other) {
+            (Self::String(left), Value::String(right)) => (**left).cmp(&**right),
+            (Self::Bool(left), Value::Bool(right)) => left.cmp(right),
+            _ => match (integer(self), integer(other)) {
+                (Some(left), Some(right)) => left.cmp(&right),
+                _ => (self.kind() as u8).cmp(&(other.kind() as u8)),
+            },
+        }
     }
 
     /// Whether it may be the key of a map: a bool, an int, a uint or a string.
@@ -262,9 +316,32 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The value under `key`. Maps in rules and requests are small, so entries are searched in order.
+/// The value under `key`, by bisection.
 pub(crate) fn find<'m, 'a>(entries: &'m [(Value<'a>, Value<'a>)], key: &Value<'_>) -> Option<&'m Value<'a>> {
-    entries.iter().find(|(candidate, _)| candidate.equals(key)).map(|(_, value)| value)
+    let integer;
+    let key = match *key {
+        // A double is the key that it equals.
+        Value::Double(number) => {
+            integer = integer_of(number)?;
+            &integer
+        }
+        _ if key.is_key() => key,
+        _ => return None,
+    };
+    let at = entries.binary_search_by(|(candidate, _)| candidate.key_order(key)).ok()?;
+    entries.get(at).map(|(_, value)| value)
+}
+
+/// The integer that equals a double.
+fn integer_of(number: f64) -> Option<Value<'static>> {
+    if number.fract() != 0.0 {
+        return None;
+    }
+    // The upper bounds are 2^63 and 2^64, which do not fit themselves.
+    if number >= i64::MIN as f64 && number < i64::MAX as f64 {
+        return Some(Value::Int(number as i64));
+    }
+    (number > 0.0 && number < u64::MAX as f64).then_some(Value::Uint(number as u64))
 }
 
 /// The position that a value used as the index of a list stands for.
@@ -276,10 +353,6 @@ fn position(key: &Value<'_>) -> Option<i64> {
         Value::Double(position) if position.fract() == 0.0 => Some(position as i64),
         _ => None,
     }
-}
-
-fn checked<T>(result: Option<T>) -> Result<T, ErrorKind> {
-    result.ok_or(ErrorKind::Overflow)
 }
 
 #[cold]
@@ -399,6 +472,35 @@ impl fmt::Display for Kind {
             Self::Bytes => "bytes",
             Self::List => "list",
             Self::Map => "map",
+            Self::Timestamp => "timestamp",
+            Self::Duration => "duration",
+            Self::Type => "type",
+            Self::Optional => "optional",
+            Self::Ip => "net.IP",
+            Self::Cidr => "net.CIDR",
         })
+    }
+}
+
+impl Kind {
+    /// The name of the type in rules, as `type(null) == null_type`.
+    pub fn type_name(self) -> &'static str {
+        match self {
+            Self::Null => "null_type",
+            Self::Bool => "bool",
+            Self::Int => "int",
+            Self::Uint => "uint",
+            Self::Double => "double",
+            Self::String => "string",
+            Self::Bytes => "bytes",
+            Self::List => "list",
+            Self::Map => "map",
+            Self::Timestamp => "google.protobuf.Timestamp",
+            Self::Duration => "google.protobuf.Duration",
+            Self::Type => "type",
+            Self::Optional => "optional_type",
+            Self::Ip => "net.IP",
+            Self::Cidr => "net.CIDR",
+        }
     }
 }

@@ -1,0 +1,47 @@
+//! What an evaluation may cost. Expressions without loops are bounded by their size; what loops and functions on long
+//! texts do is counted.
+
+use crate::error::ErrorKind;
+
+/// Steps of comprehensions that one evaluation may take, all of its loops together.
+const MAXIMUM_STEPS: u32 = 10_000;
+/// Bytes that functions may read and write in one evaluation, beyond what the request itself has.
+const MAXIMUM_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of the longest text, and elements of the longest list, that can be made.
+pub(crate) const MAXIMUM_SIZE: usize = 1024 * 1024;
+
+/// What is left of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Budget {
+    steps: u32,
+    bytes: u64,
+}
+
+impl Budget {
+    pub(crate) fn new() -> Self {
+        Self { steps: MAXIMUM_STEPS, bytes: MAXIMUM_BYTES }
+    }
+
+    /// One more element of a comprehension.
+    #[inline]
+    pub(crate) fn step(&mut self) -> Result<(), ErrorKind> {
+        self.steps = self.steps.checked_sub(1).ok_or(ErrorKind::TooMuchWork)?;
+        Ok(())
+    }
+
+    /// So many bytes of text, or elements of lists, that a function reads or writes.
+    #[inline]
+    pub(crate) fn spend(&mut self, size: usize) -> Result<(), ErrorKind> {
+        self.bytes = self.bytes.checked_sub(size as u64).ok_or(ErrorKind::TooMuchWork)?;
+        Ok(())
+    }
+
+    /// As [`Self::spend`], for a text or list of this size that is about to be made.
+    #[inline]
+    pub(crate) fn make(&mut self, size: usize) -> Result<(), ErrorKind> {
+        if size > MAXIMUM_SIZE {
+            return Err(ErrorKind::TooLarge);
+        }
+        self.spend(size)
+    }
+}

@@ -1,0 +1,5 @@
+//! Encodings of bytes as text.
+
+use super::Table;
+
+pub(super) const FUNCTIONS: Table = &[];

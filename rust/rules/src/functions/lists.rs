@@ -1,0 +1,5 @@
+//! Lists.
+
+use super::Table;
+
+pub(super) const FUNCTIONS: Table = &[];
