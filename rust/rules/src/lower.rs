@@ -287,7 +287,7 @@ impl<'l> Lowering<'l> {
                 {
                     return match attribute_test(test, text, part) {
                         Ok(operation) => operation,
-                        Err(nodes) => Operation::Call(overloads, nodes.into()),
+                        Err(nodes) => Operation::Call(overloads, nodes as Box<[Node]>),
                     };
                 }
                 if let ("matches", [_, Node { operation: Operation::Constant(Value::String(pattern)), .. }]) =
@@ -317,7 +317,7 @@ fn question(function: &str) -> Option<Test> {
 }
 
 /// A test of an attribute against a constant, or the two nodes back.
-fn attribute_test(test: Test, left: Node, right: Node) -> Result<Operation, [Node; 2]> {
+fn attribute_test(test: Test, left: Node, right: Node) -> Result<Operation, Box<[Node; 2]>> {
     match (left.operation, right.operation) {
         (Operation::Attribute(attribute), Operation::Constant(constant)) => {
             Ok(Operation::AttributeTest { test, attribute, read_at: left.span, constant })
@@ -328,7 +328,7 @@ fn attribute_test(test: Test, left: Node, right: Node) -> Result<Operation, [Nod
         }
         (left_operation, right_operation) => {
             let left = Node { span: left.span, operation: left_operation };
-            Err([left, Node { span: right.span, operation: right_operation }])
+            Err(Box::new([left, Node { span: right.span, operation: right_operation }]))
         }
     }
 }
@@ -336,7 +336,7 @@ fn attribute_test(test: Test, left: Node, right: Node) -> Result<Operation, [Nod
 fn test(test: Test, left: Node, right: Node) -> Operation {
     match (attribute_test(test, left, right), test) {
         (Ok(operation), _) => operation,
-        (Err(nodes), Test::Comparison(comparison)) => Operation::Test(comparison, nodes.into()),
+        (Err(nodes), Test::Comparison(comparison)) => Operation::Test(comparison, nodes),
         (Err(_), _) => Operation::Fail(ErrorKind::UnknownFunction),
     }
 }

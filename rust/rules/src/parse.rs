@@ -186,12 +186,8 @@ impl<'t> Parser<'t> {
             let span = left.span.to(right.span);
             left = match infix {
                 Infix::Binary(Binary::Arithmetic(Arithmetic::Add)) => {
-                    let mut terms = match left.kind {
-                        // `(a + b) + c` is `a + b + c`.
-                        ExpressionKind::Sum(terms) => terms,
-                        _ => vec![left],
-                    };
-                    terms.push(right);
+                    let terms = self.terms(&infix, "+", vec![left, right])?;
+                    let span = terms.last().map_or(span, |last| span.to(last.span));
                     self.node(span, ExpressionKind::Sum(terms))?
                 }
                 Infix::Binary(operator) => self.node(
@@ -199,7 +195,7 @@ impl<'t> Parser<'t> {
                     ExpressionKind::Binary { operator, left: left.into(), right: right.into() },
                 )?,
                 Infix::Logic(operator) => {
-                    let terms = self.terms(operator, vec![left, right])?;
+                    let terms = self.terms(&infix, operator.symbol(), vec![left, right])?;
                     let span = terms.last().map_or(span, |last| span.to(last.span));
                     self.node(span, ExpressionKind::Logic { operator, terms })?
                 }
@@ -208,11 +204,15 @@ impl<'t> Parser<'t> {
         Ok(left)
     }
 
-    /// The further terms of a chain of one logical operator.
-    fn terms(&mut self, operator: Logic, mut terms: Vec<Expression>) -> Result<Vec<Expression>, Diagnostic> {
-        let binding = Infix::Logic(operator).binding();
-        while self.take(operator.symbol()).is_some() {
-            terms.push(self.nested(|parser| parser.operators(binding))?);
+    /// The further terms of a chain of one operator.
+    fn terms(
+        &mut self,
+        infix: &Infix,
+        symbol: &'static str,
+        mut terms: Vec<Expression>,
+    ) -> Result<Vec<Expression>, Diagnostic> {
+        while self.take(symbol).is_some() {
+            terms.push(self.nested(|parser| parser.operators(infix.binding()))?);
         }
         Ok(terms)
     }

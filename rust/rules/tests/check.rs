@@ -79,16 +79,21 @@ fn mistakes_are_found_where_they_stand() {
         (
             "contains(model, \"a\")",
             "contains(model, \"a\")",
-            "`contains` is not defined for (string, string)",
-            "write text.contains(\"part\")",
+            "there is no function `contains`",
+            "write ….contains(…)",
         ),
         (
             "tokens_used.contains(\"a\")",
             "tokens_used.contains(\"a\")",
             "`contains` is not defined for (double, string)",
-            "write text.contains(\"part\")",
+            "there is string.contains(string) -> bool",
         ),
-        ("size(1) > 0", "size(1)", "`size` is not defined for (int)", "write size(text, bytes, list or map)"),
+        (
+            "size(1) > 0",
+            "size(1)",
+            "`size` is not defined for (int)",
+            "there is size(string) -> int, size(bytes) -> int, size(list(A)) -> int, size(map(A, B)) -> int",
+        ),
         (
             "model.size == 1",
             "model.size",

@@ -144,7 +144,7 @@ fn an_unchecked_expression_fails_when_it_is_evaluated() {
         ("nothing || true", Ok(Value::Bool(true))),
         ("nothing", Err(ErrorKind::UnknownVariable)),
         ("model.nothing() || true", Ok(Value::Bool(true))),
-        ("size(1, 2)", Err(ErrorKind::UnknownFunction)),
+        ("size(1, 2)", Err(ErrorKind::NoOverload(Kind::Int, Kind::Int))),
         ("false || 'a'", Err(ErrorKind::NoOverloadFor(Kind::String))),
         ("true ? 'a' : 1", Ok(Value::from("a"))),
     ] {

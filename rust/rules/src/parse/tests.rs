@@ -1,6 +1,7 @@
 //! How expressions are read, shown as s-expressions, and what is said about those that cannot be.
 
 use super::*;
+use crate::ast::Comprehension;
 
 fn show(expression: &Expression) -> String {
     let all = |expressions: &[Expression]| {
@@ -8,16 +9,24 @@ fn show(expression: &Expression) -> String {
     };
     match &expression.kind {
         ExpressionKind::Literal(value) => show_literal(value),
-        ExpressionKind::List(elements) => format!("(list{})", all(elements)),
-        ExpressionKind::Map(entries) => {
-            let entries: String =
-                entries.iter().map(|(key, value)| format!(" {}:{}", show(key), show(value))).collect();
-            format!("(map{entries})")
+        ExpressionKind::List(elements) => {
+            let element = |one: &Element| format!(" {}{}", optional_sign(one.optional), show(&one.value));
+            format!("(list{})", elements.iter().map(element).collect::<String>())
         }
-        ExpressionKind::Variable(name) => name.to_string(),
-        ExpressionKind::Select { operand, field } => format!("(. {} {field})", show(operand)),
+        ExpressionKind::Map(entries) => {
+            let entry = |one: &Entry| {
+                format!(" {}{}:{}", optional_sign(one.optional), show(&one.key), show(&one.value))
+            };
+            format!("(map{})", entries.iter().map(entry).collect::<String>())
+        }
+        ExpressionKind::Variable { name, absolute } => format!("{}{name}", if *absolute { "." } else { "" }),
+        ExpressionKind::Select { operand, field, optional } => {
+            format!("(.{} {} {field})", optional_sign(*optional), show(operand))
+        }
         ExpressionKind::Has { operand, field } => format!("(has {} {field})", show(operand)),
-        ExpressionKind::Index { operand, key } => format!("([] {} {})", show(operand), show(key)),
+        ExpressionKind::Index { operand, key, optional } => {
+            format!("([{}] {} {})", optional_sign(*optional), show(operand), show(key))
+        }
         ExpressionKind::Call { function, target, arguments } => {
             let target = target.as_ref().map_or(String::new(), |target| format!(" {} .", show(target)));
             format!("({function}{target}{})", all(arguments))
@@ -27,10 +36,27 @@ fn show(expression: &Expression) -> String {
             format!("({} {} {})", operator.symbol(), show(left), show(right))
         }
         ExpressionKind::Logic { operator, terms } => format!("({}{})", operator.symbol(), all(terms)),
+        ExpressionKind::Sum(terms) => format!("(+{})", all(terms)),
         ExpressionKind::Conditional { condition, yes, no } => {
             format!("(? {} {} {})", show(condition), show(yes), show(no))
         }
+        ExpressionKind::Comprehension(comprehension) => {
+            let Comprehension { fold, range, variables, filter, body } = &**comprehension;
+            let filter = filter.as_ref().map_or(String::new(), |filter| format!(" if {}", show(filter)));
+            format!("({fold:?} {} {}{filter} {})", show(range), variables.join(" "), show(body))
+        }
+        ExpressionKind::Bind { variable, value, body } => {
+            format!("(bind {variable} {} {})", show(value), show(body))
+        }
+        ExpressionKind::OptionalMap { operand, variable, body, flat } => {
+            let name = if *flat { "optFlatMap" } else { "optMap" };
+            format!("({name} {} {variable} {})", show(operand), show(body))
+        }
     }
+}
+
+fn optional_sign(optional: bool) -> &'static str {
+    if optional { "?" } else { "" }
 }
 
 fn show_literal(value: &Value<'_>) -> String {
@@ -69,7 +95,29 @@ fn operators_bind_as_the_language_says() {
         ("-1.5.c", "(. -1.5 c)"),
         ("a.b.c(d, e)[f].g", "(. ([] (c (. a b) . d e) f) g)"),
         ("f(a)(b)", "expected an operator, found `(`"),
-        (".a.b", "(. a b)"),
+        (".a.b", "(. .a b)"),
+        ("a + b + c - d + e", "(+ (- (+ a b c) d) e)"),
+        ("a.?b.c", "(. (.? a b) c)"),
+        ("a.?`x-tier`", "(.? a x-tier)"),
+        ("a[?b]", "([?] a b)"),
+        ("[?a, b]", "(list ?a b)"),
+        ("{?a: b, c: d}", "(map ?a:b c:d)"),
+        ("a.all(x, x > b)", "(All a x (> x b))"),
+        ("a.exists(k, v, v)", "(Exists a k v v)"),
+        ("a.exists_one(x, x) || a.existsOne(x, x)", "(|| (ExistsOne a x x) (ExistsOne a x x))"),
+        ("a.map(x, b)", "(List a x b)"),
+        ("a.map(x, b, c)", "(List a x if b c)"),
+        ("a.filter(x, x)", "(Filter a x x)"),
+        ("a.transformList(i, x, b, c)", "(List a i x if b c)"),
+        ("a.transformMap(k, v, b)", "(Values a k v b)"),
+        ("a.transformMapEntry(k, v, {v: k})", "(Entries a k v (map v:k))"),
+        ("a.sortBy(x, x.b)", "(SortBy a x (. x b))"),
+        ("a.map(b)", "(map a . b)"),
+        ("cel.bind(x, a, x + x)", "(bind x a (+ x x))"),
+        ("a.optMap(x, b)", "(optMap a x b)"),
+        ("a.optFlatMap(x, b)", "(optFlatMap a x b)"),
+        ("math.greatest(a, b)", "(greatest math . (list a b))"),
+        ("math.greatest(a)", "(greatest math . a)"),
         ("a.`x-tier`", "(. a x-tier)"),
         ("has(a.b.c)", "(has (. a b) c)"),
         ("size(a) + a.size()", "(+ (size a) (size a .))"),
@@ -170,6 +218,13 @@ fn what_cannot_be_read_is_said_where_it_stands() {
 }
 
 #[test]
+fn the_number_of_parts_is_bounded() {
+    for source in ["a".to_owned() + &"+a".repeat(4_100), format!("[{}]", "a,".repeat(4_100))] {
+        assert_eq!(parse(&source).unwrap_err().message, "an expression is made of at most 4096 parts");
+    }
+}
+
+#[test]
 fn depth_is_bounded_and_length_is_not() {
     let deep = 16_000;
     for source in [
@@ -182,15 +237,16 @@ fn depth_is_bounded_and_length_is_not() {
         "a?a:".repeat(deep / 4),
         "a.".repeat(deep / 2) + "a",
         "a".to_owned() + &"[0]".repeat(deep / 3),
-        "a".to_owned() + &"+a".repeat(deep / 2),
+        "a".to_owned() + &"-a".repeat(deep / 2),
     ] {
         let error = parse(&source).unwrap_err();
         assert_eq!(error.message, "the expression nests more than 64 levels deep", "{}", &source[..8]);
     }
     for source in [
-        "a".to_owned() + &"&&a".repeat(5_000),
-        "a".to_owned() + &"||a".repeat(5_000),
-        format!("[{}]", "a,".repeat(8_000)),
+        "a".to_owned() + &"&&a".repeat(4_000),
+        "a".to_owned() + &"||a".repeat(4_000),
+        "a".to_owned() + &"+a".repeat(4_000),
+        format!("[{}]", "a,".repeat(4_000)),
         "(".repeat(60) + "a" + &")".repeat(60),
         "a".to_owned() + &"+a".repeat(60),
     ] {
