@@ -204,3 +204,183 @@ fn what_grows_is_bounded() {
         check(&[(&source, expected)]);
     }
 }
+
+#[test]
+fn patterns_have_the_semantics_of_re2() {
+    // Patterns and the texts that they match, and do not match. The raw literals of CEL take backslashes as they are.
+    let cases: &[(&str, &[&str], &[&str])] = &[
+        // Classes mean ASCII, and `.` any character.
+        (r"^\d$", &["7"], &["٣", "a"]),
+        (r"^\D$", &["٣", "a"], &["7"]),
+        (r"^\w$", &["_", "a", "7"], &["é", "\u{212a}"]),
+        (r"^[\w-]+$", &["a-b"], &["a é"]),
+        (r"^[^\w]$", &["é", " "], &["a"]),
+        (r"^[\W]$", &["é"], &["a"]),
+        (r"^\s$", &[" ", "\u{c}"], &["\u{b}", "\u{a0}"]),
+        (r"^\S$", &["\u{b}", "\u{a0}"], &[" "]),
+        (r"^[[:space:]]$", &["\u{b}"], &["\u{a0}"]),
+        (r"^[[:^alpha:]]$", &["é", "1"], &["a"]),
+        (r"\bna\b", &["na", "a na!", "éna"], &["nab"]),
+        (r"a\Bb", &["ab"], &["a b"]),
+        ("^.$", &["☺", "é"], &["\n", "ab"]),
+        ("(?s)^.$", &["\n"], &[]),
+        (r"^\p{Lu}\pN\P{Greek}\p{^L}$", &["Éa1", "Ä1a1"][1..].as_ref(), &["é1a1", "Ä1α1"]),
+        // Case is that of Unicode, also of what `\w` means, as in RE2.
+        ("(?i)straße", &["STRAßE"], &["STRASSE"]),
+        (r"(?i)^\w$", &["\u{212a}", "\u{17f}"], &["é"]),
+        (r"(?i)^\W$", &["é"], &["\u{212a}"]),
+        // Flags and groups.
+        ("a(?i)b|c", &["aB", "C"], &["Ab"]),
+        ("(a(?i))b", &["ab"], &["aB"]),
+        ("(?i:a)b", &["Ab"], &["AB"]),
+        ("(?i)a(?-i)b", &["Ab"], &["AB"]),
+        ("(?m)^b$", &["a\nb\nc"], &["ab"]),
+        ("^b$", &["b"], &["a\nb", "b\n"]),
+        (r"(?m)\Ab\z", &["b"], &["a\nb"]),
+        ("(?P<one>a)(?<two>b)(?:c)(?)", &["abc"], &["ab"]),
+        ("a(?i)*b", &["aaB", "b"], &["a"]),
+        // Literals.
+        (r"\Qa.b\E*", &["a.", "a.bb"], &["ab"]),
+        (r"\Qa.b", &["a.b"], &["axb"]),
+        (r"a{,2}", &["a{,2}"], &["aa"]),
+        (r"^a{2}$", &["aa"], &["a"]),
+        ("{", &["{"], &["a"]),
+        (r"\x41\x{1F600}\101\a", &["A😀A\u{7}"], &["A"]),
+        (r"\<b\>\_\&", &["<b>_&"], &["b"]),
+        ("^[a&&b]$", &["a", "&"], &["ab"]),
+        ("^[[a]$", &["[", "a"], &["]"]),
+        ("^[]a]$", &["]", "a"], &["["]),
+        ("^[a-c-e]$", &["b", "-", "e"], &["d"]),
+        // Plain text, which needs no engine.
+        ("gpt", &["a gpt b", "gpt"], &["gp"]),
+        ("^gpt", &["gpt-5"], &["a gpt"]),
+        ("gpt$", &["my-gpt"], &["gpt-5"]),
+        ("^gpt$", &["gpt"], &["gpt-5", "my-gpt", "gpt\n"]),
+        (r"^gpt-4\.1$", &["gpt-4.1"], &["gpt-4x1"]),
+        ("^^gpt$$", &["gpt"], &["gpt-5"]),
+        ("a^b", &[], &["ab", "a^b"]),
+        ("a$b", &[], &["ab", "a$b"]),
+        ("", &["", "a"], &[]),
+        ("^", &["", "a"], &[]),
+        ("^$", &[""], &["a"]),
+    ];
+    for (pattern, matching, others) in cases {
+        for (texts, expected) in [(matching, true), (others, false)] {
+            for text in *texts {
+                let literal = |text: &str| {
+                    format!("b'{}'", text.bytes().map(|byte| format!("\\x{byte:02x}")).collect::<String>())
+                };
+                let (text, pattern) = (literal(text), literal(pattern));
+                check(&[
+                    (&format!("string({text}).matches(string({pattern}))"), bool(expected)),
+                    (&format!("matches(string({text}), string({pattern}))"), bool(expected)),
+                ]);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_re2_lacks_fails() {
+    for pattern in [
+        "(?=a)",
+        "(?!a)",
+        "(?<=a)",
+        "(?<!a)",
+        r"(a)\1",
+        r"(?P<n>a)(?P=n)",
+        "(?>a)",
+        "a**",
+        "a*+",
+        "*",
+        "(",
+        ")",
+        "[",
+        "a{1001}",
+        "(a{100}){11}",
+        r"\C",
+        r"\Z",
+        r"\é",
+        r"\p{greek}",
+        "[b-a]",
+        "(?x)a",
+        r"\",
+    ] {
+        for call in [
+            "text.matches(r'P')",
+            "regex.extract(text, r'P')",
+            "regex.extractAll(text, r'P')",
+            "regex.replace(text, r'P', '')",
+        ] {
+            let source = call.replace("r'P'", &format!("'{}'", pattern.replace('\\', r"\\")));
+            check(&[(&source, Err("not a regular expression"))]);
+        }
+    }
+    check(&[("text.matches(1)", Err("not defined")), ("1.matches('a')", Err("not defined"))]);
+}
+
+#[test]
+fn parts_are_extracted_and_replaced() {
+    let some = |text: &'static str| Ok(Value::Optional(Some(Value::from(text).into())));
+    let none = || Ok(Value::Optional(None));
+    check(&[
+        ("regex.extract('hello world', 'hello(.*)')", some(" world")),
+        (r"regex.extract('item-A, item-B', r'item-(\w+)')", some("A")),
+        ("regex.extract(text, 'ï.e')", some("ïve")),
+        ("regex.extract('HELLO', 'hello')", none()),
+        ("regex.extract('b', '(a)?b')", none()),
+        ("regex.extract('b', '(a*)b')", none()),
+        ("regex.extract('abc', '')", some("")),
+        ("regex.extract('gpt-5', '^gpt')", some("gpt")),
+        ("regex.extract('a@b', '(.*)@(.*)')", Err("more than one group")),
+        ("regex.extract('a@b', '(?:.*)@(.*)')", some("b")),
+        (r"regex.extractAll('id:123, id:456', r'id:\d+')", texts(&["id:123", "id:456"])),
+        (r"regex.extractAll('id:123, id:456', r'id:(\d+)')", texts(&["123", "456"])),
+        ("regex.extractAll(text, ' ')", texts(&[" ", " "])),
+        ("regex.extractAll('id', 'no')", texts(&[])),
+        ("regex.extractAll('baac', 'a*')", texts(&["", "aa", ""])),
+        ("regex.extractAll('abcb', '(a)?b')", texts(&["a"])),
+        ("regex.extractAll('a@b', '(.*)@(.*)')", Err("more than one group")),
+        ("regex.replace('hello world hello', 'hello', 'hi')", text("hi world hi")),
+        ("regex.replace('banana', 'a', 'x', 0)", text("banana")),
+        ("regex.replace('banana', '(', 'x', 0)", text("banana")),
+        ("regex.replace('banana', 'a', 'x', 1)", text("bxnana")),
+        ("regex.replace('banana', 'a', 'x', 2)", text("bxnxna")),
+        ("regex.replace('banana', 'a', 'x', 99)", text("bxnxnx")),
+        ("regex.replace('banana', 'a', 'x', -12)", text("bxnxnx")),
+        ("regex.replace('añ', '', '_')", text("_a_ñ_")),
+        (r"regex.replace('foo bar', '(fo)o (ba)r', r'\2 \1')", text("ba fo")),
+        (r"regex.replace('foo', 'o+', r'<\0\\>')", text(r"f<oo\>")),
+        (r"regex.replace('b', '(a)?b', r'[\1]')", text("[]")),
+        ("regex.replace('foo', 'o', '$0')", text("f$0$0")),
+        (r"regex.replace('test', '(.)', r'\2')", Err("the pattern lacks")),
+        (r"regex.replace('test', '(.)', r'\value')", Err("digit of a group")),
+        (r"regex.replace('test', '(.)', '\\')", Err("digit of a group")),
+        (r"regex.replace('test', '(x)', r'\2')", text("test")),
+        ("regex.replace('test', 1, '')", Err("not defined")),
+    ]);
+}
+
+#[test]
+fn what_patterns_cost_is_bounded() {
+    let long = "text".to_owned() + &".replace('', text)".repeat(4);
+    // A pattern that is computed, since constant ones are compiled with the rule.
+    let test = |pattern: &str| format!("{long}.matches(text == '' ? '' : '{pattern}')");
+    let cases = [
+        (test("text"), bool(true)),
+        (test("[xyz]"), bool(true)),
+        (test("(?:a?b){200}c"), bool(false)),
+        (test("(?:(?:a?b)(?:a?b)(?:a?b)){900}c"), Err("more work")),
+        (format!("text.matches({long})"), Err("not a regular expression")),
+        (format!("text.matches('{}')", "(".repeat(100)), Err("not a regular expression")),
+        (r"text.matches('\\pL{300}')".to_owned(), Err("not a regular expression")),
+        (format!("regex.replace({long}, '[tx]', text).size() > 0"), Err("more work")),
+        (format!("regex.replace({long}, 'ï.*', {long}).size() > 0"), bool(true)),
+        (format!("regex.replace({long}, 'ï', {long})"), Err("too large")),
+        (format!("regex.extractAll({long}, '.').size()"), Err("more work")),
+        ("[1, 2, 3].all(one, text.matches(text + string(one)) || true)".to_owned(), bool(true)),
+    ];
+    for (source, expected) in cases {
+        check(&[(&source, expected)]);
+    }
+}
