@@ -1,6 +1,8 @@
 //! Regular expressions with the semantics of RE2: linear time, and classes such as `\d` that mean ASCII. The functions
 //! are `matches` and the extension `regex` of CEL.
 
+#[cfg(test)]
+mod tests;
 mod translate;
 
 use std::cell::RefCell;
