@@ -1,6 +1,8 @@
 //! Regular expressions with the semantics of RE2: linear time, and classes such as `\d` that mean ASCII. The functions
 //! are `matches` and the extension `regex` of CEL.
 
+mod classes;
+mod refusals;
 #[cfg(test)]
 mod tests;
 mod translate;
@@ -11,8 +13,9 @@ use std::sync::{Arc, OnceLock};
 use memchr::memmem::Finder;
 use regex::{CaptureMatches, Captures, Regex, RegexBuilder};
 
-pub(crate) use self::translate::PatternError;
-use self::translate::{Plain, error, too_large, translate};
+pub(crate) use self::refusals::PatternError;
+use self::refusals::{error, too_large};
+use self::translate::{Plain, translate};
 use super::strings::{ELEMENT, Writer, slice};
 use super::{Implementation, Table, mismatch};
 use crate::budget::Budget;

@@ -5,12 +5,8 @@
 
 use std::ops::Range;
 
-/// Why a pattern is refused, and for which of its bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PatternError {
-    pub(crate) message: String,
-    pub(crate) span: Range<usize>,
-}
+use super::classes::perl_class;
+use super::refusals::{BACK_REFERENCE, PatternError, REFUSED_GROUPS, error, too_large, unknown_escape};
 
 /// A pattern as crate `regex` reads it, and what was learnt on the way.
 #[derive(Debug, Default)]
@@ -45,13 +41,13 @@ const MAXIMUM_REPETITIONS: usize = 1000;
 /// How deep groups may nest.
 const MAXIMUM_DEPTH: usize = 64;
 /// The largest [`Translation::weight`].
-pub(super) const MAXIMUM_WEIGHT: usize = 16 * 1024;
+const MAXIMUM_WEIGHT: usize = 16 * 1024;
 
 const CHARACTER: usize = 1;
-const CLASS: usize = 2;
+pub(super) const CLASS: usize = 2;
 /// Classes that reach beyond ASCII take several states.
-const WIDE_CLASS: usize = 4;
-const PROPERTY: usize = 64;
+pub(super) const WIDE_CLASS: usize = 4;
+pub(super) const PROPERTY: usize = 64;
 
 /// Something that can be repeated.
 #[derive(Debug, Clone, Copy, Default)]
@@ -70,9 +66,9 @@ struct Group {
     last: Option<Item>,
 }
 
-struct Translator<'p> {
-    source: &'p str,
-    at: usize,
+pub(super) struct Translator<'p> {
+    pub(super) source: &'p str,
+    pub(super) at: usize,
     groups: Vec<Group>,
     /// Flags that hold from the next item on. RE2 looks through them for what is repeated: `a(?i)*` is `a*`.
     flags: String,
@@ -80,7 +76,7 @@ struct Translator<'p> {
     repetition: Option<usize>,
     plain: Plain,
     is_plain: bool,
-    result: Translation,
+    pub(super) result: Translation,
 }
 
 /// Translates a pattern of RE2.
@@ -144,17 +140,17 @@ impl Translator<'_> {
         }
     }
 
-    fn rest(&self) -> &str {
+    pub(super) fn rest(&self) -> &str {
         self.source.get(self.at..).unwrap_or_default()
     }
 
-    fn next(&mut self) -> Option<char> {
+    pub(super) fn next(&mut self) -> Option<char> {
         let character = self.rest().chars().next()?;
         self.at += character.len_utf8();
         Some(character)
     }
 
-    fn eat(&mut self, text: &str) -> bool {
+    pub(super) fn eat(&mut self, text: &str) -> bool {
         let found = self.rest().starts_with(text);
         if found {
             self.at += text.len();
@@ -163,14 +159,14 @@ impl Translator<'_> {
     }
 
     /// Reads on while characters are of a kind.
-    fn take(&mut self, wanted: impl Fn(char) -> bool) -> &str {
+    pub(super) fn take(&mut self, wanted: impl Fn(char) -> bool) -> &str {
         let start = self.at;
         self.at += self.rest().find(|character| !wanted(character)).unwrap_or(self.rest().len());
         self.source.get(start..self.at).unwrap_or_default()
     }
 
     /// Adds an item that is no plain text.
-    fn push(&mut self, text: &str, weight: usize) -> Result<(), PatternError> {
+    pub(super) fn push(&mut self, text: &str, weight: usize) -> Result<(), PatternError> {
         self.is_plain = false;
         self.append(text, Item { weight, repetitions: 1 })
     }
@@ -374,7 +370,7 @@ impl Translator<'_> {
     }
 
     /// The character that an escape stands for, inside and outside of classes.
-    fn escaped_character(&mut self, start: usize, character: char) -> Result<char, PatternError> {
+    pub(super) fn escaped_character(&mut self, start: usize, character: char) -> Result<char, PatternError> {
         let code = match character {
             'a' => 0x07,
             'f' => 0x0c,
@@ -417,104 +413,6 @@ impl Translator<'_> {
         let message = "\\x takes two hexadecimal digits, or more in braces, as in \\x{1F600}";
         u32::from_str_radix(&digits, 16).map_err(|_| error(start..self.at, message))
     }
-
-    /// Reads `L`, `{Lu}` or `{^Greek}` after `\p` or `\P`.
-    fn property(&mut self, start: usize, mut negative: bool) -> Result<String, PatternError> {
-        let unknown =
-            "\\p takes a category of Unicode, as in \\pL and \\p{Lu}, or a script, as in \\p{Greek}";
-        let name = if self.eat("{") {
-            negative ^= self.eat("^");
-            let name = self.take(|character| character.is_ascii_alphabetic() || character == '_').to_owned();
-            if self.eat("}") { name } else { String::new() }
-        } else {
-            self.next().map_or(String::new(), String::from)
-        };
-        let span = start..self.at;
-        if !name.starts_with(|first: char| first.is_ascii_uppercase()) {
-            return Err(error(span, unknown));
-        }
-        let letter = if negative { 'P' } else { 'p' };
-        let kind = if name.len() <= 2 || name == "Any" { "gc" } else { "sc" };
-        let text = format!("\\{letter}{{{kind}={name}}}");
-        self.result.properties.push(Property { text: text.clone(), span });
-        Ok(text)
-    }
-
-    fn class(&mut self, start: usize) -> Result<(), PatternError> {
-        let mut class = String::from(if self.eat("^") { "[^" } else { "[" });
-        let mut weight = if class.len() > 1 { WIDE_CLASS } else { CLASS };
-        let mut first = true;
-        loop {
-            let place = self.at;
-            let Some(character) = self.next() else {
-                return Err(error(start..start + 1, "this class is never closed; write \\[ to mean itself"));
-            };
-            if character == ']' && !first {
-                break;
-            }
-            first = false;
-            if character == '['
-                && let Some(named) = self.ascii_class(place)?
-            {
-                class.push_str(&named);
-                continue;
-            }
-            if character == '\\' {
-                let letter = self.next();
-                if let Some(letter @ ('p' | 'P')) = letter {
-                    class.push_str(&self.property(place, letter == 'P')?);
-                    weight += PROPERTY;
-                    continue;
-                }
-                if let Some((members, negative)) = letter.and_then(perl_class) {
-                    class.push_str(&if negative { format!("[^{members}]") } else { members.to_owned() });
-                    continue;
-                }
-                self.at = place + 1;
-            }
-            let low = self.class_character(place, character)?;
-            push_character(&mut class, low);
-            let rest = self.rest();
-            if rest.starts_with('-') && !rest.starts_with("-]") && rest.len() > 1 {
-                self.at += 1;
-                let next = self.next().unwrap_or('-');
-                let high = self.class_character(self.at - next.len_utf8(), next)?;
-                if high < low {
-                    return Err(error(place..self.at, "this range ends before it starts"));
-                }
-                class.push('-');
-                push_character(&mut class, high);
-            }
-            weight += usize::from(!low.is_ascii());
-        }
-        class.push(']');
-        self.push(&class, weight)
-    }
-
-    /// A character of a class that was read as far as `character`.
-    fn class_character(&mut self, place: usize, character: char) -> Result<char, PatternError> {
-        if character != '\\' {
-            return Ok(character);
-        }
-        match self.next() {
-            Some(next) => self.escaped_character(place, next),
-            None => Err(error(place..self.at, "a pattern cannot end with \\; write \\\\ to mean itself")),
-        }
-    }
-
-    /// Reads `:alpha:]` after `[`; what has no `:]` is plain text.
-    fn ascii_class(&mut self, place: usize) -> Result<Option<String>, PatternError> {
-        let Some(inner) = self.rest().strip_prefix(':') else { return Ok(None) };
-        let Some((name, _)) = inner.split_once(":]") else { return Ok(None) };
-        let known = ASCII_CLASSES.contains(&name.strip_prefix('^').unwrap_or(name));
-        let text = format!("[:{name}:]");
-        self.at = place + text.len();
-        if known {
-            return Ok(Some(text));
-        }
-        let message = format!("RE2 has no such class; it has {}", ASCII_CLASSES.join(", "));
-        Err(error(place..self.at, &message))
-    }
 }
 
 impl Group {
@@ -528,49 +426,8 @@ impl Group {
     }
 }
 
-const BACK_REFERENCE: &str = "RE2 has no back-references: they cannot be matched in linear time; compare the parts with regex.extract instead";
-const LOOK_AHEAD: &str = "RE2 has no look-ahead: it cannot be matched in linear time; join two matches() with && instead, or ! and &&";
-const LOOK_BEHIND: &str = "RE2 has no look-behind: it cannot be matched in linear time; match what stands before in the same pattern";
-const NO_BACKTRACKING: &str = "RE2 has no atomic groups: it never goes back, so that (?: does the same";
-const CONDITION: &str = "RE2 has no conditions; write the alternatives with | instead";
-const RECURSION: &str = "RE2 has no recursion; a regular expression cannot match nested parentheses";
-
-/// What other dialects have after `(?`. The longer of two that start alike comes first.
-const REFUSED_GROUPS: [(&str, &str); 14] = [
-    ("<=", LOOK_BEHIND),
-    ("<!", LOOK_BEHIND),
-    ("=", LOOK_AHEAD),
-    ("!", LOOK_AHEAD),
-    (">", NO_BACKTRACKING),
-    ("P=", BACK_REFERENCE),
-    ("P>", RECURSION),
-    ("R", RECURSION),
-    ("&", RECURSION),
-    ("0", RECURSION),
-    ("1", RECURSION),
-    ("(", CONDITION),
-    ("#", "RE2 has no comments in patterns"),
-    ("x", "RE2 has no flag x: white space in a pattern stands for itself"),
-];
-
-const ASCII_CLASSES: [&str; 14] = [
-    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
-    "upper", "word", "xdigit",
-];
-
-/// The members of `\d`, `\s`, `\w`, and whether they are excluded.
-fn perl_class(letter: char) -> Option<(&'static str, bool)> {
-    let members = match letter.to_ascii_lowercase() {
-        'd' => "0-9",
-        's' => r"\t\n\f\r ",
-        'w' => "0-9A-Za-z_",
-        _ => return None,
-    };
-    Some((members, letter.is_ascii_uppercase()))
-}
-
 /// A character that means itself, in and out of classes.
-fn push_character(text: &mut String, character: char) {
+pub(super) fn push_character(text: &mut String, character: char) {
     // Escaped, these two are the boundaries of words.
     if character.is_ascii_punctuation() && !matches!(character, '<' | '>') {
         text.push('\\');
@@ -586,31 +443,4 @@ fn distinct(flags: &str) -> String {
         ['i', 'm', 's', 'U'].into_iter().filter(|flag| positive.contains(*flag) && !unset.contains(*flag));
     let set: String = set.collect();
     if unset.is_empty() { set } else { format!("{set}-{unset}") }
-}
-
-#[cold]
-fn unknown_escape(character: char) -> String {
-    match character {
-        'C' => "RE2 has \\C for single bytes; texts here are read by characters: write . instead".into(),
-        'E' => "this \\E ends no \\Q".into(),
-        'Z' => "RE2 has no \\Z; \\z is the end of the text".into(),
-        'u' | 'U' => "RE2 has no \\u; a character is written by its number as in \\x{1F600}".into(),
-        'k' | 'g' => BACK_REFERENCE.into(),
-        'Q' | 'A' | 'z' | 'b' | 'B' | 'd' | 'D' | 's' | 'S' | 'w' | 'W' => {
-            format!("\\{character} has no meaning at this place of a class")
-        }
-        'K' => LOOK_BEHIND.into(),
-        _ if character.is_ascii() => format!("RE2 has no \\{character}"),
-        _ => format!("\\ is not needed before {character}"),
-    }
-}
-
-#[cold]
-pub(super) fn error(span: Range<usize>, message: &str) -> PatternError {
-    PatternError { message: message.to_owned(), span }
-}
-
-#[cold]
-pub(super) fn too_large(span: Range<usize>) -> PatternError {
-    error(span, "this pattern is too large, with its repetitions written out")
 }
