@@ -91,6 +91,9 @@ impl Translator<'_> {
     /// Reads `:alpha:]` after `[`; what has no `:]` is plain text.
     fn ascii_class(&mut self, place: usize) -> Result<Option<String>, PatternError> {
         let Some(inner) = self.rest().strip_prefix(':') else { return Ok(None) };
+        if self.last_name.is_none_or(|last| last <= self.at) {
+            return Ok(None);
+        }
         let Some((name, _)) = inner.split_once(":]") else { return Ok(None) };
         let known = ASCII_CLASSES.contains(&name.strip_prefix('^').unwrap_or(name));
         let text = format!("[:{name}:]");

@@ -14,6 +14,7 @@ pub(super) struct Translation {
     pub(super) text: String,
     /// Set if the pattern is plain text, apart from anchors.
     pub(super) plain: Option<Plain>,
+    /// Groups that capture, of which the text has the first nine.
     pub(super) groups: usize,
     /// How large the pattern is with its repetitions written out, in classes and characters.
     pub(super) weight: usize,
@@ -40,7 +41,10 @@ pub(super) struct Property {
 const MAXIMUM_REPETITIONS: usize = 1000;
 /// How deep groups may nest.
 const MAXIMUM_DEPTH: usize = 64;
-/// The largest [`Translation::weight`].
+/// Groups that can be named in a replacement, by one digit. The engine need not note where the others are, which takes
+/// memory for each and each state.
+const MAXIMUM_CAPTURED: usize = 9;
+/// The largest [`Translation::weight`], and the longest pattern in bytes.
 const MAXIMUM_WEIGHT: usize = 16 * 1024;
 
 const CHARACTER: usize = 1;
@@ -69,6 +73,8 @@ struct Group {
 pub(super) struct Translator<'p> {
     pub(super) source: &'p str,
     pub(super) at: usize,
+    /// Where the last `:]` is, before which alone `[:` can be the start of a name.
+    pub(super) last_name: Option<usize>,
     groups: Vec<Group>,
     /// Flags that hold from the next item on. RE2 looks through them for what is repeated: `a(?i)*` is `a*`.
     flags: String,
@@ -81,9 +87,13 @@ pub(super) struct Translator<'p> {
 
 /// Translates a pattern of RE2.
 pub(super) fn translate(source: &str) -> Result<Translation, PatternError> {
+    if source.len() > MAXIMUM_WEIGHT {
+        return Err(too_large(0..source.len()));
+    }
     let mut translator = Translator {
         source,
         at: 0,
+        last_name: source.rfind(":]"),
         groups: vec![Group::default()],
         flags: String::new(),
         repetition: None,
@@ -242,7 +252,12 @@ impl Translator<'_> {
 
     /// Reads `2}`, `2,}` or `2,3}` and gives the largest number; what is not of that form is plain text.
     fn counts(&mut self, start: usize) -> Result<Option<usize>, PatternError> {
-        let Some((inner, _)) = self.rest().split_once('}') else { return Ok(None) };
+        let length = self.rest().find(|character: char| !matches!(character, '0'..='9' | ','));
+        let inner = self.rest().get(..length.unwrap_or_default()).unwrap_or_default();
+        let end = self.at + inner.len() + 1;
+        if self.source.get(end - 1..end) != Some("}") {
+            return Ok(None);
+        }
         let (low, high) = match inner.split_once(',') {
             Some((low, high)) => (low, Some(high)),
             None => (inner, None),
@@ -257,7 +272,7 @@ impl Translator<'_> {
         }
         // What does not fit is too many as well.
         let number = |text: &str| text.parse().unwrap_or(usize::MAX);
-        let (low, end) = (number(low), self.at + inner.len() + 1);
+        let low = number(low);
         let high = high.filter(|high| !high.is_empty()).map_or(low, number);
         self.at = end;
         if high < low {
@@ -299,8 +314,9 @@ impl Translator<'_> {
         }
         self.result.text.push_str(&self.flags);
         self.flags.clear();
-        self.result.text.push_str(text);
         self.result.groups += usize::from(captures);
+        let is_kept = captures && self.result.groups <= MAXIMUM_CAPTURED;
+        self.result.text.push_str(if captures && !is_kept { "(?:" } else { text });
         self.groups.push(Group { opened: start, ..Group::default() });
         Ok(())
     }
