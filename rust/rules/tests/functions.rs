@@ -1,0 +1,279 @@
+//! What the functions of the library come to: `(expression, expected)`, where expected is an expression of the same
+//! value and type, or the error.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use edgeroute_rules::{Environment, Expression, Value};
+
+/// What both modes come to; checking may refuse what would fail when it is evaluated.
+fn check(table: &[(&str, &str)]) {
+    for (source, expected) in table {
+        let unchecked = Expression::compile_unchecked(&Environment::new(), source).unwrap();
+        let found = unchecked.evaluate(&()).map_err(|error| error.to_string());
+        match expected.strip_prefix("error: ") {
+            Some(error) => assert_eq!(found, Err(error.to_owned()), "{source}"),
+            None => assert_eq!(found.map(|found| shown(&found)), Ok(shown(&value(expected))), "{source}"),
+        }
+        if let Ok(checked) = Expression::compile(&Environment::new(), source) {
+            let found = checked.evaluate(&()).map_err(|error| error.to_string());
+            let plain = unchecked.evaluate(&()).map_err(|error| error.to_string());
+            assert_eq!(found.map(|found| shown(&found)), plain.map(|plain| shown(&plain)), "{source}");
+        } else {
+            assert!(expected.starts_with("error: "), "{source} is refused");
+        }
+    }
+}
+
+fn value(source: &str) -> Value<'static> {
+    Expression::compile_unchecked(&Environment::new(), source).unwrap().evaluate(&()).unwrap()
+}
+
+/// So that not-a-number is like itself, and 0.0 unlike -0.0.
+fn shown(value: &Value<'_>) -> String {
+    format!("{value:?}")
+}
+
+/// The types that checking finds, or that it refuses the expression.
+fn types(table: &[(&str, &str)]) {
+    for (source, expected) in table {
+        let found = Expression::compile(&Environment::new(), source);
+        let found = found.map_or("refused".into(), |expression| expression.result_type().to_string());
+        assert_eq!(found, *expected, "{source}");
+    }
+}
+
+#[test]
+fn calendars_and_clocks() {
+    const TIME: &str = "timestamp('2009-02-13T23:31:30.123456789Z')";
+    for (function, utc, zone, there) in [
+        ("getFullYear", 2009, "Europe/Berlin", 2009),
+        ("getMonth", 1, "Pacific/Apia", 1),
+        ("getDayOfYear", 43, "Australia/Sydney", 44),
+        ("getDayOfMonth", 12, "+11:00", 13),
+        ("getDate", 13, "America/St_Johns", 13),
+        ("getDayOfWeek", 5, "Asia/Tokyo", 6),
+        ("getHours", 23, "02:00", 1),
+        ("getMinutes", 31, "Asia/Kathmandu", 16),
+        ("getSeconds", 30, "-02:30", 30),
+        ("getMilliseconds", 123, "UTC", 123),
+    ] {
+        check(&[
+            (&format!("{TIME}.{function}()"), &utc.to_string()),
+            (&format!("{TIME}.{function}('UTC')"), &utc.to_string()),
+            (&format!("{TIME}.{function}('{zone}')"), &there.to_string()),
+        ]);
+    }
+}
+
+#[test]
+fn time_zones() {
+    const NO_ZONE: &str = "error: this text is not a time zone, as Europe/Berlin, UTC and -02:30 are";
+    check(&[
+        // Summer time begins at 01:00 UTC.
+        ("timestamp('2026-03-29T00:59:59Z').getHours('Europe/Berlin')", "1"),
+        ("timestamp('2026-03-29T01:00:00Z').getHours('Europe/Berlin')", "3"),
+        ("timestamp('2009-02-13T23:31:30Z').getHours('')", "23"),
+        ("timestamp('2009-02-13T23:31:30Z').getHours('EST')", "18"),
+        ("timestamp('2009-02-13T23:31:30Z').getHours('+14:00')", "13"),
+        ("timestamp('2009-02-13T23:31:30Z').getHours('europe/berlin')", NO_ZONE),
+        ("timestamp('2009-02-13T23:31:30Z').getHours('utc')", NO_ZONE),
+        ("timestamp('2009-02-13T23:31:30Z').getHours('Etc/Unknown')", NO_ZONE),
+        ("timestamp('2009-02-13T23:31:30Z').getHours('Local')", NO_ZONE),
+        ("timestamp('2009-02-13T23:31:30Z').getHours('Europe/Berlin/../Paris')", NO_ZONE),
+        ("timestamp('2009-02-13T23:31:30Z').getHours('+2:00')", NO_ZONE),
+        ("timestamp('2009-02-13T23:31:30Z').getHours('+02:60')", NO_ZONE),
+        ("timestamp('2009-02-13T23:31:30Z').getHours('+15:00')", NO_ZONE),
+        ("timestamp('2009-02-13T23:31:30Z').getHours('--1:00')", NO_ZONE),
+        ("timestamp('2009-02-13T23:31:30Z').getHours(':')", NO_ZONE),
+        // The ends of time.
+        ("timestamp('9999-12-31T23:59:59Z').getFullYear('+14:00')", "10000"),
+        ("timestamp('9999-12-31T23:59:59Z').getFullYear('Pacific/Kiritimati')", "10000"),
+        ("timestamp('9999-12-31T23:59:59.999Z').getMilliseconds()", "999"),
+        ("timestamp('0001-01-01T00:00:00Z').getFullYear('-14:00')", "0"),
+        ("timestamp('0001-01-01T00:00:00Z').getDayOfWeek()", "1"),
+    ]);
+    types(&[
+        ("timestamp('2009-02-13T23:31:30Z').getHours(1)", "refused"),
+        ("duration('1s').getHours('UTC')", "refused"),
+        ("duration('1s').getFullYear()", "refused"),
+    ]);
+}
+
+#[test]
+fn units_of_durations() {
+    check(&[
+        ("duration('-90m').getHours()", "-1"),
+        ("duration('3730s').getMinutes()", "62"),
+        ("duration('-1500ms').getSeconds()", "-1"),
+        ("duration('-1500ms').getMilliseconds()", "-500"),
+        ("duration('123.321456789s').getMilliseconds()", "321"),
+    ]);
+}
+
+#[test]
+fn timestamps_are_read_and_written() {
+    const NONE: &str =
+        "error: this text is not a timestamp of the years 1 to 9999, as 2026-11-21T09:30:00Z is";
+    for (text, written) in [
+        ("2009-02-13T23:31:30Z", "2009-02-13T23:31:30Z"),
+        ("2009-02-13T23:31:30.120Z", "2009-02-13T23:31:30.12Z"),
+        ("2009-02-13T23:31:30.0Z", "2009-02-13T23:31:30Z"),
+        ("2009-02-13T23:31:30.1234567899Z", "2009-02-13T23:31:30.123456789Z"),
+        ("2009-02-13T23:31:30+23:59", "2009-02-12T23:32:30Z"),
+        ("1969-12-31T23:59:59.5Z", "1969-12-31T23:59:59.5Z"),
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+        ("0000-12-31T23:30:00-01:00", "0001-01-01T00:30:00Z"),
+        ("9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59.999999999Z"),
+        ("2024-02-29T00:00:00-00:00", "2024-02-29T00:00:00Z"),
+    ] {
+        check(&[(&format!("string(timestamp('{text}'))"), &format!("'{written}'"))]);
+    }
+    for text in [
+        "0001-01-01T00:00:00+00:01",
+        "9999-12-31T23:59:59-00:01",
+        "0000-01-01T00:00:00Z",
+        "10000-01-01T00:00:00Z",
+        "2009-02-13t23:31:30Z",
+        "2009-02-13T23:31:30z",
+        "2009-02-13T23:31:60Z",
+        "2009-02-13T24:00:00Z",
+        "2009-02-13T23:31:30",
+        "2009-02-13T23:31:30.Z",
+        "2009-02-13T23:31:30,5Z",
+        "2009-02-13T23:31:30+25:00",
+        "2009-02-13T23:31:30Z ",
+        "2009-02-13T23:31Z",
+        "2009-02-30T23:31:30Z",
+        "2009-02-13 23:31:30Z",
+        "2009-02-13T23:31:30Z[UTC]",
+        "+009-02-13T23:31:30Z",
+        "2009-02-13Tä3:31:30Z",
+        "",
+    ] {
+        check(&[(&format!("timestamp('{text}')"), NONE)]);
+    }
+    check(&[
+        ("int(timestamp('1969-12-31T23:59:59.5Z'))", "-1"),
+        ("timestamp(-62135596800)", "timestamp('0001-01-01T00:00:00Z')"),
+        ("timestamp('1969-12-31T23:59:59.5Z') + duration('1500ms')", "timestamp('1970-01-01T00:00:01Z')"),
+        ("timestamp('1970-01-01T00:00:01Z') - duration('1.5s')", "timestamp('1969-12-31T23:59:59.5Z')"),
+        ("timestamp('1970-01-01T00:00:01Z') - timestamp('1969-12-31T23:59:59.5Z')", "duration('1.5s')"),
+    ]);
+}
+
+#[test]
+fn addresses() {
+    const NO_ADDRESS: &str = "error: this text is not an address, as 192.0.2.1 and 2001:db8::1 are";
+    for (text, family, properties) in [
+        ("192.168.0.1", 4, "isGlobalUnicast"),
+        ("127.9.8.7", 4, "isLoopback"),
+        ("0.0.0.0", 4, "isUnspecified"),
+        ("255.255.255.255", 4, ""),
+        ("224.0.0.1", 4, "isLinkLocalMulticast"),
+        ("224.0.1.1", 4, ""),
+        ("169.254.169.254", 4, "isLinkLocalUnicast"),
+        ("2001:db8::68", 6, "isGlobalUnicast"),
+        ("fd80::1", 6, "isGlobalUnicast"),
+        ("::1", 6, "isLoopback"),
+        ("::", 6, "isUnspecified"),
+        ("ff02::1", 6, "isLinkLocalMulticast"),
+        ("ff12::1", 6, "isLinkLocalMulticast"),
+        ("ff00::1", 6, ""),
+        ("fe80::1", 6, "isLinkLocalUnicast"),
+        ("febf::1", 6, "isLinkLocalUnicast"),
+        ("fec0::1", 6, "isGlobalUnicast"),
+    ] {
+        check(&[(&format!("ip('{text}').family()"), &family.to_string())]);
+        check(&[(&format!("string(ip('{text}'))"), &format!("'{text}'"))]);
+        for property in
+            ["isUnspecified", "isLoopback", "isGlobalUnicast", "isLinkLocalMulticast", "isLinkLocalUnicast"]
+        {
+            check(&[(&format!("ip('{text}').{property}()"), &(property == properties).to_string())]);
+        }
+    }
+    for text in [
+        "",
+        "192.168.0",
+        "192.168.0.1.0",
+        "192.168.0.01",
+        "192.168.0.256",
+        "192.168.0.1 ",
+        "192.168.0.1/24",
+        "::ffff:192.168.0.1",
+        "fe80::1%en0",
+        ":::1",
+        "1::2::3",
+        "1:2:3:4:5:6:7:8:9",
+        "12345::",
+        "[::1]",
+    ] {
+        check(&[
+            (&format!("isIP('{text}')"), "false"),
+            (&format!("ip('{text}')"), NO_ADDRESS),
+            (&format!("ip.isCanonical('{text}')"), NO_ADDRESS),
+        ]);
+    }
+    check(&[
+        ("type(ip('1.2.3.4')) == net.IP", "true"),
+        ("ip('2001:db8::1') == ip('2001:DB8:0::1')", "true"),
+        ("ip('::ffff:c0a8:1') == ip('192.168.0.1')", "true"),
+        ("ip('::1') == ip('127.0.0.1')", "false"),
+        ("ip('127.0.0.1') in [ip('::1'), ip('127.0.0.1')]", "true"),
+        ("string(ip('2001:0db8:0:0:1:0:0:1'))", "'2001:db8::1:0:0:1'"),
+        ("ip.isCanonical('127.0.0.1')", "true"),
+        ("ip.isCanonical('2001:db8::68')", "true"),
+        ("ip.isCanonical('2001:DB8::68')", "false"),
+        ("ip.isCanonical('2001:db8:0:0:0:0:0:1')", "false"),
+    ]);
+    types(&[
+        ("ip('1.2.3.4')", "net.IP"),
+        ("ip(1)", "refused"),
+        ("isIP(cidr('192.168.0.0/24'))", "refused"),
+        ("ip('1.2.3.4') < ip('1.2.3.5')", "refused"),
+        ("cidr('192.168.0.0/24').containsIP(1)", "refused"),
+    ]);
+}
+
+#[test]
+fn networks() {
+    const NO_NETWORK: &str = "error: this text is not a network, as 192.0.2.0/24 and 2001:db8::/32 are";
+    for text in [
+        "",
+        "192.168.0.0",
+        "192.168.0.0/",
+        "192.168.0.0/33",
+        "192.168.0.0/-1",
+        "192.168.0.0/+8",
+        "192.168.0.0/08",
+        "192.168.0.0/8/8",
+        "192.168.0.0/255.255.255.0",
+        "2001:db8::/129",
+        "fe80::1%en0/24",
+        "::ffff:192.168.0.1/24",
+        "::ffff:c0a8:1/120",
+    ] {
+        check(&[(&format!("isCIDR('{text}')"), "false"), (&format!("cidr('{text}')"), NO_NETWORK)]);
+    }
+    check(&[
+        ("type(cidr('192.168.0.0/24')) == net.CIDR", "true"),
+        ("isCIDR('10.0.0.0/8')", "true"),
+        ("string(cidr('192.168.0.1/24'))", "'192.168.0.1/24'"),
+        ("cidr('192.168.0.1/24') == cidr('192.168.0.0/24')", "false"),
+        ("cidr('192.168.0.1/24').masked() == cidr('192.168.0.0/24')", "true"),
+        ("cidr('192.168.0.1/24').ip() == ip('192.168.0.1')", "true"),
+        ("cidr('2001:db8::/32').prefixLength()", "32"),
+        ("cidr('192.168.0.0/24').containsIP(ip('192.168.0.255'))", "true"),
+        ("cidr('192.168.0.0/24').containsIP('192.168.1.0')", "false"),
+        (
+            "cidr('192.168.0.0/24').containsIP('text')",
+            "error: this text is not an address, as 192.0.2.1 and 2001:db8::1 are",
+        ),
+        ("cidr('0.0.0.0/0').containsIP('255.255.255.255')", "true"),
+        ("cidr('0.0.0.0/0').containsIP('::1')", "false"),
+        ("cidr('::/0').containsIP('10.0.0.1')", "false"),
+        ("cidr('192.168.0.0/24').containsCIDR('192.168.0.7/25')", "true"),
+        ("cidr('192.168.0.0/24').containsCIDR(cidr('192.168.0.0/24'))", "true"),
+        ("cidr('192.168.0.0/24').containsCIDR('192.168.0.0/23')", "false"),
+        ("cidr('0.0.0.0/0').containsCIDR('::/0')", "false"),
+        ("cidr('10.0.0.0/8').containsCIDR('10')", NO_NETWORK),
+    ]);
+}
