@@ -277,3 +277,100 @@ fn networks() {
         ("cidr('10.0.0.0/8').containsCIDR('10')", NO_NETWORK),
     ]);
 }
+
+#[test]
+fn the_greatest_and_the_least() {
+    const EMPTY: &str = "error: an empty list has no greatest and no least number";
+    check(&[
+        ("math.greatest(5)", "5"),
+        ("math.greatest([5])", "5"),
+        ("math.greatest(-3, 3u)", "3u"),
+        ("math.greatest(1, 1.0)", "1"),
+        ("math.greatest(1.0, 1, 1u)", "1.0"),
+        ("math.greatest(18446744073709551615u, 9223372036854775807, 1.5)", "18446744073709551615u"),
+        ("math.greatest(-9223372036854775808, 0u)", "0u"),
+        ("math.greatest(dyn(['a', 1].filter(x, x == 1)))", "1"),
+        ("math.least(5u, -7, 2.5)", "-7"),
+        ("math.least([5.4, 10, 3u, -5.0])", "-5.0"),
+        // What is not a number is on neither side.
+        ("math.greatest(1, 0.0 / 0.0)", "1"),
+        ("math.least(0.0 / 0.0, 1)", "0.0 / 0.0"),
+        ("math.greatest([])", EMPTY),
+        ("math.least(dyn([]))", EMPTY),
+        ("math.greatest('a')", "error: this is not defined for string"),
+        ("math.greatest(1, 'a')", "error: this is not defined for string"),
+        ("math.greatest([dyn('a')])", "error: this is not defined for string"),
+        ("math.least([1, null])", "error: this is not defined for null"),
+        ("math.least([[1]])", "error: this is not defined for list"),
+    ]);
+    types(&[
+        ("math.greatest(1)", "int"),
+        ("math.greatest(1u, 2u)", "uint"),
+        ("math.least(1.0, 2.0, 3.0)", "double"),
+        ("math.least([1, 2])", "int"),
+        ("math.greatest(1, 2.0)", "dyn"),
+        ("math.greatest(dyn(1))", "dyn"),
+        ("math.greatest(1, 2.0) == 2", "bool"),
+        ("math.greatest()", "refused"),
+        ("math.greatest('a')", "refused"),
+        ("math.greatest('a', 'b')", "refused"),
+    ]);
+}
+
+#[test]
+fn numbers_are_rounded_and_asked() {
+    check(&[
+        ("math.ceil(-1.2)", "-1.0"),
+        ("math.floor(-1.2)", "-2.0"),
+        ("math.round(2.5)", "3.0"),
+        ("math.round(-1.5)", "-2.0"),
+        ("math.round(0.49999999999999994)", "0.0"),
+        ("math.trunc(-1.9)", "-1.0"),
+        ("math.isNaN(math.round(0.0 / 0.0))", "true"),
+        ("math.isInf(math.trunc(-1.0 / 0.0))", "true"),
+        ("math.isFinite(1.5) && !math.isFinite(1.0 / 0.0) && !math.isFinite(0.0 / 0.0)", "true"),
+        ("math.ceil(dyn(1))", "error: this is not defined for int"),
+        ("math.isNaN(dyn('1'))", "error: this is not defined for string"),
+        ("math.sqrt(9)", "3.0"),
+        ("math.sqrt(9u)", "3.0"),
+        ("math.sqrt(2.25)", "1.5"),
+        ("math.isNaN(math.sqrt(-1))", "true"),
+        ("math.abs(-11)", "11"),
+        ("math.abs(11u)", "11u"),
+        ("math.abs(-11.5)", "11.5"),
+        ("math.abs(-9223372036854775808)", "error: the result does not fit an integer of 64 bits"),
+        ("math.sign(-11)", "-1"),
+        ("math.sign(11u)", "1u"),
+        ("math.sign(-0.1)", "-1.0"),
+        ("math.sign(-0.0)", "0.0"),
+        ("math.isNaN(math.sign(0.0 / 0.0))", "true"),
+        ("math.sign(dyn(true))", "error: this is not defined for bool"),
+    ]);
+}
+
+#[test]
+fn bits() {
+    const NEGATIVE: &str = "error: bits cannot be shifted by a negative number";
+    check(&[
+        ("math.bitAnd(-1, 6)", "6"),
+        ("math.bitAnd(3u, 6u)", "2u"),
+        ("math.bitOr(4, -2)", "-2"),
+        ("math.bitXor(4, -2)", "-6"),
+        ("math.bitXor(1u, 3u)", "2u"),
+        ("math.bitNot(0)", "-1"),
+        ("math.bitNot(0u)", "18446744073709551615u"),
+        ("math.bitAnd(2u, dyn(''))", "error: this is not defined for uint and string"),
+        ("math.bitAnd(2u, dyn(2))", "error: this is not defined for uint and int"),
+        ("math.bitShiftLeft(1, 63)", "-9223372036854775808"),
+        ("math.bitShiftLeft(1, 64)", "0"),
+        ("math.bitShiftLeft(-1, 200)", "0"),
+        ("math.bitShiftLeft(1u, 9223372036854775807)", "0u"),
+        ("math.bitShiftLeft(1u, -1)", NEGATIVE),
+        ("math.bitShiftRight(-1024, 3)", "2305843009213693824"),
+        ("math.bitShiftRight(-1, 0)", "-1"),
+        ("math.bitShiftRight(-1024, 64)", "0"),
+        ("math.bitShiftRight(1024u, 2)", "256u"),
+        ("math.bitShiftRight(1, -9223372036854775808)", NEGATIVE),
+    ]);
+    types(&[("math.bitShiftLeft(1u, 1)", "uint"), ("math.bitShiftLeft(1, 1u)", "refused")]);
+}
