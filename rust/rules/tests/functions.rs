@@ -374,3 +374,179 @@ fn bits() {
     ]);
     types(&[("math.bitShiftLeft(1u, 1)", "uint"), ("math.bitShiftLeft(1, 1u)", "refused")]);
 }
+
+#[test]
+fn lists() {
+    const NO_PART: &str = "error: the list has no such part";
+    check(&[
+        ("[1, 2].first()", "optional.of(1)"),
+        ("[1, 2].last()", "optional.of(2)"),
+        ("[].first()", "optional.none()"),
+        ("[].last()", "optional.none()"),
+        ("[1, 2, 3, 4].slice(1, 3)", "[2, 3]"),
+        ("[1, 2, 3, 4].slice(4, 4)", "[]"),
+        ("[].slice(0, 0)", "[]"),
+        ("[1, 2, 3, 4].slice(3, 2)", NO_PART),
+        ("[1, 2, 3, 4].slice(-1, 2)", NO_PART),
+        ("[1, 2, 3, 4].slice(1, 5)", NO_PART),
+        ("[1, 2, 3, 4].slice(1, -1)", NO_PART),
+        ("[5, 3, 1, 2].reverse()", "[2, 1, 3, 5]"),
+        ("[].reverse()", "[]"),
+        ("[1, [2, 3], [4]].flatten()", "[1, 2, 3, 4]"),
+        ("[1, [2, [3, 4]]].flatten()", "[1, 2, [3, 4]]"),
+        ("[1, 2, [], [], [3, 4]].flatten()", "[1, 2, 3, 4]"),
+        ("[1, [2, [3, [4]]]].flatten(2)", "[1, 2, 3, [4]]"),
+        ("[1, [2, [3, [4]]]].flatten(9)", "[1, 2, 3, 4]"),
+        ("[[1]].flatten(0)", "[[1]]"),
+        ("[1, 2].flatten(1)", "[1, 2]"),
+        ("dyn([1, 2]).flatten()", "[1, 2]"),
+        ("[[[]], [[], []]].flatten(2)", "[]"),
+        ("[[1]].flatten(-1)", "error: the number of levels cannot be negative"),
+        ("lists.range(3)", "[0, 1, 2]"),
+        ("lists.range(0)", "[]"),
+        ("lists.range(-1)", "error: a list cannot have a negative size"),
+        ("lists.range(9223372036854775807)", "error: this text or list grows too large"),
+    ]);
+    types(&[
+        ("[1].first()", "optional_type(int)"),
+        ("['a'].slice(0, 1)", "list(string)"),
+        ("[[1]].flatten()", "list(int)"),
+        ("[[[1]]].flatten()", "list(list(int))"),
+        ("[1, [2]].flatten()", "list(dyn)"),
+        ("[[[1]]].flatten(2)", "list(dyn)"),
+        ("[1].flatten()", "refused"),
+        ("lists.range(2)", "list(int)"),
+        ("[1].sort()", "list(int)"),
+        ("['a'].distinct()", "list(string)"),
+        ("dyn([1]).sort()", "dyn"),
+        ("[[1]].sort()", "refused"),
+    ]);
+}
+
+#[test]
+fn sorted_lists() {
+    check(&[
+        ("[3, 2, 1].sort()", "[1, 2, 3]"),
+        ("['b', 'c', 'a'].sort()", "['a', 'b', 'c']"),
+        ("[b'b', b'a'].sort()", "[b'a', b'b']"),
+        ("[true, false].sort()", "[false, true]"),
+        ("[2u, 1u].sort()", "[1u, 2u]"),
+        ("[duration('2s'), duration('1s')].sort()", "[duration('1s'), duration('2s')]"),
+        ("[timestamp(2), timestamp(1)].sort()", "[timestamp(1), timestamp(2)]"),
+        ("[].sort()", "[]"),
+        ("[dyn('one')].sort()", "['one']"),
+        ("[0.0 / 0.0, 2.0, 0.0 / 0.0, 1.0].sort()", "[1.0, 2.0, 0.0 / 0.0, 0.0 / 0.0]"),
+        // Numbers in all orders around what is not a number: a sort without a total order would be found out.
+        ("lists.range(200).map(i, i % 3 == 0 ? 0.0 / 0.0 : double(i * 37 % 101)).sort()[0]", "0.0"),
+        ("[1, 'b'].sort()", "error: this is not defined for int and string"),
+        ("[1, 1.0].sort()", "error: this is not defined for int and double"),
+        ("dyn([[1, 2]]).sort()", "error: this is not defined for list and list"),
+        ("['ccc', 'a', 'bb', 'd'].sortBy(x, x.size())", "['a', 'd', 'bb', 'ccc']"),
+    ]);
+}
+
+#[test]
+fn distinct_lists() {
+    check(&[
+        ("[1, 2, 2, 3, 3, 3].distinct()", "[1, 2, 3]"),
+        ("['b', 'b', 'c', 'a', 'c'].distinct()", "['b', 'c', 'a']"),
+        ("[1, 'b', 2, 'b'].distinct()", "[1, 'b', 2]"),
+        ("[1, 1u, 1.0, true, '1', b'1', null, null].distinct()", "[1, true, '1', b'1', null]"),
+        ("[0.0, -0.0, 0].distinct()", "[0.0]"),
+        ("[0.0 / 0.0, 0.0 / 0.0].distinct().size()", "2"),
+        ("[[1], [1.0], [1, 1]].distinct()", "[[1], [1, 1]]"),
+        ("[{1: 2u}, {1u: 2.0}, {1: 3}].distinct()", "[{1: 2u}, {1: 3}]"),
+        (
+            "[optional.of(1), optional.of(1.0), optional.none(), optional.none()].distinct()",
+            "[optional.of(1), optional.none()]",
+        ),
+        (
+            "[ip('::1'), ip('0::1'), cidr('::/8'), cidr('::/8'), int, uint, int].distinct()",
+            "[ip('::1'), cidr('::/8'), int, uint]",
+        ),
+        (
+            "[timestamp(0), timestamp('1970-01-01T00:00:00Z'), duration('1s'), duration('1000ms')].distinct()",
+            "[timestamp(0), duration('1s')]",
+        ),
+        ("[].distinct()", "[]"),
+        ("lists.range(5000).distinct().size()", "5000"),
+    ]);
+}
+
+#[test]
+fn sets() {
+    for (left, right, contains, equivalent, intersects) in [
+        ("[]", "[]", true, true, false),
+        ("[]", "[1]", false, false, false),
+        ("[1]", "[]", true, false, false),
+        ("[1]", "[1, 1]", true, true, true),
+        ("[1, 2, 3, 4]", "[2, 3]", true, false, true),
+        ("[1]", "[1u, 1.0]", true, true, true),
+        ("[1, 2]", "[2u, 3]", false, false, true),
+        ("['a']", "['b']", false, false, false),
+        ("[[1], [2, 3]]", "[[2, 3.0]]", true, false, true),
+        ("[0.0 / 0.0]", "[0.0 / 0.0]", false, false, false),
+    ] {
+        let (left, right) = (format!("dyn({left})"), format!("dyn({right})"));
+        check(&[
+            (&format!("sets.contains({left}, {right})"), &contains.to_string()),
+            (&format!("sets.equivalent({left}, {right})"), &equivalent.to_string()),
+            (&format!("sets.intersects({left}, {right})"), &intersects.to_string()),
+        ]);
+    }
+    types(&[
+        ("sets.contains([1], [2])", "bool"),
+        ("sets.contains([1], [1, 'a'])", "bool"),
+        ("sets.contains([1], ['a'])", "refused"),
+        ("sets.contains([1], 1)", "refused"),
+    ]);
+}
+
+#[test]
+fn base64() {
+    const NO_BASE64: &str = "error: this text is not Base64";
+    check(&[
+        ("base64.encode(b'hello')", "'aGVsbG8='"),
+        ("base64.encode(b'')", "''"),
+        ("base64.encode(b'\\377\\357')", "'/+8='"),
+        ("base64.decode('aGVsbG8=')", "b'hello'"),
+        ("base64.decode('aGVsbG8')", "b'hello'"),
+        ("base64.decode('aGVsbG9=')", "b'hello'"),
+        ("base64.decode('aGVs\\r\\nbG8=')", "b'hello'"),
+        ("base64.decode('')", "b''"),
+        ("base64.decode('A')", NO_BASE64),
+        ("base64.decode('aGVsbG8==')", NO_BASE64),
+        ("base64.decode('aGVs=bG8')", NO_BASE64),
+        ("base64.decode('_-8=')", NO_BASE64),
+        ("base64.decode('aGVsbGö=')", NO_BASE64),
+        ("base64.encode(dyn('hello'))", "error: this is not defined for string"),
+    ]);
+    types(&[("base64.encode('hello')", "refused"), ("base64.decode('')", "bytes")]);
+}
+
+/// Work that grows with what lists and texts hold is counted.
+#[test]
+fn too_much_work_is_refused() {
+    const WORK: &str = "error: this takes more work than an evaluation may";
+    // Half a mebibyte of text, in the list `b`.
+    let texts = |of: &str| {
+        let grown = |name: &str, from: &str| format!("cel.bind({name}, {}, ", [from; 32].join(" + "));
+        let text = format!("{}{}{}", grown("x", "'0123456789abcdef'"), grown("y", "x"), grown("a", "y"));
+        format!("{text} cel.bind(b, [{}], {of}))))", ["a"; 40].join(", "))
+    };
+    check(&[
+        (&texts("b.size()"), "40"),
+        (&texts("b.sort().size()"), WORK),
+        (&texts("lists.range(40).sortBy(i, b[i]).size()"), WORK),
+        (&texts("b.distinct().size()"), WORK),
+        (&texts("sets.contains(b, [])"), WORK),
+        (&texts("b.map(text, base64.encode(bytes(text)))"), WORK),
+        ("lists.range(300000).distinct().size()", WORK),
+        (
+            "cel.bind(a, lists.range(300000), [[a, a], [a, a]].flatten(2))",
+            "error: this text or list grows too large",
+        ),
+        // Neighbours from 2^53 on are one double, so they are told apart one by one.
+        ("lists.range(2000).map(i, 9223372036854770000 - i).distinct().size()", "2000"),
+    ]);
+}
