@@ -2,7 +2,7 @@
 //! value and type, or the error.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use edgeroute_rules::{Environment, Expression, Value};
+use edgeroute_rules::{Attribute, Environment, Expression, Source, Type, Value};
 
 /// What both modes come to; checking may refuse what would fail when it is evaluated.
 fn check(table: &[(&str, &str)]) {
@@ -502,6 +502,50 @@ fn sets() {
     ]);
 }
 
+/// `contains` of sets is not that of text.
+#[test]
+fn sets_of_the_request() {
+    struct Request;
+
+    impl Source for Request {
+        fn attribute(&self, _: &Attribute) -> Option<Value<'_>> {
+            Some(Value::list(vec!["eu".into(), "beta".into()]))
+        }
+    }
+
+    let environment = Environment::new().declare("tags", Type::list(Type::String));
+    for (source, expected) in [
+        ("sets.contains(tags, ['eu'])", true),
+        ("sets.contains(tags, ['eu', 'us'])", false),
+        ("sets.intersects(tags, ['eu', 'us'])", true),
+        ("tags.last().orValue('') == 'beta'", true),
+    ] {
+        let expression = Expression::compile(&environment, source).unwrap();
+        assert_eq!(expression.evaluate(&Request), Ok(Value::Bool(expected)), "{source}");
+    }
+}
+
+#[test]
+fn optionals() {
+    const ZERO: &str = "error: an integer cannot be divided by zero";
+    check(&[
+        ("optional.of(1).orValue(1 / 0)", "1"),
+        ("optional.none().orValue(1 / 0)", ZERO),
+        ("optional.of(1).or(optional.of(1 / 0))", "optional.of(1)"),
+        ("optional.none().or(optional.of(1 / 0))", ZERO),
+        ("optional.none().or(optional.of(2)).value()", "2"),
+        ("dyn(1).orValue(2)", "error: this is not defined for int and int"),
+        ("dyn(optional.none()).or(dyn(2))", "error: this is not defined for optional and int"),
+        (
+            "[timestamp(0), duration('0s'), 0.0, {}, null].exists(x, optional.ofNonZeroValue(x).hasValue())",
+            "false",
+        ),
+        ("optional.ofNonZeroValue(optional.none()).hasValue()", "true"),
+        ("optional.unwrap([optional.of(1), optional.none(), optional.of(2)])", "[1, 2]"),
+    ]);
+    types(&[("optional.of(1).or(2)", "refused"), ("optional.of(1).orValue('a')", "refused")]);
+}
+
 #[test]
 fn base64() {
     const NO_BASE64: &str = "error: this text is not Base64";
@@ -517,6 +561,7 @@ fn base64() {
         ("base64.decode('A')", NO_BASE64),
         ("base64.decode('aGVsbG8==')", NO_BASE64),
         ("base64.decode('aGVs=bG8')", NO_BASE64),
+        ("base64.decode('wg=')", NO_BASE64),
         ("base64.decode('_-8=')", NO_BASE64),
         ("base64.decode('aGVsbGö=')", NO_BASE64),
         ("base64.encode(dyn('hello'))", "error: this is not defined for string"),

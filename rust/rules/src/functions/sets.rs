@@ -39,15 +39,17 @@ const INSERTION: usize = 64;
 pub(super) struct Members<'m, 'a>(HashMap<u64, SmallVec<[&'m Value<'a>; 1]>>);
 
 impl<'m, 'a> Members<'m, 'a> {
+    /// All of them, since of two that are equal only one may equal a third: 2^53 + 1, 2^53 as a double, and 2^53.
     fn of(budget: &mut Budget, elements: &'m [Value<'a>]) -> Result<Self, ErrorKind> {
         let mut members = Self::default();
         for element in elements {
-            members.insert(budget, element)?;
+            budget.spend(INSERTION)?;
+            members.0.entry(digest(budget, element)?.0).or_default().push(element);
         }
         Ok(members)
     }
 
-    /// Whether it was not among them before.
+    /// Adds a value that equals none so far, and says whether it was such a value.
     pub(super) fn insert(&mut self, budget: &mut Budget, value: &'m Value<'a>) -> Result<bool, ErrorKind> {
         budget.spend(INSERTION)?;
         let (digest, size) = digest(budget, value)?;
