@@ -1,5 +1,5 @@
 //! Functions of the library against naive twins.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::net::IpAddr;
 
