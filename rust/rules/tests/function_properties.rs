@@ -39,7 +39,7 @@ fn literal() -> impl Strategy<Value = String> {
 }
 
 fn list() -> impl Strategy<Value = String> {
-    prop::collection::vec(literal(), 0..12).prop_map(|elements| format!("dyn([{}])", elements.join(", ")))
+    prop::collection::vec(literal(), 0..20).prop_map(|elements| format!("dyn([{}])", elements.join(", ")))
 }
 
 fn has(elements: &[Value<'_>], wanted: &Value<'_>) -> bool {

@@ -585,6 +585,7 @@ fn too_much_work_is_refused() {
         (&texts("lists.range(40).sortBy(i, b[i]).size()"), WORK),
         (&texts("b.distinct().size()"), WORK),
         (&texts("sets.contains(b, [])"), WORK),
+        (&texts("sets.contains(b.slice(0, 8), b)"), WORK),
         (&texts("b.map(text, base64.encode(bytes(text)))"), WORK),
         ("lists.range(300000).distinct().size()", WORK),
         (

@@ -21,9 +21,9 @@ pub(super) const FUNCTIONS: Table = &[
     }),
     ("sets.intersects(list(A), list(A)) -> bool", |budget, arguments| {
         let (left, right) = lists(arguments)?;
-        let members = Members::of(budget, left)?;
+        let set = Set::of(budget, left)?;
         for element in right {
-            if members.contains(budget, element)? {
+            if set.contains(budget, element)? {
                 return Ok(Value::Bool(true));
             }
         }
@@ -34,21 +34,51 @@ pub(super) const FUNCTIONS: Table = &[
 /// What an entry of a hash table costs, in bytes that are read.
 const INSERTION: usize = 64;
 
+/// A list that is looked into again and again.
+enum Set<'m, 'a> {
+    /// Elements that hold no others.
+    Few(&'m [Value<'a>]),
+    Many(Members<'m, 'a>),
+}
+
+/// NOTE: to intersect three texts with two takes 0.24 µs when each is compared with each, 0.38 µs by their digests.
+const FEW: usize = 8;
+
+impl<'m, 'a> Set<'m, 'a> {
+    fn of(budget: &mut Budget, elements: &'m [Value<'a>]) -> Result<Self, ErrorKind> {
+        let nests = |value: &Value<'_>| matches!(value, Value::List(_) | Value::Map(_) | Value::Optional(_));
+        if elements.len() <= FEW && !elements.iter().any(nests) {
+            return Ok(Self::Few(elements));
+        }
+        // All of them, since of two that are equal only one may equal a third: 2^53 + 1, 2^53 as a double, and 2^53.
+        let mut members = Members::default();
+        for element in elements {
+            budget.spend(INSERTION)?;
+            members.0.entry(digest(budget, element)?.0).or_default().push(element);
+        }
+        Ok(Self::Many(members))
+    }
+
+    fn contains(&self, budget: &mut Budget, value: &Value<'_>) -> Result<bool, ErrorKind> {
+        match self {
+            Self::Few(elements) => {
+                budget.spend(elements.len() * (1 + value.length()))?;
+                Ok(elements.iter().any(|element| element.equals(value)))
+            }
+            Self::Many(members) => {
+                let (digest, size) = digest(budget, value)?;
+                let alike = members.0.get(&digest);
+                alike.map_or(Ok(false), |alike| has_equal(budget, alike, value, size))
+            }
+        }
+    }
+}
+
 /// Values that are found in constant time by what they equal.
 #[derive(Default)]
 pub(super) struct Members<'m, 'a>(HashMap<u64, SmallVec<[&'m Value<'a>; 1]>>);
 
 impl<'m, 'a> Members<'m, 'a> {
-    /// All of them, since of two that are equal only one may equal a third: 2^53 + 1, 2^53 as a double, and 2^53.
-    fn of(budget: &mut Budget, elements: &'m [Value<'a>]) -> Result<Self, ErrorKind> {
-        let mut members = Self::default();
-        for element in elements {
-            budget.spend(INSERTION)?;
-            members.0.entry(digest(budget, element)?.0).or_default().push(element);
-        }
-        Ok(members)
-    }
-
     /// Adds a value that equals none so far, and says whether it was such a value.
     pub(super) fn insert(&mut self, budget: &mut Budget, value: &'m Value<'a>) -> Result<bool, ErrorKind> {
         budget.spend(INSERTION)?;
@@ -59,11 +89,6 @@ impl<'m, 'a> Members<'m, 'a> {
             alike.push(value);
         }
         Ok(is_new)
-    }
-
-    fn contains(&self, budget: &mut Budget, value: &Value<'_>) -> Result<bool, ErrorKind> {
-        let (digest, size) = digest(budget, value)?;
-        self.0.get(&digest).map_or(Ok(false), |alike| has_equal(budget, alike, value, size))
     }
 }
 
@@ -84,9 +109,9 @@ fn has_equal(
 }
 
 fn has_all(budget: &mut Budget, all: &[Value<'_>], part: &[Value<'_>]) -> Result<bool, ErrorKind> {
-    let members = Members::of(budget, all)?;
+    let set = Set::of(budget, all)?;
     for element in part {
-        if !members.contains(budget, element)? {
+        if !set.contains(budget, element)? {
             return Ok(false);
         }
     }
