@@ -1,5 +1,6 @@
 //! Which variables rules may name, and of which types.
 
+use crate::program::Attribute;
 use crate::types::Type;
 
 /// The declared variables. A variable is known to the caller by its position in the order of declaration.
@@ -51,6 +52,16 @@ impl Environment {
 
     pub(crate) fn find(&self, name: &str) -> Option<(usize, &Variable)> {
         self.variables.iter().enumerate().find(|(_, variable)| &*variable.name == name)
+    }
+
+    /// The declared type of what an attribute reads: of a variable, or of an entry of a map.
+    pub(crate) fn type_of(&self, attribute: &Attribute) -> Option<&Type> {
+        let declared = &self.variables.get(attribute.variable)?.of_type;
+        match (&attribute.key, declared) {
+            (None, _) => Some(declared),
+            (Some(_), Type::Map(_, values)) => Some(values),
+            (Some(_), _) => None,
+        }
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {

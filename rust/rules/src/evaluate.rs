@@ -16,6 +16,12 @@ pub trait Source {
     /// The attribute of a map variable without a key asks for the whole map, as `headers[model]` and
     /// `size(headers)` need it.
     fn attribute(&self, attribute: &Attribute) -> Option<Value<'_>>;
+
+    /// Whether every value given is of its variable's declared type, where any number counts as any other. A
+    /// rule set then need not look for values that are not.
+    fn is_typed(&self) -> bool {
+        false
+    }
 }
 
 /// A request without attributes, for expressions without variables.
@@ -45,7 +51,7 @@ impl<'a, S: Source> Evaluation<'a, S> {
     }
 
     #[inline]
-    fn attribute(&mut self, index: usize) -> Option<&Value<'a>> {
+    pub(crate) fn attribute(&mut self, index: usize) -> Option<&Value<'a>> {
         let slot = self.slots.get_mut(index)?;
         if let Slot::Unread = slot {
             let value = self.attributes.get(index).and_then(|attribute| self.source.attribute(attribute));
@@ -55,11 +61,6 @@ impl<'a, S: Source> Evaluation<'a, S> {
             Slot::Value(value) => Some(value),
             _ => None,
         }
-    }
-
-    /// Whether an attribute has this text as its value.
-    pub(crate) fn is_text(&mut self, attribute: usize, wanted: &str) -> bool {
-        matches!(self.attribute(attribute), Some(Value::String(text)) if **text == *wanted)
     }
 
     /// The error of an attribute that the request lacks.
@@ -101,17 +102,19 @@ impl<'a, S: Source> Evaluation<'a, S> {
         }
     }
 
-    /// An operand that decides the result makes up for operands that fail, on either side of it.
+    /// An operand that decides the result makes up for operands that fail, on either side of it. Of several that
+    /// fail the first tells why, but what is wrong goes before what is only absent.
     fn logic(&mut self, operator: Logic, terms: &'a [Node]) -> Result<bool, EvaluationError> {
         let decisive = operator == Logic::Or;
-        let mut failure = None;
+        let mut failure: Option<EvaluationError> = None;
         for term in terms {
             match self.truth(term) {
                 Ok(truth) if truth == decisive => return Ok(decisive),
                 Ok(_) => {}
-                Err(error) => {
-                    failure.get_or_insert(error);
-                }
+                Err(error) => match failure {
+                    Some(known) if !known.kind.is_absence() || error.kind.is_absence() => {}
+                    _ => failure = Some(error),
+                },
             }
         }
         failure.map_or(Ok(!decisive), Err)

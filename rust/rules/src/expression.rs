@@ -8,6 +8,7 @@ use crate::evaluate::{Evaluation, Source};
 use crate::lower::lower;
 use crate::parse::{Parsed, parse};
 use crate::program::{Attribute, Node};
+use crate::registry::Registry;
 use crate::types::Type;
 use crate::value::Value;
 
@@ -36,9 +37,13 @@ impl Expression {
     }
 
     fn new(environment: &Environment, parsed: &Parsed, types: &Types) -> Self {
-        let mut attributes = Vec::new();
+        let mut attributes = Registry::default();
         let program = lower(environment, types, &mut attributes, &parsed.root);
-        Self { attributes, program, result_type: types.of(&parsed.root).clone() }
+        Self {
+            attributes: attributes.into_attributes(),
+            program,
+            result_type: types.of(&parsed.root).clone(),
+        }
     }
 
     /// The type of its value, as far as it is known.

@@ -8,6 +8,7 @@
 mod ast;
 mod check;
 mod diagnostic;
+mod engine;
 mod environment;
 mod error;
 mod evaluate;
@@ -16,11 +17,13 @@ mod lex;
 mod lower;
 mod parse;
 mod program;
+mod registry;
 mod ruleset;
 mod types;
 mod value;
 
 pub use diagnostic::Diagnostic;
+pub use engine::{RuleSummary, Strategy, Summary};
 pub use environment::Environment;
 pub use error::{ErrorKind, EvaluationError};
 pub use evaluate::Source;

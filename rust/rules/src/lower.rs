@@ -6,6 +6,7 @@ use crate::environment::Environment;
 use crate::error::ErrorKind;
 use crate::evaluate::Evaluation;
 use crate::program::{Attribute, Node, Operation, Test};
+use crate::registry::Registry;
 use crate::types::Type;
 use crate::value::{Ref, Value};
 
@@ -13,25 +14,16 @@ use crate::value::{Ref, Value};
 pub(crate) fn lower(
     environment: &Environment,
     types: &Types,
-    attributes: &mut Vec<Attribute>,
+    attributes: &mut Registry,
     root: &Expression,
 ) -> Node {
     Lowering { environment, types, attributes }.lower(root)
 }
 
-/// The place of an attribute among those registered.
-pub(crate) fn register(attributes: &mut Vec<Attribute>, attribute: Attribute) -> usize {
-    let known = attributes.iter().position(|known| *known == attribute);
-    known.unwrap_or_else(|| {
-        attributes.push(attribute);
-        attributes.len() - 1
-    })
-}
-
 struct Lowering<'l> {
     environment: &'l Environment,
     types: &'l Types,
-    attributes: &'l mut Vec<Attribute>,
+    attributes: &'l mut Registry,
 }
 
 impl Lowering<'_> {
@@ -81,7 +73,7 @@ impl Lowering<'_> {
 
     fn variable(&mut self, expression: &Expression) -> Option<Operation> {
         let (variable, _) = self.environment.find(&expression.qualified_name()?)?;
-        Some(Operation::Attribute(register(self.attributes, Attribute { variable, key: None })))
+        Some(Operation::Attribute(self.attributes.place(Attribute { variable, key: None })))
     }
 
     /// The slot of the entry `key` of a declared map, if that is what `operand` is.
@@ -92,7 +84,7 @@ impl Lowering<'_> {
             return None;
         }
         let key = if declared.lowercase_keys { key.to_ascii_lowercase().into() } else { key.into() };
-        Some(register(self.attributes, Attribute { variable, key: Some(key) }))
+        Some(self.attributes.place(Attribute { variable, key: Some(key) }))
     }
 
     fn select(&mut self, span: Span, operand: &Expression, field: &str) -> Operation {

@@ -13,13 +13,20 @@ pub struct Attribute {
     pub key: Option<Box<str>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub(crate) span: Span,
     pub(crate) operation: Operation,
 }
 
-#[derive(Debug)]
+/// Two nodes are equal if they compute the same, wherever they are written.
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        self.operation == other.operation
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Operation {
     Constant(Value<'static>),
     /// The value of an attribute, by its place among the attributes.
