@@ -2,9 +2,8 @@
 
 use std::cmp::Ordering;
 
-use smallvec::SmallVec;
-
 use crate::ast::{Arithmetic, Comparison, Logic, Span, Unary};
+use crate::cells::Cells;
 use crate::error::{ErrorKind, EvaluationError};
 use crate::program::{Attribute, Node, Operation, Test};
 use crate::value::{Ref, Value, no_overload};
@@ -35,9 +34,10 @@ impl Source for () {
 pub(crate) struct Evaluation<'a, S> {
     attributes: &'a [Attribute],
     source: &'a S,
-    slots: SmallVec<[Slot<'a>; 16]>,
+    slots: Cells<Slot<'a>>,
 }
 
+#[derive(Clone)]
 enum Slot<'a> {
     Unread,
     Absent,
@@ -45,14 +45,14 @@ enum Slot<'a> {
 }
 
 impl<'a, S: Source> Evaluation<'a, S> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(attributes: &'a [Attribute], source: &'a S) -> Self {
-        Self { attributes, source, slots: attributes.iter().map(|_| Slot::Unread).collect() }
+        Self { attributes, source, slots: Cells::new(attributes.len(), Slot::Unread) }
     }
 
     #[inline]
     pub(crate) fn attribute(&mut self, index: usize) -> Option<&Value<'a>> {
-        let slot = self.slots.get_mut(index)?;
+        let slot = self.slots.get_mut(index, Slot::Unread)?;
         if let Slot::Unread = slot {
             let value = self.attributes.get(index).and_then(|attribute| self.source.attribute(attribute));
             *slot = value.map_or(Slot::Absent, Slot::Value);

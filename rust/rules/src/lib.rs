@@ -6,6 +6,7 @@
 //! operators, `has`, `size`, `dyn`, `startsWith`, `endsWith` and `contains`.
 
 mod ast;
+mod cells;
 mod check;
 mod diagnostic;
 mod engine;

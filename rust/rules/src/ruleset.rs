@@ -115,7 +115,7 @@ impl RuleSet {
     }
 
     /// Begins to evaluate rules for one request.
-    #[inline]
+    #[inline(always)]
     pub fn pass<'a, S: Source>(&'a self, source: &'a S) -> Pass<'a, S> {
         let slots = Slots::new(self.engine.tables(), &self.attributes, source);
         Pass { set: self, typed: source.is_typed(), slots }

@@ -128,7 +128,13 @@ impl Circuit {
         if parts.contains(&Self::FALSE) {
             return Self::FALSE;
         }
-        parts.retain(|part| *part != Self::TRUE);
+        if parts.iter().any(|part| matches!(part, Self::All(_))) {
+            let flat = parts.into_iter().flat_map(|part| match part {
+                Self::All(parts) => parts,
+                part => vec![part],
+            });
+            parts = flat.collect();
+        }
         Self::All(parts)
     }
 
@@ -137,8 +143,24 @@ impl Circuit {
         if parts.contains(&Self::TRUE) {
             return Self::TRUE;
         }
-        parts.retain(|part| *part != Self::FALSE);
+        if parts.iter().any(|part| matches!(part, Self::Any(_))) {
+            let flat = parts.into_iter().flat_map(|part| match part {
+                Self::Any(parts) => parts,
+                part => vec![part],
+            });
+            parts = flat.collect();
+        }
         Self::Any(parts)
+    }
+
+    /// The same circuit, in which what is asked of these attributes alone comes last where every part is needed.
+    pub(crate) fn with_last(self, is_last: impl Fn(u16) -> bool) -> Self {
+        let Self::All(mut parts) = self else { return self };
+        parts.sort_by_key(|part| match part {
+            Self::Is(predicate, _) => predicate.attribute().is_some_and(&is_last),
+            _ => false,
+        });
+        Self::All(parts)
     }
 
     /// Calls `with` for every predicate, as often as it occurs.

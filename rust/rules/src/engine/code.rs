@@ -45,36 +45,39 @@ pub(crate) struct Routine {
     constant: bool,
 }
 
-/// Appends the code of a circuit, unless it is too long for its jumps.
-pub(crate) fn emit(code: &mut Vec<Step>, circuit: &Circuit) -> Option<Routine> {
+/// Appends the code of a circuit, which must not be too long for its jumps: see [`fits`].
+pub(crate) fn emit(code: &mut Vec<Step>, circuit: &Circuit) -> Routine {
     let mut backwards = Vec::new();
-    let entry = emit_to(&mut backwards, circuit, YES, NO)?;
-    let length = u16::try_from(backwards.len()).ok()?;
+    let entry = emit_to(&mut backwards, circuit, YES, NO);
+    let length = backwards.len() as u16;
     let forwards = |target: u16| if target >= NO { target } else { length - 1 - target };
-    let start = u32::try_from(code.len()).ok()?;
+    let start = code.len() as u32;
     code.extend(backwards.iter().rev().map(|step| Step {
         on_true: forwards(step.on_true),
         on_false: forwards(step.on_false),
         ..*step
     }));
-    Some(Routine { start, length, constant: entry == YES })
+    Routine { start, length, constant: entry == YES }
+}
+
+/// Whether code for a circuit can be written.
+pub(crate) fn fits(circuit: &Circuit) -> bool {
+    let mut steps = 0_usize;
+    circuit.visit(&mut |_| steps += 1);
+    steps < usize::from(NO)
 }
 
 /// Appends the code of a circuit, the last step first, so that the targets of jumps are known. Returns where it
 /// begins.
-fn emit_to(backwards: &mut Vec<Step>, circuit: &Circuit, yes: u16, no: u16) -> Option<u16> {
+fn emit_to(backwards: &mut Vec<Step>, circuit: &Circuit, yes: u16, no: u16) -> u16 {
     match circuit {
         Circuit::Is(predicate, wanted) => {
             let (test, attribute, operand) = encode(*predicate, *wanted);
             backwards.push(Step { test, attribute, on_true: yes, on_false: no, operand });
-            u16::try_from(backwards.len() - 1).ok().filter(|at| *at < NO)
+            (backwards.len() - 1) as u16
         }
-        Circuit::All(parts) => {
-            parts.iter().rev().try_fold(yes, |next, part| emit_to(backwards, part, next, no))
-        }
-        Circuit::Any(parts) => {
-            parts.iter().rev().try_fold(no, |next, part| emit_to(backwards, part, yes, next))
-        }
+        Circuit::All(parts) => parts.iter().rev().fold(yes, |next, part| emit_to(backwards, part, next, no)),
+        Circuit::Any(parts) => parts.iter().rev().fold(no, |next, part| emit_to(backwards, part, yes, next)),
     }
 }
 

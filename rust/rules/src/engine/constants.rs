@@ -43,16 +43,25 @@ pub(crate) struct Constants {
     bytes: Box<[u8]>,
 }
 
-/// A text: 16 bytes, of which four share a cache line.
+/// A text: 32 bytes, half a cache line. Up to 16 bytes it is told from others by them alone.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    hash: u32,
+    ends: Ends,
     number: u32,
+    /// Where all of it lies.
     start: u32,
+}
+
+/// Length, first and last bytes of a text, which are all of one of up to 16 bytes. Of a longer one the first are
+/// mixed with those between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ends {
+    first: u64,
+    last: u64,
     length: u32,
 }
 
-const EMPTY: Entry = Entry { hash: 0, number: ABSENT, start: 0, length: 0 };
+const EMPTY: Entry = Entry { ends: Ends { first: 0, last: 0, length: 0 }, number: ABSENT, start: 0 };
 
 impl Naming {
     /// The number of a constant; `None` for one that is compared by [`Value::equals`] only.
@@ -139,17 +148,17 @@ impl Constants {
 
     #[inline]
     fn find_text(&self, text: &[u8]) -> u32 {
+        let ends = Ends::of(text);
+        let is = |entry: &Entry| entry.ends == ends && (text.len() <= 16 || self.text(entry) == Some(text));
         if self.texts.len() <= FEW {
-            let found = self.texts.iter().find(|entry| self.text(entry) == Some(text));
-            return found.map_or(OTHER, |entry| entry.number);
+            return self.texts.iter().find(|entry| is(entry)).map_or(OTHER, |entry| entry.number);
         }
-        let hash = hash(text);
         let mask = self.texts.len() - 1;
-        let mut at = hash as usize & mask;
+        let mut at = ends.hash() & mask;
         while let Some(entry) = self.texts.get(at)
             && entry.number != ABSENT
         {
-            if entry.hash == hash && self.text(entry) == Some(text) {
+            if is(entry) {
                 return entry.number;
             }
             at = (at + 1) & mask;
@@ -157,10 +166,9 @@ impl Constants {
         OTHER
     }
 
-    #[inline]
     fn text(&self, entry: &Entry) -> Option<&[u8]> {
         let start = entry.start as usize;
-        self.bytes.get(start..start + entry.length as usize)
+        self.bytes.get(start..start + entry.ends.length as usize)
     }
 }
 
@@ -190,8 +198,7 @@ fn table(texts: &[(u32, Box<str>)]) -> (Box<[Entry]>, Box<[u8]>) {
     let mut bytes = Vec::new();
     let mut entries = Vec::with_capacity(texts.len());
     for (number, text) in texts {
-        let (start, length) = (bytes.len() as u32, text.len() as u32);
-        entries.push(Entry { hash: hash(text.as_bytes()), number: *number, start, length });
+        entries.push(Entry { ends: Ends::of(text.as_bytes()), number: *number, start: bytes.len() as u32 });
         bytes.extend_from_slice(text.as_bytes());
     }
     if entries.len() <= FEW {
@@ -200,7 +207,7 @@ fn table(texts: &[(u32, Box<str>)]) -> (Box<[Entry]>, Box<[u8]>) {
     let mut table = vec![EMPTY; (entries.len() * 2).next_power_of_two()];
     let mask = table.len() - 1;
     for entry in entries {
-        let mut at = entry.hash as usize & mask;
+        let mut at = entry.ends.hash() & mask;
         while table.get(at).is_some_and(|taken| taken.number != ABSENT) {
             at = (at + 1) & mask;
         }
@@ -211,36 +218,39 @@ fn table(texts: &[(u32, Box<str>)]) -> (Box<[Entry]>, Box<[u8]>) {
     (table.into(), bytes.into())
 }
 
-/// Texts in the table are the operator's, so that nobody else can make them collide.
-#[inline]
-fn hash(text: &[u8]) -> u32 {
-    const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mix = |left: u64, right: u64| {
-        let product = u128::from(left ^ SEED) * u128::from(right ^ 0xd6e8_feb8_6659_fd93);
-        (product as u64) ^ (product >> 64) as u64
-    };
-    let word = |chunk: &[u8; 8]| u64::from_le_bytes(*chunk);
-    let half = |chunk: &[u8; 4]| u64::from(u32::from_le_bytes(*chunk));
-    let mut state = text.len() as u64;
-    let mut rest = text;
-    while rest.len() > 16
-        && let Some((chunk, after)) = rest.split_first_chunk::<8>()
-    {
-        state = mix(state, word(chunk));
-        rest = after;
+impl Ends {
+    #[inline]
+    fn of(text: &[u8]) -> Self {
+        let (first, last) = match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+            (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+            _ => match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+                (Some(first), Some(last)) => {
+                    (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into())
+                }
+                _ => {
+                    let byte = |place: usize| text.get(place).copied().map_or(0, u64::from);
+                    (byte(0) | byte(1) << 8, byte(2))
+                }
+            },
+        };
+        let (middle, _) = text.as_chunks::<8>();
+        let first = match middle {
+            [_, _, ..] if text.len() > 16 => middle.iter().fold(first, |mixed, chunk| {
+                (mixed ^ u64::from_le_bytes(*chunk)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
+            }),
+            _ => first,
+        };
+        Self { first, last, length: text.len() as u32 }
     }
-    let (first, last) = match (rest.first_chunk::<8>(), rest.last_chunk::<8>()) {
-        (Some(first), Some(last)) => (word(first), word(last)),
-        _ => match (rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
-            (Some(first), Some(last)) => (half(first), half(last)),
-            _ => {
-                let byte = |index: usize| rest.get(index).copied().map_or(0, u64::from);
-                (byte(0) | byte(1) << 8 | byte(2) << 16, 0)
-            }
-        },
-    };
-    let mixed = mix(state ^ first, last.rotate_left(32) ^ state);
-    (mixed ^ (mixed >> 32)) as u32
+
+    /// Texts in the table are the operator's, so that nobody else can make them collide.
+    #[inline]
+    fn hash(self) -> usize {
+        let left = u128::from(self.first ^ 0x9e37_79b9_7f4a_7c15);
+        let right = u128::from(self.last.rotate_left(32) ^ u64::from(self.length) ^ 0xd6e8_feb8_6659_fd93);
+        let product = left * right;
+        ((product >> 64) as u64 ^ product as u64) as usize
+    }
 }
 
 #[cfg(test)]

@@ -3,32 +3,66 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::circuit::Circuit;
+use crate::engine::circuit::{Circuit, Rails};
 use crate::engine::constants::ABSENT;
 use crate::engine::predicates::{Predicate, Predicates};
 
-/// A rule is refuted unless an attribute has one of these values.
+/// A rule is refuted by an attribute that is present, unless it has one of these values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Guard {
     pub(crate) attribute: u16,
     /// Numbers of constants, in order.
     pub(crate) values: Vec<u32>,
-    /// Whether it is also refuted if the attribute is absent. Otherwise it is then at best not evaluable.
-    pub(crate) refuted_if_absent: bool,
+    pub(crate) if_absent: IfAbsent,
 }
 
-/// The guards of a rule, from the circuit that refutes it.
-pub(crate) fn guards(predicates: &Predicates, refuted: &Circuit) -> Vec<Guard> {
-    let Certain::For(states) = certain(predicates, refuted) else { return Vec::new() };
+/// What is known of a rule where the attribute of a guard is absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IfAbsent {
+    Refuted,
+    /// It does not hold, but may fail.
+    NotHolding,
+    Unknown,
+}
+
+/// The guards of a rule.
+pub(crate) fn guards(predicates: &Predicates, rails: &Rails) -> Vec<Guard> {
+    let Certain::For(states) = certain(predicates, &rails.refuted) else { return Vec::new() };
     let guard = |(attribute, states)| {
         let States::AllBut(mut values) = states else { return None };
-        let may_be_absent = values.first() == Some(&ABSENT);
-        if may_be_absent {
-            values.remove(0);
+        if values.first() != Some(&ABSENT) {
+            return Some(Guard { attribute, values, if_absent: IfAbsent::Refuted });
         }
-        Some(Guard { attribute, values, refuted_if_absent: !may_be_absent })
+        values.remove(0);
+        let holding = may_hold_without(&rails.holds, attribute);
+        Some(Guard {
+            attribute,
+            values,
+            if_absent: if holding { IfAbsent::Unknown } else { IfAbsent::NotHolding },
+        })
     };
     states.into_iter().filter_map(guard).collect()
+}
+
+/// Whether a circuit may be true where an attribute is absent.
+fn may_hold_without(circuit: &Circuit, attribute: u16) -> bool {
+    match circuit {
+        Circuit::Is(Predicate::Present(of), wanted) if *of == attribute => !wanted,
+        Circuit::Is(predicate, _) => predicate.attribute() != Some(attribute),
+        Circuit::All(parts) => parts.iter().all(|part| may_hold_without(part, attribute)),
+        Circuit::Any(parts) => parts.iter().any(|part| may_hold_without(part, attribute)),
+    }
+}
+
+impl Guard {
+    /// Whether the rule must be tried where the attribute is absent.
+    pub(crate) fn tried_if_absent(&self, watched: bool) -> bool {
+        match self.if_absent {
+            IfAbsent::Refuted => false,
+            IfAbsent::NotHolding => watched,
+            IfAbsent::Unknown => true,
+        }
+    }
 }
 
 /// When a circuit is true for certain.

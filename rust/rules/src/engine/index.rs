@@ -10,8 +10,11 @@ use crate::engine::predicates::Tables;
 
 /// So many rules are tried one after the other.
 const FEW: usize = 16;
-/// Rows of bits are used for sets from this size,
-const MANY: usize = 2_048;
+/// Rows of bits are used where a hash index would leave more candidates than this,
+///
+/// NOTE: with 100 rules, which leave 1, both cost the same; with 1,000, which leave 13, rows take three quarters of
+/// the time, and with 10,000 a third (`benches/rules.rs`).
+const MANY_CANDIDATES: f64 = 4.0;
 /// as long as they fit this many bytes.
 const MOST_BYTES: usize = 4 << 20;
 
@@ -78,12 +81,17 @@ pub(crate) struct Entry {
 impl Index {
     /// Makes the index that suits these rules.
     pub(crate) fn choose(tables: &Tables, rules: &[Entry]) -> Self {
-        let guarded = rules.iter().filter(|rule| !rule.guards.is_empty()).count();
-        let strategy = match rules.len() {
-            0..=FEW => Strategy::Scan,
-            _ if guarded == 0 => Strategy::Scan,
-            MANY.. if Rows::bytes(tables, rules) <= MOST_BYTES => Strategy::Bits,
-            _ => Strategy::Hash,
+        let candidates: f64 = rules
+            .iter()
+            .filter_map(|rule| rarest(tables, &rule.guards).map(|guard| share(tables, guard)))
+            .sum();
+        let is_guarded = rules.iter().any(|rule| !rule.guards.is_empty());
+        let strategy = if rules.len() <= FEW || !is_guarded {
+            Strategy::Scan
+        } else if candidates > MANY_CANDIDATES && Rows::bytes(tables, rules) <= MOST_BYTES {
+            Strategy::Bits
+        } else {
+            Strategy::Hash
         };
         Self::new(strategy, tables, rules)
     }
@@ -96,6 +104,16 @@ impl Index {
         }
     }
 
+    /// Whether a rule is tried only for values of this attribute that it may match, so that testing them again can
+    /// wait.
+    pub(crate) fn has_tested(&self, tables: &Tables, rule: &Entry, attribute: u16) -> bool {
+        match self {
+            Self::Scan => false,
+            Self::Hash(_) => rarest(tables, &rule.guards).is_some_and(|guard| guard.attribute == attribute),
+            Self::Bits(_) => rule.guards.iter().any(|guard| guard.attribute == attribute),
+        }
+    }
+
     pub(crate) fn strategy(&self) -> Strategy {
         match self {
             Self::Scan => Strategy::Scan,
@@ -105,14 +123,16 @@ impl Index {
     }
 }
 
-/// The guard that the fewest requests are expected to pass, if every constant is as frequent.
+/// The guard that the fewest requests are expected to pass.
 pub(crate) fn rarest<'g>(tables: &Tables, guards: &'g [Guard]) -> Option<&'g Guard> {
-    let share = |guard: &Guard| {
-        let constants =
-            tables.constants.get(usize::from(guard.attribute)).map_or(0, |constants| constants.count());
-        guard.values.len() as f64 / f64::from(constants + 1)
-    };
-    guards.iter().min_by(|left, right| share(left).total_cmp(&share(right)))
+    guards.iter().min_by(|left, right| share(tables, left).total_cmp(&share(tables, right)))
+}
+
+/// The share of requests that pass a guard, if every constant is as frequent as any other value.
+fn share(tables: &Tables, guard: &Guard) -> f64 {
+    let constants =
+        tables.constants.get(usize::from(guard.attribute)).map_or(0, |constants| constants.count());
+    guard.values.len() as f64 / f64::from(constants + 1)
 }
 
 impl Postings {
@@ -131,11 +151,9 @@ impl Postings {
             };
             let building = attributes.entry(guard.attribute).or_default();
             building.values.extend(guard.values.iter().map(|value| (*value, rule)));
-            if !guard.refuted_if_absent {
-                for (rules, watched) in building.absent.iter_mut().zip(entry.watched) {
-                    if watched {
-                        rules.push(rule);
-                    }
+            for (rules, watched) in building.absent.iter_mut().zip(entry.watched) {
+                if guard.tried_if_absent(watched) {
+                    rules.push(rule);
                 }
             }
         }
@@ -250,8 +268,7 @@ impl Rows {
                 let Some(guard) = guard_of(entry).and_then(|position| entry.guards.get(position)) else {
                     continue;
                 };
-                let absent =
-                    (0..).zip(entry.watched).filter(|(_, watched)| *watched && !guard.refuted_if_absent);
+                let absent = (0..).zip(entry.watched).filter(|(_, watched)| guard.tried_if_absent(*watched));
                 let values = guard.values.iter().map(|value| *value as usize + 1);
                 for row in absent.map(|(row, _)| row).chain(values) {
                     if let Some(row) = rows.get_mut(offset + row * words..offset + (row + 1) * words) {

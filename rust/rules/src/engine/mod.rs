@@ -21,8 +21,8 @@ pub use crate::engine::index::Strategy;
 pub(crate) use crate::engine::slots::Slots;
 pub use crate::engine::summary::{RuleSummary, Summary};
 
-use crate::engine::circuit::rails;
-use crate::engine::code::{Routine, Step, emit};
+use crate::engine::circuit::{Rails, rails};
+use crate::engine::code::{Routine, Step, emit, fits};
 use crate::engine::guards::guards;
 use crate::engine::index::{Entry, Index, Postings, Rows};
 use crate::engine::predicates::{Failure, Predicates, Tables};
@@ -60,10 +60,7 @@ struct Rule {
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
     predicates: Predicates,
-    code: Vec<Step>,
-    rules: Vec<Rule>,
-    refutations: Vec<Step>,
-    refuted: Vec<Routine>,
+    rules: Vec<(Rails, bool)>,
     entries: Vec<Entry>,
 }
 
@@ -75,7 +72,7 @@ pub(crate) struct Found {
     /// Whether it did so by failing.
     pub(crate) fails: bool,
     /// The rules before it that cannot be evaluated, in order. They may lack what they read, and no more.
-    pub(crate) failed: SmallVec<[u32; 16]>,
+    pub(crate) failed: SmallVec<[u32; 4]>,
 }
 
 impl Builder {
@@ -94,26 +91,34 @@ impl Builder {
             None => None,
         };
         let rails = rails(&mut self.predicates, source, condition, scope, declared);
-        let holds = emit(&mut self.code, &rails.holds)?;
-        let refuted = emit(&mut self.refutations, &rails.refuted)?;
+        if !fits(&rails.holds) || !fits(&rails.refuted) {
+            return None;
+        }
         let watched = [rails.failure == Failure::Possible, rails.failure != Failure::Never]
             .map(|may_fail| stops || may_fail);
-        self.rules.push(Rule { holds, watched, stops });
-        self.refuted.push(refuted);
-        self.entries.push(Entry { guards: guards(&self.predicates, &rails.refuted), watched });
+        self.entries.push(Entry { guards: guards(&self.predicates, &rails), watched });
+        self.rules.push((rails, stops));
         Some(())
     }
 
-    /// Chooses the index. `attributes` is how many the rules read.
+    /// Chooses the index and writes the code. `attributes` is how many the rules read.
     pub(crate) fn finish(self, attributes: usize) -> Engine {
         let tables = self.predicates.finish(attributes);
+        let index = Index::choose(&tables, &self.entries);
+        let (mut code, mut refutations) = (Vec::new(), Vec::new());
+        let (mut rules, mut refuted) = (Vec::new(), Vec::new());
+        for ((rails, stops), entry) in self.rules.into_iter().zip(&self.entries) {
+            let holds = rails.holds.with_last(|attribute| index.has_tested(&tables, entry, attribute));
+            rules.push(Rule { holds: emit(&mut code, &holds), watched: entry.watched, stops });
+            refuted.push(emit(&mut refutations, &rails.refuted));
+        }
         Engine {
-            index: Index::choose(&tables, &self.entries),
             tables,
-            code: self.code.into(),
-            rules: self.rules.into(),
-            refutations: self.refutations.into(),
-            refuted: self.refuted.into(),
+            code: code.into(),
+            rules: rules.into(),
+            refutations: refutations.into(),
+            refuted: refuted.into(),
+            index,
             entries: self.entries.into(),
         }
     }
@@ -160,7 +165,7 @@ struct Search<'s, 'a, S> {
     /// The first rule so far that ends the search.
     first: u32,
     fails: bool,
-    failed: SmallVec<[u32; 16]>,
+    failed: SmallVec<[u32; 4]>,
 }
 
 impl<S: Source> Search<'_, '_, S> {

@@ -210,6 +210,18 @@ impl Predicates {
 }
 
 impl Predicate {
+    /// The attribute that it reads, unless it may read any.
+    pub(crate) fn attribute(self) -> Option<u16> {
+        match self {
+            Self::Present(attribute)
+            | Self::True(attribute)
+            | Self::Equal(attribute, _)
+            | Self::AnyOf(attribute, _)
+            | Self::Order(attribute, ..) => Some(attribute),
+            Self::Kept(_) => None,
+        }
+    }
+
     /// Any order in which equal ones are neighbours.
     fn order(self) -> (u8, u64, u64) {
         match self {

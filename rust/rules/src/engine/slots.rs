@@ -1,7 +1,6 @@
 //! What one pass has found out about its request.
 
-use smallvec::SmallVec;
-
+use crate::cells::Cells;
 use crate::engine::code::{Step, Test};
 use crate::engine::constants::{ABSENT, number};
 use crate::engine::predicates::Tables;
@@ -17,9 +16,8 @@ const UNREAD: u32 = u32::MAX;
 pub(crate) struct Slots<'a, S> {
     tables: &'a Tables,
     evaluation: Evaluation<'a, S>,
-    numbers: SmallVec<[u32; 16]>,
-    /// Empty until a kept predicate is asked for, since most passes ask for none.
-    outcomes: SmallVec<[Outcome; 64]>,
+    numbers: Cells<u32>,
+    outcomes: Cells<Outcome>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,21 +29,21 @@ enum Outcome {
 }
 
 impl<'a, S: Source> Slots<'a, S> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(tables: &'a Tables, attributes: &'a [Attribute], source: &'a S) -> Self {
         Self {
             tables,
             evaluation: Evaluation::new(attributes, source),
-            numbers: SmallVec::from_elem(UNREAD, attributes.len()),
-            outcomes: SmallVec::new(),
+            numbers: Cells::new(attributes.len(), UNREAD),
+            outcomes: Cells::new(tables.kept.len(), Outcome::Unknown),
         }
     }
 
     /// The number of the constant that the attribute equals.
     #[inline]
     pub(crate) fn number(&mut self, attribute: u16) -> u32 {
-        match self.numbers.get(usize::from(attribute)) {
-            Some(&number) if number != UNREAD => number,
+        match self.numbers.get_mut(attribute.into(), UNREAD) {
+            Some(number) if *number != UNREAD => *number,
             _ => self.look_up(attribute),
         }
     }
@@ -94,7 +92,7 @@ impl<'a, S: Source> Slots<'a, S> {
             (Some(value), Some(constants)) => constants.find(value),
             _ => ABSENT,
         };
-        if let Some(slot) = self.numbers.get_mut(attribute) {
+        if let Some(slot) = self.numbers.get_mut(attribute, UNREAD) {
             *slot = number;
         }
         number
@@ -116,11 +114,8 @@ impl<'a, S: Source> Slots<'a, S> {
     }
 
     fn outcome(&mut self, kept: u64) -> Outcome {
-        if self.outcomes.is_empty() {
-            self.outcomes.resize(self.tables.kept.len(), Outcome::Unknown);
-        }
         let (Some(outcome), Some(node)) =
-            (self.outcomes.get_mut(kept as usize), self.tables.kept.get(kept as usize))
+            (self.outcomes.get_mut(kept as usize, Outcome::Unknown), self.tables.kept.get(kept as usize))
         else {
             return Outcome::Neither;
         };

@@ -24,8 +24,8 @@ pub struct RuleSummary {
     /// The rarest of its necessary conditions: the attribute, and the constants of which it must be one. Without
     /// any, the rule is tried for every request: no equality or `in` decides alone that it does not match.
     pub guard: Option<(Attribute, Vec<Value<'static>>)>,
-    /// Whether requests that lack the guard's attribute try the rule nevertheless, since it may then fail in a way
-    /// that is reported or ends the search.
+    /// Whether requests that lack the guard's attribute try the rule nevertheless, since it may then hold, or fail in
+    /// a way that is reported or ends the search.
     pub tried_if_absent: bool,
 }
 
@@ -43,7 +43,7 @@ impl Engine {
             let [watched, _] = entry.watched;
             RuleSummary {
                 guard: named,
-                tried_if_absent: guard.is_some_and(|guard| watched && !guard.refuted_if_absent),
+                tried_if_absent: guard.is_some_and(|guard| guard.tried_if_absent(watched)),
             }
         });
         Summary {
