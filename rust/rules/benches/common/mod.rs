@@ -66,30 +66,60 @@ impl Request {
     /// As the router reads one: fields of one name are one list, which must be UTF-8.
     fn header(&self, name: &str) -> Option<Value<'_>> {
         let mut joined: Option<Cow<'_, str>> = None;
-        let wanted = ends(name.as_bytes());
-        for chunk in self.headers.chunks(64) {
-            let bit =
-                |(place, (key, _)): (usize, &(&[u8], &[u8]))| u64::from(key.len() == name.len()) << place;
-            let mut left = chunk.iter().enumerate().fold(0_u64, |bits, field| bits | bit(field));
-            while left != 0 {
-                let found = chunk.get(left.trailing_zeros() as usize);
-                left &= left - 1;
-                if let Some((key, value)) = found
-                    && ends(key) == wanted
-                    && (name.len() <= 16 || *key == name.as_bytes())
-                {
-                    let text = std::str::from_utf8(value).ok()?;
-                    joined = Some(match joined {
-                        None => Cow::Borrowed(text),
-                        Some(before) => Cow::Owned(format!("{before}, {text}")),
-                    });
-                }
-            }
+        let fields = Fields {
+            name: name.as_bytes(),
+            ends: ends(name.as_bytes()),
+            here: &[],
+            candidates: 0,
+            after: &self.headers,
+        };
+        for value in fields {
+            let text = std::str::from_utf8(value).ok()?;
+            joined = Some(match joined {
+                None => Cow::Borrowed(text),
+                Some(before) => Cow::Owned(format!("{before}, {text}")),
+            });
         }
         Some(match joined? {
             Cow::Borrowed(text) => Value::from(text),
             Cow::Owned(text) => Value::from(text),
         })
+    }
+}
+
+/// As the router finds header fields (`router/src/fields.rs`).
+struct Fields<'n, 'a> {
+    name: &'n [u8],
+    ends: (u64, u64),
+    here: &'n [(&'a [u8], &'a [u8])],
+    candidates: u64,
+    after: &'n [(&'a [u8], &'a [u8])],
+}
+
+impl<'a> Iterator for Fields<'_, 'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        loop {
+            while self.candidates != 0 {
+                let field = self.here.get(self.candidates.trailing_zeros() as usize);
+                self.candidates &= self.candidates - 1;
+                if let Some((name, value)) = field
+                    && ends(name) == self.ends
+                    && (name.len() <= 16 || *name == self.name)
+                {
+                    return Some(value);
+                }
+            }
+            if self.after.is_empty() {
+                return None;
+            }
+            (self.here, self.after) = self.after.split_at(self.after.len().min(64));
+            for (place, (name, _)) in self.here.iter().enumerate() {
+                self.candidates |= u64::from(name.len() == self.name.len()) << place;
+            }
+        }
     }
 }
 
