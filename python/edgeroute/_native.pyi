@@ -48,8 +48,10 @@ class Cells:
     def gauges(self) -> list[tuple[str, int]]:
         """Gauges by name, summed over all rows."""
 
-    def reap(self) -> int:
-        """Empty the rows of dead workers and give back what they had reserved; returns how many."""
+    def reap(self) -> list[int]:
+        """Empty the rows of dead workers and give back what they had reserved; returns the ids of those that died
+        without leaving their row.
+        """
 
 @final
 class WorkerStatus:

@@ -150,7 +150,8 @@ class Address(str):
 
     __slots__ = ()
     expected: ClassVar[str] = "an address such as 127.0.0.1:4000"
-    pattern: ClassVar[str] = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$"
+    # Labels of names have 1 to 63 characters (RFC 1035, section 2.3.4).
+    pattern: ClassVar[str] = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*\.?):[0-9]{1,5}$"
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -19,6 +19,7 @@ _PEOPLE = "team_name|team_id|customer_name|customer_id|virtual_key_name|virtual_
 _PIECE = re.compile(
     rf"""(?xs)
     \b(?P<compared>model|provider|request_type|{_PEOPLE})\s*(?P<operator>==|!=)\s*(?P<text>{_TEXT})
+    | (?P<first>{_TEXT})\s*(?P<between>==|!=)\s*(?P<second>model|provider|request_type|{_PEOPLE})\b(?!\s*[.(\[])
     | \b(?P<one>model|provider|request_type|{_PEOPLE})\s+in\s+\[\s*(?P<texts>(?:{_TEXT})(?:\s*,\s*(?:{_TEXT}))*)\s*\]
     | \bmodel\s*\.\s*startsWith\(\s*(?P<start>{_TEXT})\s*\)
     | \b(?P<map>headers|params)\s*\[\s*(?P<key>{_TEXT})\s*\]
@@ -52,6 +53,9 @@ def translate(condition: str, names: Names) -> str:
         if found["compared"]:
             made = _compared(found["compared"], [_value(found["text"])], names)
             return made if found["operator"] == "==" else f"!({made})"
+        if found["second"]:
+            made = _compared(found["second"], [_value(found["first"])], names)
+            return made if found["between"] == "==" else f"!({made})"
         if found["one"]:
             return _compared(found["one"], [_value(each) for each in re.findall(_TEXT, found["texts"])], names)
         if found["start"]:
