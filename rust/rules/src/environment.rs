@@ -4,7 +4,7 @@ use crate::ast::Expression;
 use crate::check::{Types, check};
 use crate::diagnostic::Diagnostic;
 use crate::functions;
-use crate::parse::{Parsed, parse};
+use crate::parse::{Parsed, parse, parse_without_macros};
 use crate::signature::Signature;
 use crate::types::{Type, UnknownType};
 use crate::value::Kind;
@@ -17,6 +17,7 @@ pub struct Environment {
     definitions: Vec<Definition>,
     /// `a.b.c` as `["a.b.c.", "a.b.", "a."]`.
     prefixes: Vec<Box<str>>,
+    without_macros: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -102,7 +103,7 @@ impl Environment {
 
     /// Adds an expression under a name. It may use what is declared so far.
     pub fn define(mut self, name: &str, source: &str) -> Result<Self, Vec<Diagnostic>> {
-        let parsed = parse(source).map_err(|error| vec![error])?;
+        let parsed = self.parse(source).map_err(|error| vec![error])?;
         let types = check(&self, &parsed)?;
         self.definitions.push(Definition { name: name.into(), parsed: parsed.into(), types: types.into() });
         Ok(self)
@@ -120,9 +121,31 @@ impl Environment {
         self
     }
 
+    /// What looks like a macro is the call of a function.
+    #[must_use]
+    pub fn without_macros(mut self) -> Self {
+        self.without_macros = true;
+        self
+    }
+
+    /// Name and type of each variable. One that is a function of a text is the map of its texts.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, Type)> {
+        self.variables.iter().map(|variable| {
+            let of_type = match variable.form {
+                Form::Plain | Form::LowercaseKeys => variable.of_type.clone(),
+                Form::Keyed => Type::map(Type::String, variable.of_type.clone()),
+            };
+            (&*variable.name, of_type)
+        })
+    }
+
     /// Whether the caller must give this variable's keys in lower case.
     pub fn has_lowercase_keys(&self, name: &str) -> bool {
         self.variables.iter().any(|variable| &*variable.name == name && variable.form == Form::LowercaseKeys)
+    }
+
+    pub(crate) fn parse(&self, source: &str) -> Result<Parsed, Diagnostic> {
+        if self.without_macros { parse_without_macros(source) } else { parse(source) }
     }
 
     fn with(mut self, name: &str, of_type: Type, form: Form) -> Self {
@@ -178,7 +201,7 @@ impl Environment {
             let found = self.find(&candidate).map(Name::Variable);
             found
                 .or_else(|| definition().map(Name::Definition))
-                .or_else(|| type_named(&candidate).map(Name::Type))
+                .or_else(|| Kind::named(&candidate).map(Name::Type))
         })
     }
 
@@ -215,16 +238,4 @@ impl Environment {
         let prefixes = if absolute { &[][..] } else { &self.prefixes };
         prefixes.iter().map(move |prefix| format!("{prefix}{name}")).chain([name.to_owned()])
     }
-}
-
-fn type_named(name: &str) -> Option<Kind> {
-    use Kind::{
-        Bool, Bytes, Cidr, Double, Duration, Int, Ip, List, Map, Null, Optional, String, Timestamp, Type,
-        Uint,
-    };
-    let kinds = [
-        Null, Bool, Int, Uint, Double, String, Bytes, List, Map, Timestamp, Duration, Type, Optional, Ip,
-        Cidr,
-    ];
-    kinds.into_iter().find(|kind| kind.type_name() == name)
 }

@@ -6,7 +6,7 @@ use crate::environment::Environment;
 use crate::error::EvaluationError;
 use crate::evaluate::{Evaluation, Source};
 use crate::lower::lower;
-use crate::parse::{Parsed, parse};
+use crate::parse::Parsed;
 use crate::program::{Attribute, Node};
 use crate::types::Type;
 use crate::value::Value;
@@ -22,7 +22,7 @@ pub struct Expression {
 impl Expression {
     /// Compiles an expression whose types are checked.
     pub fn compile(environment: &Environment, source: &str) -> Result<Self, Vec<Diagnostic>> {
-        let parsed = parse(source).map_err(|error| vec![error])?;
+        let parsed = environment.parse(source).map_err(|error| vec![error])?;
         let types = check(environment, &parsed)?;
         Ok(Self::new(environment, &parsed, &types))
     }
@@ -30,7 +30,7 @@ impl Expression {
     /// Compiles an expression without checking types or names: what is wrong with it fails when it is
     /// evaluated, and only then.
     pub fn compile_unchecked(environment: &Environment, source: &str) -> Result<Self, Diagnostic> {
-        let parsed = parse(source)?;
+        let parsed = environment.parse(source)?;
         let types = Types::unknown(&parsed);
         Ok(Self::new(environment, &parsed, &types))
     }
