@@ -179,9 +179,11 @@ impl Environment {
         keyed.map(|variable| &*variable.name).chain(self.functions.iter().map(|(name, _)| &**name))
     }
 
-    /// The signatures of a declared function.
-    pub(crate) fn signatures(&self, name: &str) -> impl Iterator<Item = &Signature> {
-        self.functions.iter().filter(move |(known, _)| &**known == name).map(|(_, signature)| signature)
+    /// The signatures of a declared function or method.
+    pub(crate) fn signatures(&self, name: &str, method: bool) -> impl Iterator<Item = &Signature> {
+        let of_name =
+            move |(known, signature): &&(Box<str>, Signature)| &**known == name && signature.method == method;
+        self.functions.iter().filter(of_name).map(|(_, signature)| signature)
     }
 
     /// What an expression means as a whole, if it is a name. `locals` are the variables of the comprehensions
@@ -219,18 +221,26 @@ impl Environment {
         {
             return Some((found, false));
         }
-        functions::find(function, true).map(|overloads| (Callee::Library(overloads), true))
+        let declared = self.declared(function, true).map(Callee::Declared);
+        let method = declared.or_else(|| functions::find(function, true).map(Callee::Library));
+        method.map(|callee| (callee, true))
     }
 
     fn function(&self, name: &str, absolute: bool) -> Option<Callee<'_>> {
         self.candidates(name, absolute).find_map(|candidate| {
-            if let Some((declared, _)) = self.functions.iter().find(|(known, _)| **known == *candidate) {
+            if let Some(declared) = self.declared(&candidate, false) {
                 return Some(Callee::Declared(declared));
             }
             let keyed = |variable: &Variable| *variable.name == *candidate && variable.form == Form::Keyed;
             let keyed = self.variables.iter().position(keyed).map(Callee::Keyed);
             keyed.or_else(|| functions::find(&candidate, false).map(Callee::Library))
         })
+    }
+
+    fn declared(&self, name: &str, method: bool) -> Option<&str> {
+        let of_name =
+            |(known, signature): &&(Box<str>, Signature)| **known == *name && signature.method == method;
+        self.functions.iter().find(of_name).map(|(known, _)| &**known)
     }
 
     /// The full names that a name may stand for, in the order in which they are tried.
