@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import GenericAlias
 from typing import Any, ClassVar, Generic, Literal, TypeVar, final, overload
 
 from edgeroute.rules import Explanation
@@ -235,6 +236,7 @@ class RuleSet(Generic[_Key]):
         there are the variables that rules of a configuration have (docs/reference/rules.md).
         """
 
+    def __class_getitem__(cls, key: Any) -> GenericAlias: ...
     def __len__(self) -> int: ...
     def first_match(self, mapping: Mapping[str, Any]) -> _Key | None:
         """The first rule that holds; one that cannot be evaluated does not."""

@@ -92,7 +92,7 @@ class Explanation(Struct, frozen=True):
     def _line(self, outcome: Outcome, width: int) -> str:
         name = f"{outcome.rule!s:{width}}"
         if outcome.diagnostic is not None:
-            return f"{name}  cannot be evaluated\n{outcome.diagnostic.text.rstrip()}"
+            return f"{name}  cannot be evaluated\n{outcome.diagnostic.text}"
         if outcome.holds:
             return f"{name}  holds" + ("; the first" if outcome.rule == self.first_match else "")
         return f"{name}  does not hold"
@@ -104,6 +104,7 @@ class Uint(int):
     __slots__ = ()
 
     def __new__(cls, number: int) -> Self:
+        """ValueError for a number that has not 64 bits."""
         if not 0 <= number < 2**64:
             raise ValueError(f"a uint is from 0 to 2**64 - 1; this is {number}")
         return super().__new__(cls, number)

@@ -12,8 +12,8 @@ A file has one test a line, in JSON:
     bindings               the values of variables
     expect                 error, or value and type of the result
 
-Values and types are tagged: `{"uint": "1"}`, `{"map": [[key, value], …]}`, `{"list": "int"}`. The last line of the output
-is `N passed, M failed`; the exit status is 0 if none failed.
+Values and types are tagged: `{"uint": "1"}`, `{"map": [[key, value], …]}`, `{"list": "int"}`. The last line of the
+output is `N passed, M failed`; the exit status is 0 if none failed.
 """
 
 import base64
@@ -23,7 +23,7 @@ import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -183,24 +183,24 @@ def signature(name: str, overload: Overload) -> str:
     return f"{name}({', '.join(parameters)}) -> {type_text(overload.result)}"
 
 
-def same(found: Any, expected: Any) -> bool:
+def same(found: object, expected: Any) -> bool:
     """Whether they are of one type and equal, at any depth; what is not a number equals itself."""
     if type(found) is not type(expected):
         return False
-    match found:
-        case float():
-            return found == expected or (math.isnan(found) and math.isnan(expected))
-        case list():
-            return len(found) == len(expected) and all(map(same, found, expected))
-        case dict():
-            kept = {(type(key), key): held for key, held in expected.items()}
-            return len(found) == len(kept) and all(
-                (type(key), key) in kept and same(held, kept[type(key), key]) for key, held in found.items()
-            )
-        case Optional():
-            return same(found.value, expected.value)
-        case _:
-            return found == expected
+    if isinstance(found, float):
+        return found == expected or (math.isnan(found) and math.isnan(expected))
+    if isinstance(found, list):
+        elements = cast(list[object], found)
+        return len(elements) == len(expected) and all(map(same, elements, expected))
+    if isinstance(found, dict):
+        entries = cast(dict[object, object], found)
+        kept = {(type(key), key): held for key, held in expected.items()}
+        return len(entries) == len(kept) and all(
+            (type(key), key) in kept and same(held, kept[type(key), key]) for key, held in entries.items()
+        )
+    if isinstance(found, Optional):
+        return same(found.value, expected.value)
+    return found == expected
 
 
 def main(paths: list[Path]) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from run_cel import failure, main, same, read_tests
+from run_cel import failure, main, read_tests, same
 
 from edgeroute.rules import Optional, TypeName, Uint
 

@@ -43,9 +43,9 @@ impl Timestamp {
         self.0.as_nanosecond().div_euclid(1_000_000_000) as i64
     }
 
-    /// As `jiff` has it.
-    pub fn instant(self) -> Instant {
-        self.0
+    /// Nanoseconds since 1970.
+    pub fn unix_nanoseconds(self) -> i128 {
+        self.0.as_nanosecond()
     }
 
     pub(crate) fn checked_add(self, length: Duration) -> Option<Self> {

@@ -21,7 +21,7 @@ pub(super) fn to_python<'py>(
         characters(found.span.end),
         line,
         column,
-        found.render(source),
+        found.render(source).trim_end(),
     ))
 }
 

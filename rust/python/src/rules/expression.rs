@@ -21,7 +21,10 @@ pub(crate) struct Expression {
 #[pymethods]
 impl Expression {
     #[new]
-    #[pyo3(signature = (text, variables = None, *, container = "", functions = Vec::new(), checked = true, macros = true))]
+    #[pyo3(
+        signature = (text, variables = None, *, container = "", functions = Vec::new(), checked = true, macros = true),
+        text_signature = "(text, variables=None, *, container='', functions=(), checked=True, macros=True)"
+    )]
     fn new(
         py: Python<'_>,
         text: String,

@@ -152,11 +152,10 @@ fn special(value: &Bound<'_, PyAny>, wanted: &Type, depth: u32) -> Result<Value<
         return Ok(Value::from(text.to_str()?.to_owned()));
     }
     if is(&classes.timestamp)? {
-        let nanoseconds: i128 = value.getattr("nanoseconds")?.extract()?;
-        return instant(nanoseconds).map(Value::Timestamp);
+        return instant(exact(value)?).map(Value::Timestamp);
     }
     if is(&classes.duration)? {
-        return duration(value.getattr("nanoseconds")?.extract()?).map(Value::Duration);
+        return duration(exact(value)?).map(Value::Duration);
     }
     if is(&classes.optional)? {
         let held = value.getattr("value")?;
@@ -230,6 +229,12 @@ fn nanoseconds(length: &Bound<'_, PyDelta>) -> i128 {
     i128::from(seconds) * NANOSECONDS + i128::from(length.get_microseconds()) * 1_000
 }
 
+/// The nanoseconds of a class of `edgeroute.rules`, as far as they fit.
+fn exact(value: &Bound<'_, PyAny>) -> Result<i128, Unfit> {
+    let nanoseconds = value.getattr("nanoseconds")?.cast_into::<PyInt>().map_err(PyErr::from)?;
+    Ok(nanoseconds.extract().unwrap_or(i128::MAX))
+}
+
 fn internet(text: &str) -> Option<Value<'static>> {
     match text.split_once('/') {
         None => text.parse().ok().map(Value::Ip),
@@ -282,7 +287,7 @@ pub(super) fn to_python<'py>(py: Python<'py>, value: &Value<'_>) -> PyResult<Bou
             dict.into_any()
         }
         Value::Timestamp(time) => {
-            let since = time.instant().as_nanosecond();
+            let since = time.unix_nanoseconds();
             match delta(py, since)? {
                 Some(since) => classes(py)?.epoch.bind(py).add(since)?,
                 None => classes(py)?.timestamp.bind(py).call1((since,))?,
