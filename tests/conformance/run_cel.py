@@ -194,7 +194,8 @@ def same(found: object, expected: Any) -> bool:
         return len(elements) == len(expected) and all(map(same, elements, expected))
     if isinstance(found, dict):
         entries = cast(dict[object, object], found)
-        kept = {(type(key), key): held for key, held in expected.items()}
+        wanted = cast(dict[object, object], expected)
+        kept = {(type(key), key): held for key, held in wanted.items()}
         return len(entries) == len(kept) and all(
             (type(key), key) in kept and same(held, kept[type(key), key]) for key, held in entries.items()
         )
