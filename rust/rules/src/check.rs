@@ -216,10 +216,7 @@ impl<'e> Checker<'e> {
         Some(match self.environment.resolve(expression, locals)? {
             Name::Local(place) => self.locals.get(place)?.1.clone(),
             Name::Variable(index) => self.environment.variable(index)?.of_type.clone(),
-            Name::Definition(index) => {
-                let definition = self.environment.definition(index)?;
-                definition.types.of(&definition.parsed.root).clone()
-            }
+            Name::Definition(index) => self.environment.definition(index)?.expression.result_type().clone(),
             Name::Type(kind) => Type::Type(type_of_kind(kind).into()),
         })
     }

@@ -1,7 +1,9 @@
 //! Which names rules may use: variables, functions of the request, and expressions that were given a name.
 
+use std::sync::Arc;
+
 use crate::ast::Expression;
-use crate::check::{Types, check};
+use crate::checked::Checked;
 use crate::diagnostic::Diagnostic;
 use crate::functions;
 use crate::parse::{Parsed, parse, parse_without_macros};
@@ -25,7 +27,12 @@ pub(crate) struct Variable {
     pub(crate) name: Box<str>,
     pub(crate) of_type: Type,
     pub(crate) form: Form,
+    /// Most bytes of a text, or elements of a list or map.
+    pub(crate) size: u64,
 }
+
+/// Most bytes of a text, or elements of a list or map, unless the caller says otherwise.
+const USUAL_SIZE: u64 = 1_000;
 
 /// How rules read a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +49,7 @@ pub(crate) enum Form {
 #[derive(Debug, Clone)]
 pub(crate) struct Definition {
     pub(crate) name: Box<str>,
-    pub(crate) parsed: std::sync::Arc<Parsed>,
-    pub(crate) types: std::sync::Arc<Types>,
+    pub(crate) expression: Arc<Checked>,
 }
 
 /// What a name means.
@@ -87,6 +93,16 @@ impl Environment {
         self.with(name, Type::map(Type::String, values), Form::LowercaseKeys)
     }
 
+    /// Says how large the variable that was declared last may be: bytes of its texts, elements of a list or map. Of
+    /// an expression that would cost too much with it, nothing is accepted.
+    #[must_use]
+    pub fn of_size(mut self, most: u64) -> Self {
+        if let Some(variable) = self.variables.last_mut() {
+            variable.size = most;
+        }
+        self
+    }
+
     /// Adds a function of one constant text, `name("text")`. A source is asked for its value as for the entry
     /// `text` of a variable.
     #[must_use]
@@ -103,9 +119,8 @@ impl Environment {
 
     /// Adds an expression under a name. It may use what is declared so far.
     pub fn define(mut self, name: &str, source: &str) -> Result<Self, Vec<Diagnostic>> {
-        let parsed = self.parse(source).map_err(|error| vec![error])?;
-        let types = check(&self, &parsed)?;
-        self.definitions.push(Definition { name: name.into(), parsed: parsed.into(), types: types.into() });
+        let expression = Checked::read(&self, source)?.into();
+        self.definitions.push(Definition { name: name.into(), expression });
         Ok(self)
     }
 
@@ -149,7 +164,7 @@ impl Environment {
     }
 
     fn with(mut self, name: &str, of_type: Type, form: Form) -> Self {
-        self.variables.push(Variable { name: name.into(), of_type, form });
+        self.variables.push(Variable { name: name.into(), of_type, form, size: USUAL_SIZE });
         self
     }
 

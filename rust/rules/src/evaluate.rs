@@ -100,7 +100,10 @@ impl<'a, S: Source> Evaluation<'a, S> {
                 compare(*comparison, &left, &right).map_err(|kind| fail(node, kind))
             }
             Operation::Matches(text, pattern) => match self.value(text)? {
-                Value::String(text) => Ok(pattern.is_match(&text)),
+                Value::String(text) => {
+                    self.budget.spend(pattern.cost(text.len())).map_err(|kind| fail(node, kind))?;
+                    Ok(pattern.is_match(&text))
+                }
                 other => Err(fail(node, ErrorKind::NoOverloadFor(other.kind()))),
             },
             Operation::Unary(Unary::Not, operand) => Ok(!self.truth(operand)?),

@@ -154,13 +154,13 @@ impl<'l> Lowering<'l> {
         let definition = self.environment.definition(index)?;
         let mut lowering = Lowering {
             environment: self.environment,
-            types: &definition.types,
+            types: &definition.expression.types,
             attributes: self.attributes,
             locals: Vec::new(),
             used_at: Some(span),
         };
-        let node = lowering.lower(&definition.parsed.root);
-        let is_condition = *definition.types.of(&definition.parsed.root) == Type::Bool;
+        let node = lowering.lower(&definition.expression.root);
+        let is_condition = *definition.expression.result_type() == Type::Bool;
         let is_constant = matches!(node.operation, Operation::Constant(_));
         Some(if is_constant || (is_condition && self.locals.is_empty()) {
             node.operation

@@ -2,15 +2,13 @@
 
 use std::fmt;
 
-use crate::check::{Types, check};
+use crate::checked::Checked;
 use crate::diagnostic::Diagnostic;
 use crate::environment::Environment;
 use crate::error::EvaluationError;
 use crate::evaluate::{Evaluation, Source};
 use crate::lower::{lower, register};
-use crate::parse::{Parsed, parse};
 use crate::program::{Attribute, Node};
-use crate::types::Type;
 
 /// A condition, and how it takes part among others.
 #[derive(Debug, Clone, Copy)]
@@ -67,9 +65,9 @@ impl RuleSet {
         let mut errors = Vec::new();
         for (index, rule) in rules.into_iter().enumerate() {
             let rule = rule.into();
-            match condition(environment, rule.condition) {
-                Ok((parsed, types)) => compiled.push(Compiled {
-                    condition: lower(environment, &types, &mut attributes, &parsed.root),
+            match Checked::condition(environment, rule.condition) {
+                Ok(checked) => compiled.push(Compiled {
+                    condition: lower(environment, &checked.types, &mut attributes, &checked.root),
                     scope: rule.scope.and_then(|(name, value)| {
                         let variable = environment.find(name)?;
                         Some((register(&mut attributes, Attribute { variable, key: None }), value.into()))
@@ -169,16 +167,4 @@ impl<S> fmt::Debug for Pass<'_, S> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Pass").field("rules", &self.rules.len()).finish_non_exhaustive()
     }
-}
-
-/// Parses and checks a rule, which must be a bool.
-fn condition(environment: &Environment, source: &str) -> Result<(Parsed, Types), Vec<Diagnostic>> {
-    let parsed = parse(source).map_err(|error| vec![error])?;
-    let types = check(environment, &parsed)?;
-    let found = types.of(&parsed.root);
-    if matches!(found, Type::Bool | Type::Dyn) {
-        return Ok((parsed, types));
-    }
-    let message = format!("a rule must be true or false; this is of type {found}");
-    Err(vec![Diagnostic::new(parsed.root.span.range(), message).with_help("compare it with something")])
 }
