@@ -8,7 +8,6 @@ use crate::cost;
 use crate::diagnostic::Diagnostic;
 use crate::environment::Environment;
 use crate::failure;
-use crate::parse::parse;
 use crate::types::Type;
 
 /// A parsed expression with its types. It names nothing that does not exist, and cannot cost too much.

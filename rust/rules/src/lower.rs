@@ -282,7 +282,7 @@ impl<'l> Lowering<'l> {
                 _ => Operation::Fail(ErrorKind::UnknownFunction),
             },
             Some((Callee::Library(overloads), _)) => {
-                if let Some(test) = question(function).filter(|_| nodes.len() == 2)
+                if let Some(test) = question(function).filter(|_| target.is_some() && nodes.len() == 2)
                     && let (Some(part), Some(text)) = (nodes.pop(), nodes.pop())
                 {
                     return match attribute_test(test, text, part) {
@@ -299,7 +299,13 @@ impl<'l> Lowering<'l> {
                         return Operation::Matches(text.into(), pattern);
                     }
                 }
-                Operation::Call(overloads, nodes.into())
+                match <[Node; 2]>::try_from(nodes) {
+                    Ok(nodes) if target.is_some() && matches!(function, "or" | "orValue") => {
+                        Operation::OrElse(overloads, nodes.into())
+                    }
+                    Ok(nodes) => Operation::Call(overloads, nodes.into()),
+                    Err(nodes) => Operation::Call(overloads, nodes.into()),
+                }
             }
             Some((Callee::Declared(_), _)) | None => Operation::Fail(ErrorKind::UnknownFunction),
         }
