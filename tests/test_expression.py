@@ -6,9 +6,11 @@ import sys
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from ipaddress import ip_address, ip_interface, ip_network
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
 
 from edgeroute import Expression, RuleError
 from edgeroute.rules import Duration, Optional, Timestamp, TypeName, Uint
@@ -103,6 +105,46 @@ def test_values_go_in_and_come_out(of_type: str, value: object, expected: object
     assert repr(found) == repr(expected)
 
 
+YEARS_292 = timedelta(seconds=2**63 // 10**9)
+SCALARS = (
+    some.none()
+    | some.booleans()
+    | some.integers(-(2**63), 2**63 - 1)
+    | some.integers(0, 2**64 - 1).map(Uint)
+    | some.floats(allow_nan=False)
+    | some.text(some.characters(exclude_categories=["Cs"]))
+    | some.binary()
+    | some.datetimes(timezones=some.just(UTC)).map(lambda at: at.replace(fold=0))
+    | some.timedeltas(-YEARS_292, YEARS_292)
+    | some.integers(-(10**19), 10**19).map(lambda thousandth: Timestamp(thousandth * 10 + 1))
+    | some.integers(-(9 * 10**17), 9 * 10**17).map(lambda thousandth: Duration(thousandth * 10 + 1))
+    | some.ip_addresses()
+)
+KEYS = some.text(some.characters(exclude_categories=["Cs"])) | some.integers(2, 2**63 - 1) | some.booleans()
+VALUES = some.recursive(
+    SCALARS,
+    lambda inner: some.lists(inner) | some.dictionaries(KEYS, inner) | inner.map(Optional),
+    max_leaves=20,
+)
+
+
+@given(VALUES)
+@settings(max_examples=300, deadline=None)
+def test_any_value_goes_in_and_comes_out(value: object) -> None:
+    found = Expression("it", {"it": "dyn"}).evaluate({"it": value})
+    assert shown(found) == shown(value)
+
+
+def shown(value: object) -> str:
+    """A value with its types, the entries of maps in one order."""
+    if isinstance(value, dict):
+        entries = cast(dict[object, object], value)
+        return "{" + ", ".join(sorted(f"{shown(key)}: {shown(held)}" for key, held in entries.items())) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(shown, cast(list[object], value))) + "]"
+    return f"Optional({shown(value.value)})" if isinstance(value, Optional) else repr(value)
+
+
 class Nowhere(tzinfo):
     def utcoffset(self, dt: datetime | None, /) -> None:
         del dt
@@ -163,6 +205,17 @@ def test_what_refers_to_itself_is_refused() -> None:
     loop.append(loop)
     with pytest.raises(ValueError, match="nested 64 deep"):
         Expression("it", {"it": "dyn"}).evaluate({"it": loop})
+
+
+def test_a_dict_that_changes_while_it_is_read() -> None:
+    class Zone(tzinfo):
+        def utcoffset(self, dt: datetime | None, /) -> timedelta:
+            given[str(len(given))] = dt
+            return timedelta()
+
+    given: dict[str, Any] = {"at": datetime(2026, 1, 1, tzinfo=Zone())}
+    found = Expression("it", {"it": "dyn"}).evaluate({"it": given})
+    assert found == {"at": NEW_YEAR}
 
 
 def test_keys_that_are_one_in_python() -> None:

@@ -15,8 +15,11 @@ use pyo3::types::{PyDict, PyList, PyMapping, PyString, PyTuple};
 
 use variables::Variables;
 
-/// Conditions that are tried in order, by name or by position.
-#[pyclass(frozen, generic, module = "edgeroute._native")]
+/// Conditions in CEL that are tried in order, for use without a router.
+///
+/// They are known by the names of a mapping, or by their positions in a list; one text is a list of one. What is
+/// evaluated is a mapping from variables to values; `edgeroute.rules` says which Python values.
+#[pyclass(frozen, generic, module = "edgeroute.rules")]
 pub(crate) struct RuleSet {
     keys: Vec<Py<PyAny>>,
     conditions: Vec<String>,
@@ -46,11 +49,13 @@ impl RuleSet {
         self.conditions.len()
     }
 
+    /// The first rule that holds; one that cannot be evaluated does not.
     fn first_match(&self, py: Python<'_>, mapping: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
         let first = self.first(mapping)?;
         Ok(first.and_then(|first| self.key(py, first)))
     }
 
+    /// The first match of each mapping.
     fn evaluate_batch(
         &self,
         py: Python<'_>,
@@ -62,6 +67,7 @@ impl RuleSet {
         mappings.try_iter()?.map(one).collect()
     }
 
+    /// Whether each rule holds; None if it cannot be evaluated, of which `explain` tells the reason.
     fn evaluate<'py>(&self, py: Python<'py>, mapping: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
         let outcomes = PyDict::new(py);
         for (key, outcome) in self.keys.iter().zip(self.outcomes(mapping)?) {
@@ -70,6 +76,7 @@ impl RuleSet {
         Ok(outcomes)
     }
 
+    /// What came of each rule and why, as data and, by `str`, for people.
     fn explain<'py>(&self, py: Python<'py>, mapping: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let module = py.import("edgeroute.rules")?;
         let outcome_of = module.getattr("Outcome")?;

@@ -10,8 +10,8 @@ use super::values::to_python;
 use super::variables::Variables;
 use crate::border::value_error;
 
-/// One expression, compiled.
-#[pyclass(frozen, module = "edgeroute._native")]
+/// An expression in CEL of any type, for use without a router.
+#[pyclass(frozen, module = "edgeroute.rules")]
 pub(crate) struct Expression {
     text: String,
     variables: Variables,
@@ -55,11 +55,13 @@ impl Expression {
         Ok(Self { text, variables, compiled })
     }
 
+    /// The type of its value, `dyn` if that is not known before the evaluation.
     #[getter]
     fn r#type(&self) -> String {
         self.compiled.result_type().to_string()
     }
 
+    /// Its value; RuleError if it has none.
     #[pyo3(signature = (mapping = None))]
     fn evaluate<'py>(
         &self,

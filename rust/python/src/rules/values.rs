@@ -119,7 +119,7 @@ fn natural(value: &Bound<'_, PyAny>, wanted: &Type, depth: u32) -> Result<Value<
         return elements.collect::<Result<Vec<_>, _>>().map(Value::list);
     }
     if let Ok(entries) = value.cast::<PyDict>() {
-        return map(entries.iter(), wanted, depth);
+        return map(entries, wanted, depth);
     }
     if let Ok(instant) = value.cast::<PyDateTime>() {
         return timestamp(instant).map(Value::Timestamp);
@@ -173,29 +173,26 @@ fn special(value: &Bound<'_, PyAny>, wanted: &Type, depth: u32) -> Result<Value<
     }
     if let Ok(entries) = value.cast::<PyMapping>() {
         let entries = PyDict::from_sequence(entries.items()?.as_any())?;
-        return map(entries.iter(), wanted, depth);
+        return map(&entries, wanted, depth);
     }
     Err(mismatch(value, wanted)?)
 }
 
-fn map<'py>(
-    entries: impl Iterator<Item = (Bound<'py, PyAny>, Bound<'py, PyAny>)>,
-    wanted: &Type,
-    depth: u32,
-) -> Result<Value<'static>, Unfit> {
-    let (of_keys, of_values) = if let Type::Map(of_keys, of_values) = wanted {
-        (&**of_keys, &**of_values)
-    } else {
-        (&Type::Dyn, &Type::Dyn)
+fn map(entries: &Bound<'_, PyDict>, wanted: &Type, depth: u32) -> Result<Value<'static>, Unfit> {
+    let (of_keys, of_values) = match wanted {
+        Type::Map(of_keys, of_values) => (&**of_keys, &**of_values),
+        _ => (&Type::Dyn, &Type::Dyn),
     };
-    let entry = |(key, value): (Bound<'py, PyAny>, Bound<'py, PyAny>)| {
-        let converted = convert(&key, of_keys, depth)?;
+    // A copy, since what is converted may run code of the caller that changes the dict.
+    let entries: Vec<_> = entries.iter().collect();
+    let entry = |(key, value): &(Bound<'_, PyAny>, Bound<'_, PyAny>)| {
+        let converted = convert(key, of_keys, depth)?;
         if !matches!(converted.kind(), Kind::Bool | Kind::Int | Kind::Uint | Kind::String) {
             return Err(Unfit::Because(format!("{} cannot be the key of a map", converted.kind())));
         }
-        Ok((converted, convert(&value, of_values, depth)?))
+        Ok((converted, convert(value, of_values, depth)?))
     };
-    entries.map(entry).collect::<Result<Vec<_>, Unfit>>().map(Value::map)
+    entries.iter().map(entry).collect::<Result<Vec<_>, Unfit>>().map(Value::map)
 }
 
 fn integer(number: &Bound<'_, PyInt>) -> Result<Value<'static>, Unfit> {

@@ -67,7 +67,7 @@ impl Variables {
         };
         let names = self.names.bind(py);
         for (name, _) in &given {
-            if !names.contains(&name)? {
+            if !name.is_instance_of::<PyString>() || !names.contains(&name)? {
                 return Err(self.unknown(&name));
             }
         }
