@@ -116,7 +116,7 @@ SCALARS = (
     | some.binary()
     | some.datetimes(timezones=some.just(UTC)).map(lambda at: at.replace(fold=0))
     | some.timedeltas(-YEARS_292, YEARS_292)
-    | some.integers(-(10**19), 10**19).map(lambda thousandth: Timestamp(thousandth * 10 + 1))
+    | some.integers(-6 * 10**18, 2 * 10**19).map(lambda thousandth: Timestamp(thousandth * 10 + 1))
     | some.integers(-(9 * 10**17), 9 * 10**17).map(lambda thousandth: Duration(thousandth * 10 + 1))
     | some.ip_addresses()
 )

