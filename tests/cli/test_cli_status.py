@@ -116,6 +116,9 @@ def test_nobody_there(command: str):
     code, out, error = edgeroute(command, "--admin", address)
     assert (code, out) == (1, "")
     assert error.startswith(f"error: no router answers on {address}: Connection refused\n  help: --admin takes ")
+    code, out, error = edgeroute(command, "--admin", "a..b:9400")
+    assert (code, out) == (1, "")
+    assert error.startswith("error: no router answers on a..b:9400: ")
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ _PIECE = re.compile(
     | \b(?P<word>[A-Za-z_]\w*)
     """
 )
+_BLANKS = re.compile(rf"(?s)(?P<literal>{_TEXT})|(?:\s|//[^\n]*)+")
 _MISSING = {
     "budget_used": "budgets come later",
     "complexity_tier": "classification of requests comes later",
@@ -62,15 +63,21 @@ def translate(condition: str, names: Names) -> str:
             raise UntranslatableError(f"it reads `{found['word']}`: {_MISSING[found['word']]}")
         return found.group()
 
-    return _PIECE.sub(replace, " ".join(condition.split()) or "true")
+    return _PIECE.sub(replace, _on_one_line(condition) or "true")
 
 
 def only_model(condition: str) -> str | None:
     """The one model for which a condition can hold, if it says so: `model == "x" && …`."""
+    condition = _on_one_line(condition)
     if re.search(r"\|\||\?|!", re.sub(_TEXT, '""', condition)):
         return None
     found = (each for each in _PIECE.finditer(condition) if each["compared"] == "model" and each["operator"] == "==")
     return next((_value(each["text"]) for each in found), None)
+
+
+def _on_one_line(condition: str) -> str:
+    """Without comments and line breaks; literals stay as they are."""
+    return _BLANKS.sub(lambda found: found["literal"] or " ", condition).strip()
 
 
 def _compared(variable: str, values: list[str], names: Names) -> str:

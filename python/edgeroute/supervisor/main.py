@@ -262,10 +262,11 @@ class Supervisor:
     def _look_after_replicas(self) -> None:
         """Tell of replicas that cannot be reached, and of those that can be again."""
         replicas = self.generations.replicas(_unix_ms())
-        unreachable = {f"{provider} at {url}" for provider, url, breaker in replicas if breaker != "closed"}
+        breakers = {f"{provider} at {url}": breaker for provider, url, breaker in replicas}
+        unreachable = {replica for replica, breaker in breakers.items() if breaker != "closed"}
         for replica in sorted(unreachable - self._unreachable):
             _log.warning("%s cannot be reached: it is tried last, until it can be", replica)
-        for replica in sorted(self._unreachable - unreachable):
+        for replica in sorted((self._unreachable - unreachable) & breakers.keys()):
             _log.info("%s can be reached again", replica)
         self._unreachable = unreachable
 

@@ -10,6 +10,7 @@ mod config;
 mod explain;
 mod facts;
 mod failure;
+mod fields;
 pub mod forward;
 mod identify;
 mod meter;

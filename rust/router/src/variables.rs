@@ -8,6 +8,7 @@ use edgeroute_rules::{Attribute, Environment, Source, Type, Value};
 use edgeroute_wire::{Document, Operation, Prompt, prompt};
 
 use crate::facts::Facts;
+use crate::fields::Fields;
 use crate::request::Request;
 use crate::snapshot::{Key, Snapshot};
 
@@ -120,6 +121,10 @@ impl Source for Variables<'_> {
             _ => return None,
         })
     }
+
+    fn is_typed(&self) -> bool {
+        true
+    }
 }
 
 impl Variables<'_> {
@@ -127,7 +132,7 @@ impl Variables<'_> {
     /// A value that is not UTF-8 counts as absent.
     fn header(&self, name: &str) -> Option<Value<'_>> {
         let mut joined: Option<Cow<'_, str>> = None;
-        for (_, value) in self.request.headers.iter().filter(|(key, _)| *key == name.as_bytes()) {
+        for value in Fields::named(name.as_bytes(), self.request.headers) {
             let text = std::str::from_utf8(value).ok()?;
             joined = Some(match joined {
                 None => Cow::Borrowed(text),

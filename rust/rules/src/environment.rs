@@ -7,6 +7,7 @@ use crate::checked::Checked;
 use crate::diagnostic::Diagnostic;
 use crate::functions;
 use crate::parse::{Parsed, parse, parse_without_macros};
+use crate::program::Attribute;
 use crate::signature::Signature;
 use crate::types::{Type, UnknownType};
 use crate::value::Kind;
@@ -179,6 +180,17 @@ impl Environment {
     /// The variable of this very name that is read by its name.
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
         self.variables.iter().position(|variable| &*variable.name == name && variable.form != Form::Keyed)
+    }
+
+    /// The declared type of what an attribute reads: of a variable, or of an entry of a map.
+    pub(crate) fn type_of(&self, attribute: &Attribute) -> Option<&Type> {
+        let variable = self.variables.get(attribute.variable)?;
+        match (&attribute.key, &variable.of_type) {
+            (None, declared) => Some(declared),
+            (Some(_), declared) if variable.form == Form::Keyed => Some(declared),
+            (Some(_), Type::Map(_, values)) => Some(values),
+            (Some(_), _) => None,
+        }
     }
 
     /// Names that can stand where a value is expected.

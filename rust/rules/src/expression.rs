@@ -9,6 +9,7 @@ use crate::error::EvaluationError;
 use crate::evaluate::{Evaluation, Source};
 use crate::lower::lower;
 use crate::program::{Attribute, Node};
+use crate::registry::Registry;
 use crate::types::Type;
 use crate::value::Value;
 
@@ -36,9 +37,9 @@ impl Expression {
     }
 
     fn new(environment: &Environment, root: &ast::Expression, types: &Types) -> Self {
-        let mut attributes = Vec::new();
-        let program = lower(environment, types, &mut attributes, root);
-        Self { attributes, program, result_type: types.of(root).clone() }
+        let mut registry = Registry::default();
+        let program = lower(environment, types, &mut registry, root);
+        Self { attributes: registry.into_attributes(), program, result_type: types.of(root).clone() }
     }
 
     /// The type of its value, as far as it is known.

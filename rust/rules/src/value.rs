@@ -234,6 +234,16 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Bytes of text and elements of lists and maps, all together.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::List(elements) => elements.iter().map(|element| 1 + element.weight()).sum(),
+            Self::Map(entries) => entries.iter().map(|(key, value)| 1 + key.weight() + value.weight()).sum(),
+            Self::Optional(Some(held)) => 1 + held.weight(),
+            other => other.length(),
+        }
+    }
+
     /// `self[key]`: an element of a list by position, an entry of a map by key.
     pub(crate) fn index(&self, key: &Value<'_>) -> Result<Value<'a>, ErrorKind> {
         match self {

@@ -1,0 +1,86 @@
+//! Cost of the first match when nothing is in the caches of the processor, as after other work: between two requests
+//! a buffer larger than the caches is swept. The bytes of the request are touched again, since they just came in.
+//! Prints median and 95th percentile; beside them the mean of the fastest round with warm caches, which is what other
+//! programs on the machine disturb least.
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a benchmark")]
+
+mod common;
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use common::{EXAMPLE, HEADERS, MIXED, Request, environment, requests, rule_set};
+use edgeroute_rules::{RuleSet, Strategy};
+
+const SWEPT_BYTES: usize = 96 << 20;
+const ROUNDS: usize = 300;
+
+fn sweep(buffer: &mut [u64]) {
+    for line in buffer.iter_mut().step_by(8) {
+        *line = line.wrapping_add(1);
+    }
+    black_box(buffer);
+}
+
+fn touch(request: &Request) -> usize {
+    let known = [request.model, request.team, request.key].into_iter().flat_map(str::as_bytes);
+    let bytes = request.head.iter().chain(known).map(|byte| usize::from(*byte)).sum::<usize>();
+    let fields = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+    bytes + fields + request.tokens_used as usize
+}
+
+fn measure(name: &str, rules: &RuleSet, requests: &[Request], buffer: &mut [u64]) {
+    let ask = |request: &Request| {
+        let start = Instant::now();
+        black_box(rules.pass(black_box(request)).first_match(&[], |_, _| {}));
+        start.elapsed()
+    };
+    let round = || {
+        let start = Instant::now();
+        for request in requests {
+            black_box(rules.pass(black_box(request)).first_match(&[], |_, _| {}));
+        }
+        start.elapsed()
+    };
+    let warm = (0..ROUNDS).map(|_| round()).min().unwrap_or_default().as_secs_f64() / requests.len() as f64;
+    print!("{name:<24} warm {:>6.1} ns", warm * 1e9);
+    if buffer.is_empty() {
+        println!();
+        return;
+    }
+    let mut times: Vec<Duration> = requests
+        .iter()
+        .map(|request| {
+            sweep(buffer);
+            black_box(touch(request));
+            ask(request)
+        })
+        .collect();
+    times.sort_unstable();
+    let at = |share: usize| times.get(times.len() * share / 100).unwrap().as_nanos();
+    println!("   cold median {:>6} ns   p95 {:>6} ns", at(50), at(95));
+}
+
+fn main() {
+    let requests = requests();
+    let warm_only = std::env::args().any(|argument| argument == "--warm");
+    let mut buffer = vec![1_u64; if warm_only { 0 } else { SWEPT_BYTES / 8 }];
+    let compiled = |rules: &[String]| RuleSet::compile(&environment(), rules).unwrap();
+    measure("example", &compiled(&[EXAMPLE.into()]), &requests, &mut buffer);
+    let nothing = compiled(&["true".into()]);
+    measure("true", &nothing, &requests, &mut buffer);
+    for count in [10, 100, 1_000, 10_000] {
+        let headers = compiled(&rule_set(&HEADERS, count));
+        measure(&format!("rules on headers/{count}"), &headers, &requests, &mut buffer);
+        let rules = rule_set(&MIXED, count);
+        let chosen = compiled(&rules);
+        let strategy = chosen.summary().strategy;
+        measure(&format!("rules/{count} ({strategy:?})"), &chosen, &requests, &mut buffer);
+        for other in [Strategy::Scan, Strategy::Hash, Strategy::Bits] {
+            if other != strategy {
+                let rules = compiled(&rules).with_strategy(other);
+                measure(&format!("{other:?}/{count}"), &rules, &requests, &mut buffer);
+            }
+        }
+    }
+}
