@@ -8,7 +8,6 @@ use crate::environment::Environment;
 use crate::error::EvaluationError;
 use crate::evaluate::{Evaluation, Source};
 use crate::lower::lower;
-use crate::parse::parse;
 use crate::program::{Attribute, Node};
 use crate::registry::Registry;
 use crate::types::Type;
@@ -32,7 +31,7 @@ impl Expression {
     /// Compiles an expression without checking types or names: what is wrong with it fails when it is
     /// evaluated, and only then.
     pub fn compile_unchecked(environment: &Environment, source: &str) -> Result<Self, Diagnostic> {
-        let parsed = parse(source)?;
+        let parsed = environment.parse(source)?;
         let types = Types::unknown(&parsed);
         Ok(Self::new(environment, &parsed.root, &types))
     }

@@ -72,6 +72,11 @@ impl Timestamp {
         self.seconds
     }
 
+    /// Nanoseconds since 1970.
+    pub fn unix_nanoseconds(self) -> i128 {
+        i128::from(self.seconds) * i128::from(SECOND) + i128::from(self.nanoseconds)
+    }
+
     pub(crate) fn checked_add(self, length: Duration) -> Option<Self> {
         let nanoseconds = i64::from(self.nanoseconds) + length.0.rem_euclid(SECOND);
         let seconds = self.seconds + length.0.div_euclid(SECOND) + nanoseconds / SECOND;

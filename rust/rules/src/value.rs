@@ -493,6 +493,29 @@ impl fmt::Display for Kind {
 }
 
 impl Kind {
+    const ALL: [Self; 15] = [
+        Self::Null,
+        Self::Bool,
+        Self::Int,
+        Self::Uint,
+        Self::Double,
+        Self::String,
+        Self::Bytes,
+        Self::List,
+        Self::Map,
+        Self::Timestamp,
+        Self::Duration,
+        Self::Type,
+        Self::Optional,
+        Self::Ip,
+        Self::Cidr,
+    ];
+
+    /// The kind of which `name` is the [`Kind::type_name`].
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.type_name() == name)
+    }
+
     /// The name of the type in rules, as `type(null) == null_type`.
     pub fn type_name(self) -> &'static str {
         match self {
