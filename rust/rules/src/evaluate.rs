@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::ast::{Arithmetic, Comparison, Logic, Span, Unary};
-use crate::cells::Cells;
+use crate::cells::{Cells, Empty};
 use crate::error::{ErrorKind, EvaluationError};
 use crate::program::{Attribute, Node, Operation, Test};
 use crate::value::{Ref, Value, no_overload};
@@ -37,22 +37,25 @@ pub(crate) struct Evaluation<'a, S> {
     slots: Cells<Slot<'a>>,
 }
 
-#[derive(Clone)]
 enum Slot<'a> {
     Unread,
     Absent,
     Value(Value<'a>),
 }
 
+impl Empty for Slot<'_> {
+    const EMPTY: Self = Self::Unread;
+}
+
 impl<'a, S: Source> Evaluation<'a, S> {
     #[inline(always)]
     pub(crate) fn new(attributes: &'a [Attribute], source: &'a S) -> Self {
-        Self { attributes, source, slots: Cells::new(attributes.len(), Slot::Unread) }
+        Self { attributes, source, slots: Cells::new(attributes.len()) }
     }
 
     #[inline]
     pub(crate) fn attribute(&mut self, index: usize) -> Option<&Value<'a>> {
-        let slot = self.slots.get_mut(index, Slot::Unread)?;
+        let slot = self.slots.get_mut(index)?;
         if let Slot::Unread = slot {
             let value = self.attributes.get(index).and_then(|attribute| self.source.attribute(attribute));
             *slot = value.map_or(Slot::Absent, Slot::Value);

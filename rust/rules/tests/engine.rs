@@ -161,6 +161,7 @@ fn conditions() -> impl Generator<Value = String> {
         "texts[texts.a] == \"x\"",
         "numbers.a == numbers.b",
         "{\"x\": true}[texts.c]",
+        "texts.b in dyn(1)",
         "dyn(1)",
     ])
     .prop_map(String::from);
@@ -315,6 +316,7 @@ fn the_summary_says_how_each_rule_is_found() {
         r#"has(texts.a) && texts.a == "x" && 10 / count > 1"#,
         r#"flags.a ? team == "x" : team == "y""#,
         r#"team == "x" ? flags.a : false"#,
+        r#"team in ["x", "y"] && team in ["y", "z"] && !has(texts.c)"#,
     ];
     let set = RuleSet::compile(&environment(), rules).unwrap();
     let summary = set.summary();
@@ -350,9 +352,11 @@ fn the_summary_says_how_each_rule_is_found() {
             (guard(0, Some("a"), "x"), false),
             (None, false),
             (guard(4, None, "x"), false),
+            // That a text is absent would be necessary too, but that is no rare thing.
+            (guard(4, None, "y"), false),
         ]
     );
-    assert_eq!((summary.predicates, summary.shared), (11, 6));
+    assert_eq!((summary.predicates, summary.shared), (14, 6));
 }
 
 /// Counts how often attributes are read.

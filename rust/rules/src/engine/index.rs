@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use smallvec::SmallVec;
 
 use crate::engine::constants::ABSENT;
-use crate::engine::guards::Guard;
+use crate::engine::guards::{Guard, IfAbsent};
 use crate::engine::predicates::Tables;
 
 /// So many rules are tried one after the other.
@@ -128,8 +128,12 @@ pub(crate) fn rarest<'g>(tables: &Tables, guards: &'g [Guard]) -> Option<&'g Gua
     guards.iter().min_by(|left, right| share(tables, left).total_cmp(&share(tables, right)))
 }
 
-/// The share of requests that pass a guard, if every constant is as frequent as any other value.
+/// The share of requests that pass a guard, if every constant is as frequent as any other value. An attribute whose
+/// absence lets a rule match is taken to be absent.
 fn share(tables: &Tables, guard: &Guard) -> f64 {
+    if guard.if_absent == IfAbsent::Unknown {
+        return 1.0;
+    }
     let constants =
         tables.constants.get(usize::from(guard.attribute)).map_or(0, |constants| constants.count());
     guard.values.len() as f64 / f64::from(constants + 1)
