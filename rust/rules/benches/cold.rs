@@ -83,7 +83,8 @@ fn main() {
         measured(&format!("rules/{count}"), &|| compiled(&rule_set(&MIXED, count)));
         measured(&format!("headers/{count}"), &|| compiled(&rule_set(&HEADERS, count)));
         for strategy in [Strategy::Scan, Strategy::Hash, Strategy::Bits] {
-            let rules = || compiled(&rule_set(&MIXED, count)).with_strategy(strategy);
+            let rules =
+                || RuleSet::compile_with(&environment(), &rule_set(&MIXED, count), Some(strategy)).unwrap();
             measured(&format!("strategies/{count}"), &rules);
         }
     }

@@ -51,7 +51,7 @@ impl<'a, S: Source> Slots<'a, S> {
     }
 
     /// The number of the constant that the attribute equals.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn number(&mut self, attribute: u16) -> u32 {
         match self.numbers.get_mut(attribute.into()) {
             Some(Number(number)) if *number != UNREAD => *number,
@@ -60,8 +60,18 @@ impl<'a, S: Source> Slots<'a, S> {
     }
 
     /// Whether the outcome of a step's test is known to be the one that it wants.
-    #[inline]
+    ///
+    /// NOTE: most steps that are run compare a constant, and find that it is another.
+    #[inline(always)]
     pub(crate) fn holds(&mut self, step: &Step) -> bool {
+        match step.test {
+            Test::Equal => u64::from(self.number(step.attribute)) == step.operand,
+            _ => self.holds_otherwise(step),
+        }
+    }
+
+    #[inline(never)]
+    fn holds_otherwise(&mut self, step: &Step) -> bool {
         match step.test {
             Test::Equal => u64::from(self.number(step.attribute)) == step.operand,
             Test::NotEqual => {
@@ -96,6 +106,7 @@ impl<'a, S: Source> Slots<'a, S> {
         matches!(self.evaluation.attribute(attribute), Some(Value::String(text)) if **text == *wanted)
     }
 
+    #[inline(never)]
     fn look_up(&mut self, attribute: u16) -> u32 {
         let attribute = usize::from(attribute);
         let constants = self.tables.constants.get(attribute);
