@@ -67,7 +67,8 @@ fn request(criterion: &mut Criterion) {
 fn strategies(criterion: &mut Criterion) {
     for count in [10, 16, 32, 100, 1_000, 3_000, 10_000] {
         for strategy in [Strategy::Scan, Strategy::Hash, Strategy::Bits] {
-            let rules = compiled(&rule_set(&MIXED, count)).with_strategy(strategy);
+            let rules =
+                RuleSet::compile_with(&environment(), &rule_set(&MIXED, count), Some(strategy)).unwrap();
             first_match(criterion, BenchmarkId::new(format!("{strategy:?}"), count), &rules);
         }
     }

@@ -3,9 +3,15 @@
 /// So many cells need no allocation.
 const INLINE: usize = 8;
 
+/// What a cell may hold.
+pub(crate) trait Empty: Sized {
+    /// A cell that nothing was put into.
+    const EMPTY: Self;
+}
+
 /// Cells by number. The first lie where the pass lies; the others are allocated when one of them is asked for.
 ///
-/// NOTE: an array, since a `SmallVec` is filled in a loop and moved whole: 41 ns for a pass without attributes, 8 so.
+/// NOTE: an array of constants, since a `SmallVec` is filled in a loop and then moved.
 #[derive(Debug)]
 pub(crate) struct Cells<T> {
     first: [T; INLINE],
@@ -13,18 +19,24 @@ pub(crate) struct Cells<T> {
     count: usize,
 }
 
-impl<T: Clone> Cells<T> {
+impl<T: Empty> Cells<T> {
     #[inline(always)]
-    pub(crate) fn new(count: usize, empty: T) -> Self {
-        Self { first: std::array::from_fn(|_| empty.clone()), others: Vec::new(), count }
+    pub(crate) fn new(count: usize) -> Self {
+        Self { first: [const { T::EMPTY }; INLINE], others: Vec::new(), count }
     }
 
-    /// A cell, if there are so many. Cells not yet allocated are `empty`.
     #[inline]
-    pub(crate) fn get_mut(&mut self, number: usize, empty: T) -> Option<&mut T> {
-        let Some(other) = number.checked_sub(INLINE) else { return self.first.get_mut(number) };
+    pub(crate) fn get_mut(&mut self, number: usize) -> Option<&mut T> {
+        match number.checked_sub(INLINE) {
+            None => self.first.get_mut(number),
+            Some(other) => self.other(other),
+        }
+    }
+
+    #[inline(never)]
+    fn other(&mut self, other: usize) -> Option<&mut T> {
         if self.others.is_empty() {
-            self.others = vec![empty; self.count.saturating_sub(INLINE)];
+            self.others.resize_with(self.count.saturating_sub(INLINE), || T::EMPTY);
         }
         self.others.get_mut(other)
     }

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use crate::ast::{Arithmetic, Comparison, Logic, Span, Unary};
 use crate::budget::Budget;
-use crate::cells::Cells;
+use crate::cells::{Cells, Empty};
 use crate::error::{ErrorKind, EvaluationError};
 use crate::functions;
 use crate::program::{Attribute, Element, Entry, Node, Operation, Test};
@@ -46,11 +46,14 @@ pub(crate) struct Evaluation<'a, S> {
     pub(crate) budget: Budget,
 }
 
-#[derive(Clone)]
 enum Slot<'a> {
     Unread,
     Absent,
     Value(Value<'a>),
+}
+
+impl Empty for Slot<'_> {
+    const EMPTY: Self = Self::Unread;
 }
 
 impl<'a, S: Source> Evaluation<'a, S> {
@@ -59,7 +62,7 @@ impl<'a, S: Source> Evaluation<'a, S> {
         Self {
             attributes,
             source,
-            slots: Cells::new(attributes.len(), Slot::Unread),
+            slots: Cells::new(attributes.len()),
             locals: Vec::new(),
             definitions: Vec::new(),
             budget: Budget::new(),
@@ -68,7 +71,7 @@ impl<'a, S: Source> Evaluation<'a, S> {
 
     #[inline]
     pub(crate) fn attribute(&mut self, index: usize) -> Option<&Value<'a>> {
-        let slot = self.slots.get_mut(index, Slot::Unread)?;
+        let slot = self.slots.get_mut(index)?;
         if let Slot::Unread = slot {
             let value = self.attributes.get(index).and_then(|attribute| self.source.attribute(attribute));
             *slot = value.map_or(Slot::Absent, Slot::Value);

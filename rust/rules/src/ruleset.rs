@@ -63,6 +63,16 @@ impl RuleSet {
         environment: &Environment,
         rules: impl IntoIterator<Item = R>,
     ) -> Result<Self, Vec<(usize, Diagnostic)>> {
+        Self::compile_with(environment, rules, None)
+    }
+
+    /// The same, searched in this way instead of the one that would be chosen: to compare. What is found and what is
+    /// reported is the same.
+    pub fn compile_with<'r, R: Into<Rule<'r>>>(
+        environment: &Environment,
+        rules: impl IntoIterator<Item = R>,
+        strategy: Option<Strategy>,
+    ) -> Result<Self, Vec<(usize, Diagnostic)>> {
         let mut registry = Registry::default();
         let mut engine = engine::Builder::default();
         let mut compiled = Vec::new();
@@ -77,7 +87,7 @@ impl RuleSet {
             return Err(errors);
         }
         let attributes = registry.into_attributes();
-        Ok(Self { engine: engine.finish(attributes.len()), attributes, rules: compiled })
+        Ok(Self { engine: engine.finish(attributes.len(), strategy), attributes, rules: compiled })
     }
 
     /// How many rules there are.
@@ -103,14 +113,6 @@ impl RuleSet {
     /// How the set is searched, and what each rule contributes to that.
     pub fn summary(&self) -> Summary {
         self.engine.summary(&self.attributes)
-    }
-
-    /// The same rules, searched in this way instead of the one chosen for them: to compare. What is found and what
-    /// is reported is the same.
-    #[must_use]
-    pub fn with_strategy(mut self, strategy: Strategy) -> Self {
-        self.engine.reindex(strategy);
-        self
     }
 
     /// Begins to evaluate rules for one request.

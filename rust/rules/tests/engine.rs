@@ -161,6 +161,7 @@ fn conditions() -> impl Generator<Value = String> {
         "texts[texts.a] == \"x\"",
         "numbers.a == numbers.b",
         "{\"x\": true}[texts.c]",
+        "texts.b in dyn(1)",
         "dyn(1)",
     ])
     .prop_map(String::from);
@@ -190,13 +191,13 @@ fn rules() -> impl Generator<Value = Vec<Written>> {
     prop::collection::vec((condition, scope, prop::bool::weighted(0.1)), 1..40)
 }
 
-fn compile(rules: &[Written]) -> RuleSet {
+fn compile(rules: &[Written], strategy: Option<Strategy>) -> RuleSet {
     let rules = rules.iter().map(|(condition, scope, stops)| Rule {
         condition,
         scope: scope.map(|wanted| ("team", wanted)),
         on_error: if *stops { OnError::Stop } else { OnError::Pass },
     });
-    RuleSet::compile(&environment(), rules).unwrap()
+    RuleSet::compile_with(&environment(), rules, strategy).unwrap()
 }
 
 type Report = Vec<(usize, ErrorKind, std::ops::Range<usize>)>;
@@ -247,13 +248,11 @@ proptest! {
         requests in prop::collection::vec(requests(), 6),
         except in prop::collection::vec(0..40_usize, 0..4),
     ) {
-        let mut set = compile(&rules);
+        let set = compile(&rules, None);
         let expected: Vec<_> =
             requests.iter().map(|request| one_by_one(&set, &rules, request, &except)).collect();
         for strategy in [None].into_iter().chain(STRATEGIES.map(Some)) {
-            if let Some(strategy) = strategy {
-                set = set.with_strategy(strategy);
-            }
+            let set = compile(&rules, strategy);
             for (request, expected) in requests.iter().zip(&expected) {
                 let found = searched(&set, request, &except);
                 prop_assert_eq!(&found, expected, "{:?} {:#?} {:?}", strategy, &rules, request);
@@ -263,7 +262,7 @@ proptest! {
 
     #[test]
     fn guards_are_necessary(rules in rules(), requests in prop::collection::vec(requests(), 6)) {
-        let set = compile(&rules);
+        let set = compile(&rules, None);
         let summary = set.summary();
         for request in &requests {
             for (index, rule) in summary.rules.iter().enumerate() {
@@ -315,6 +314,7 @@ fn the_summary_says_how_each_rule_is_found() {
         r#"has(texts.a) && texts.a == "x" && 10 / count > 1"#,
         r#"flags.a ? team == "x" : team == "y""#,
         r#"team == "x" ? flags.a : false"#,
+        r#"team in ["x", "y"] && team in ["y", "z"] && !has(texts.c)"#,
     ];
     let set = RuleSet::compile(&environment(), rules).unwrap();
     let summary = set.summary();
@@ -350,9 +350,11 @@ fn the_summary_says_how_each_rule_is_found() {
             (guard(0, Some("a"), "x"), false),
             (None, false),
             (guard(4, None, "x"), false),
+            // That a text is absent would be necessary too, but that is no rare thing.
+            (guard(4, None, "y"), false),
         ]
     );
-    assert_eq!((summary.predicates, summary.shared), (11, 6));
+    assert_eq!((summary.predicates, summary.shared), (14, 6));
 }
 
 /// Counts how often attributes are read.
@@ -380,7 +382,7 @@ fn attributes_are_read_once_however_many_rules_ask() {
         .map(|(name, number)| format!("{name} && texts.a == \"{number}\""))
         .collect();
     for strategy in STRATEGIES {
-        let set = RuleSet::compile(&environment(), &rules).unwrap().with_strategy(strategy);
+        let set = RuleSet::compile_with(&environment(), &rules, Some(strategy)).unwrap();
         let source = Counting { request: &request, reads: Cell::new(0) };
         let mut pass = set.pass(&source);
         for _ in 0..2 {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use smallvec::SmallVec;
 
 use crate::engine::constants::ABSENT;
-use crate::engine::guards::Guard;
+use crate::engine::guards::{Guard, IfAbsent};
 use crate::engine::predicates::Tables;
 
 /// So many rules are tried one after the other.
@@ -13,7 +13,7 @@ const FEW: usize = 16;
 /// Rows of bits are used where a hash index would leave more candidates than this,
 ///
 /// NOTE: with 100 rules, which leave 1, both cost the same; with 1,000, which leave 13, rows take three quarters of
-/// the time, and with 10,000 a third (`benches/rules.rs`).
+/// the time, and with 10,000 half of it (`benches/rules.rs`).
 const MANY_CANDIDATES: f64 = 4.0;
 /// as long as they fit this many bytes.
 const MOST_BYTES: usize = 4 << 20;
@@ -78,24 +78,21 @@ pub(crate) struct Entry {
     pub(crate) watched: [bool; 2],
 }
 
-impl Index {
-    /// Makes the index that suits these rules.
-    pub(crate) fn choose(tables: &Tables, rules: &[Entry]) -> Self {
-        let candidates: f64 = rules
-            .iter()
-            .filter_map(|rule| rarest(tables, &rule.guards).map(|guard| share(tables, guard)))
-            .sum();
-        let is_guarded = rules.iter().any(|rule| !rule.guards.is_empty());
-        let strategy = if rules.len() <= FEW || !is_guarded {
-            Strategy::Scan
-        } else if candidates > MANY_CANDIDATES && Rows::bytes(tables, rules) <= MOST_BYTES {
-            Strategy::Bits
-        } else {
-            Strategy::Hash
-        };
-        Self::new(strategy, tables, rules)
+/// The strategy that suits these rules.
+pub(crate) fn choose(tables: &Tables, rules: &[Entry]) -> Strategy {
+    let candidates: f64 =
+        rules.iter().filter_map(|rule| rarest(tables, &rule.guards).map(|guard| share(tables, guard))).sum();
+    let is_guarded = rules.iter().any(|rule| !rule.guards.is_empty());
+    if rules.len() <= FEW || !is_guarded {
+        Strategy::Scan
+    } else if candidates > MANY_CANDIDATES && Rows::bytes(tables, rules) <= MOST_BYTES {
+        Strategy::Bits
+    } else {
+        Strategy::Hash
     }
+}
 
+impl Index {
     pub(crate) fn new(strategy: Strategy, tables: &Tables, rules: &[Entry]) -> Self {
         match strategy {
             Strategy::Scan => Self::Scan,
@@ -128,8 +125,12 @@ pub(crate) fn rarest<'g>(tables: &Tables, guards: &'g [Guard]) -> Option<&'g Gua
     guards.iter().min_by(|left, right| share(tables, left).total_cmp(&share(tables, right)))
 }
 
-/// The share of requests that pass a guard, if every constant is as frequent as any other value.
+/// The share of requests that pass a guard, if every constant is as frequent as any other value. An attribute whose
+/// absence lets a rule match is taken to be absent.
 fn share(tables: &Tables, guard: &Guard) -> f64 {
+    if guard.if_absent == IfAbsent::Unknown {
+        return 1.0;
+    }
     let constants =
         tables.constants.get(usize::from(guard.attribute)).map_or(0, |constants| constants.count());
     guard.values.len() as f64 / f64::from(constants + 1)

@@ -101,10 +101,11 @@ impl Builder {
         Some(())
     }
 
-    /// Chooses the index and writes the code. `attributes` is how many the rules read.
-    pub(crate) fn finish(self, attributes: usize) -> Engine {
+    /// Makes the index and writes the code. `attributes` is how many the rules read.
+    pub(crate) fn finish(self, attributes: usize, strategy: Option<Strategy>) -> Engine {
         let tables = self.predicates.finish(attributes);
-        let index = Index::choose(&tables, &self.entries);
+        let strategy = strategy.unwrap_or_else(|| index::choose(&tables, &self.entries));
+        let index = Index::new(strategy, &tables, &self.entries);
         let (mut code, mut refutations) = (Vec::new(), Vec::new());
         let (mut rules, mut refuted) = (Vec::new(), Vec::new());
         for ((rails, stops), entry) in self.rules.into_iter().zip(&self.entries) {
@@ -127,11 +128,6 @@ impl Builder {
 impl Engine {
     pub(crate) fn tables(&self) -> &Tables {
         &self.tables
-    }
-
-    /// Uses another index.
-    pub(crate) fn reindex(&mut self, strategy: Strategy) {
-        self.index = Index::new(strategy, &self.tables, &self.entries);
     }
 
     /// Finds the first rule that holds, or that fails and stops, of those not in `except`.

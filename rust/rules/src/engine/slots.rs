@@ -1,6 +1,6 @@
 //! What one pass has found out about its request.
 
-use crate::cells::Cells;
+use crate::cells::{Cells, Empty};
 use crate::engine::code::{Step, Test};
 use crate::engine::constants::{ABSENT, number};
 use crate::engine::predicates::Tables;
@@ -16,8 +16,15 @@ const UNREAD: u32 = u32::MAX;
 pub(crate) struct Slots<'a, S> {
     tables: &'a Tables,
     evaluation: Evaluation<'a, S>,
-    numbers: Cells<u32>,
+    numbers: Cells<Number>,
     outcomes: Cells<Outcome>,
+}
+
+/// The number of a constant, or [`UNREAD`].
+struct Number(u32);
+
+impl Empty for Number {
+    const EMPTY: Self = Self(UNREAD);
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,29 +35,43 @@ enum Outcome {
     Neither,
 }
 
+impl Empty for Outcome {
+    const EMPTY: Self = Self::Unknown;
+}
+
 impl<'a, S: Source> Slots<'a, S> {
     #[inline(always)]
     pub(crate) fn new(tables: &'a Tables, attributes: &'a [Attribute], source: &'a S) -> Self {
         Self {
             tables,
             evaluation: Evaluation::new(attributes, source),
-            numbers: Cells::new(attributes.len(), UNREAD),
-            outcomes: Cells::new(tables.kept.len(), Outcome::Unknown),
+            numbers: Cells::new(attributes.len()),
+            outcomes: Cells::new(tables.kept.len()),
         }
     }
 
     /// The number of the constant that the attribute equals.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn number(&mut self, attribute: u16) -> u32 {
-        match self.numbers.get_mut(attribute.into(), UNREAD) {
-            Some(number) if *number != UNREAD => *number,
+        match self.numbers.get_mut(attribute.into()) {
+            Some(Number(number)) if *number != UNREAD => *number,
             _ => self.look_up(attribute),
         }
     }
 
     /// Whether the outcome of a step's test is known to be the one that it wants.
-    #[inline]
+    ///
+    /// NOTE: most steps that are run compare a constant, and find that it is another.
+    #[inline(always)]
     pub(crate) fn holds(&mut self, step: &Step) -> bool {
+        match step.test {
+            Test::Equal => u64::from(self.number(step.attribute)) == step.operand,
+            _ => self.holds_otherwise(step),
+        }
+    }
+
+    #[inline(never)]
+    fn holds_otherwise(&mut self, step: &Step) -> bool {
         match step.test {
             Test::Equal => u64::from(self.number(step.attribute)) == step.operand,
             Test::NotEqual => {
@@ -85,6 +106,7 @@ impl<'a, S: Source> Slots<'a, S> {
         matches!(self.evaluation.attribute(attribute), Some(Value::String(text)) if **text == *wanted)
     }
 
+    #[inline(never)]
     fn look_up(&mut self, attribute: u16) -> u32 {
         let attribute = usize::from(attribute);
         let constants = self.tables.constants.get(attribute);
@@ -92,8 +114,8 @@ impl<'a, S: Source> Slots<'a, S> {
             (Some(value), Some(constants)) => constants.find(value),
             _ => ABSENT,
         };
-        if let Some(slot) = self.numbers.get_mut(attribute, UNREAD) {
-            *slot = number;
+        if let Some(slot) = self.numbers.get_mut(attribute) {
+            *slot = Number(number);
         }
         number
     }
@@ -115,7 +137,7 @@ impl<'a, S: Source> Slots<'a, S> {
 
     fn outcome(&mut self, kept: u64) -> Outcome {
         let (Some(outcome), Some(node)) =
-            (self.outcomes.get_mut(kept as usize, Outcome::Unknown), self.tables.kept.get(kept as usize))
+            (self.outcomes.get_mut(kept as usize), self.tables.kept.get(kept as usize))
         else {
             return Outcome::Neither;
         };
