@@ -29,7 +29,7 @@ impl RuleSet {
     fn new(conditions: &Bound<'_, PyDict>, variables: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         let (environment, variables) = match variables {
             Some(written) => declared(written)?,
-            None => (environment(), VARIABLES.iter().map(|(name, _)| (*name).to_owned()).collect()),
+            None => (environment(), VARIABLES.iter().map(|variable| variable.name.to_owned()).collect()),
         };
         let mut names = Vec::with_capacity(conditions.len());
         let mut texts = Vec::with_capacity(conditions.len());
@@ -197,8 +197,8 @@ pub(crate) fn check_rules(expressions: Vec<String>) -> Vec<RuleError> {
     }
 }
 
-/// The variables of rules with their descriptions, for the reference documentation.
+/// The variables of rules, for the reference documentation: name, type, example and description of each.
 #[pyfunction]
-pub(crate) fn rule_variables() -> Vec<(&'static str, &'static str)> {
-    VARIABLES.to_vec()
+pub(crate) fn rule_variables() -> Vec<(&'static str, &'static str, &'static str, &'static str)> {
+    VARIABLES.iter().map(|each| (each.name, each.of_type, each.example, each.description)).collect()
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::cursor::Cursor;
+use crate::document::{Document, Field};
 use crate::scalar::decode_lossy;
 
 /// A content as it stands in the body: a string, a part, or an array of strings and parts. It prints its size alone.
@@ -11,6 +12,11 @@ use crate::scalar::decode_lossy;
 pub struct Content<'b>(pub(crate) &'b [u8]);
 
 impl<'b> Content<'b> {
+    /// The value of a field.
+    pub fn of(document: &Document<'b>, field: &Field) -> Self {
+        Self(field.value.of(document.bytes()))
+    }
+
     /// Its text, escapes decoded; that of several parts has a line break between them. Media have none, and neither
     /// have token numbers. U+FFFD stands for escapes that are no characters.
     pub fn text(self) -> Cow<'b, str> {
