@@ -12,13 +12,14 @@ ACTIONS = ("model", "pin", "set", "remove", "fallbacks", "tag")
 
 _ONLY_WITH_MODELS = "sticky says who gets the same of several models: model: {ONE: 80, OTHER: 20}"
 _SAID = "what the client says is not changed by rules; a rule may reject it"
-_UNCHANGED = {
+UNCHANGED = {
     "model": "choose it with the action model: NAME",
     "stream": "the client decides how it gets the reply",
     "stream_options": "it is edgeroute's own business to ask for the usage of a stream",
     "background": "responses in the background are not served",
     **dict.fromkeys(("messages", "input", "prompt"), _SAID),
 }
+"""Fields of the body that rules may not change, and what to do instead."""
 
 
 def check_actions(document: Document, names: Names, rule: Path, label: str) -> None:
@@ -98,9 +99,9 @@ def _check_fields(document: Document, changes: list[tuple[Path, str, Path]], lab
     seen: set[str] = set()
     for within, name, path in changes:
         at_key = within[-2] == "set"
-        if name in _UNCHANGED:
+        if name in UNCHANGED:
             message = f'"{name}" cannot be changed by {label}'
-            document.error(path, message, _UNCHANGED[name], at_key=at_key)
+            document.error(path, message, UNCHANGED[name], at_key=at_key)
         elif name in seen:
             document.error(path, f'{label} changes "{name}" twice', "keep one of them", at_key=at_key)
         seen.add(name)
