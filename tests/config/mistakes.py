@@ -240,6 +240,10 @@ rules:
   - {name: foreign, scope: team, scope_id: ads, chain_rule: true, when: 'stream == true', model: fast}
 teams: {ads: {}}
 """,
+    "include": """
+rules: [{name: a, when: 'stream', model: fast}]
+include: [rules/wrong.yaml, rules/none.yaml, rules/w*.yaml, "ru*/a", rules/broken.yaml, rules/n*.yaml, "${NO}"]
+""",
     "rule_circle": """
 rules:
   - {name: a, when: 'model == "fast"', model: smart, continue: true}

@@ -267,6 +267,29 @@ def test_values_of_a_body(written: str, expected: str, tmp_path: Path) -> None:
     msgspec.json.decode(expected)
 
 
+def test_rules_of_included_files(tmp_path: Path) -> None:
+    def rule(name: str) -> str:
+        return f"rules: [{{name: {name}, when: 'model == \"{name}\"', model: fast}}]\n"
+
+    def included(text: str) -> list[str]:
+        loaded = load_text(tmp_path, MINIMAL + text)
+        folder = tmp_path / "team"
+        assert loaded.watched[0] == tmp_path / "edgeroute.yaml"
+        assert (folder in loaded.watched) == ("*" in text)
+        assert not loaded.warnings
+        return [each["name"] for each in normalised(loaded)["rules"]]
+
+    (tmp_path / "team").mkdir()
+    for name in ("b", "a", ".hidden"):
+        (tmp_path / "team" / f"{name}.yaml").write_text(rule(name))
+    (tmp_path / "last.yaml").write_text(rule("last"))
+    (tmp_path / "empty.yaml").write_text("rules: []\n")
+    assert included("include: [team/*.yaml]\n") == ["a", "b"]
+    assert included(f"include: ['{tmp_path}/last.yaml', team/a.yaml]\n") == ["last", "a"]
+    assert included(rule("own") + "include: [last.yaml, empty.yaml, team/*.yaml]\n") == ["own", "last", "a", "b"]
+    assert included("include: []\n") == []
+
+
 def test_warnings(tmp_path: Path) -> None:
     def check(text: str, *expected: str) -> None:
         assert [each.message for each in load_text(tmp_path, text).warnings] == list(expected)

@@ -88,14 +88,16 @@ def _words(condition: str) -> Iterator[tuple[str, int]]:
 
 
 def _check_names(document: Document, rules: list[Path]) -> None:
-    lines: dict[str, int] = {}
+    places: dict[str, int] = {}
     for rule in rules:
         path, name = (*rule, "name"), document.text((*rule, "name"))
-        if name is not None and name in lines:
-            message = f'a rule is called "{document.shown(path, name)}" already, on line {lines[name]}'
+        start = document.span(path).start
+        if name is not None and name in places:
+            place = document.source.place(places[name], start)
+            message = f'a rule is called "{document.shown(path, name)}" already, on {place}'
             document.error(path, message, "names become labels; give each rule its own")
         elif name is not None:
-            lines[name], _ = document.source.position(document.span(path).start)
+            places[name] = start
 
 
 def _rank(document: Document, rule: Path) -> int:

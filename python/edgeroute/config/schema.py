@@ -356,6 +356,9 @@ class Config(Section, frozen=True):
         _about("What clients ask for: `provider/model`, another model's name, or targets. A name may end in `*`."),
     ] = field(default_factory=dict[str, Any])
     rules: Annotated[list[Rule], _about("The first match decides.")] = []
+    include: Annotated[
+        list[str], _about("Files with more `rules`, which come after those above; a name may have a `*`.")
+    ] = []
     teams: Annotated[dict[Name, Team], _about("Who shares models and limits.")] = field(default_factory=dict[str, Team])
     virtual_keys: Annotated[dict[Name, VirtualKey], _about("Who may call.")] = field(
         default_factory=dict[str, VirtualKey]
