@@ -48,6 +48,9 @@ pub type Change<'a> = (&'a str, Option<&'a str>);
 /// The edits that set and remove top-level fields, in the order of the body. A field that is not there yet comes before
 /// all others. No name may stand twice among the changes, and at least one field must remain.
 pub fn change_fields(document: &Document<'_>, changes: &[Change<'_>]) -> Vec<(Span, Box<[u8]>)> {
+    if changes.is_empty() {
+        return Vec::new();
+    }
     let mut edits = Vec::with_capacity(changes.len());
     let start = Span { start: document.inside(), end: document.inside() };
     for (name, value) in changes {
