@@ -284,8 +284,8 @@ class Expression:
 def check_rules(expressions: list[str]) -> list[tuple[int, int, int, str, str | None]]:
     """Compile rule conditions together; each error is index, first byte, byte after the last, message, help."""
 
-def rule_variables() -> list[tuple[str, str]]:
-    """Name and description of every rule variable."""
+def rule_variables() -> list[tuple[str, str, str, str]]:
+    """Name, type, an example and the description of every rule variable."""
 
 def explain(normalised: bytes, request: bytes) -> bytes:
     """Explain the decision on a written request; JSON in, JSON out. Nothing is reserved."""

@@ -158,8 +158,8 @@ pub(crate) fn check_rules(expressions: Vec<String>) -> Vec<Finding> {
     }
 }
 
-/// The variables of rules with their descriptions, for the reference documentation.
+/// The variables of rules, for the reference documentation: name, type, example and description of each.
 #[pyfunction]
-pub(crate) fn rule_variables() -> Vec<(&'static str, &'static str)> {
-    VARIABLES.to_vec()
+pub(crate) fn rule_variables() -> Vec<(&'static str, &'static str, &'static str, &'static str)> {
+    VARIABLES.iter().map(|each| (each.name, each.of_type, each.example, each.description)).collect()
 }
