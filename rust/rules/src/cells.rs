@@ -11,7 +11,8 @@ pub(crate) trait Empty: Sized {
 
 /// Cells by number. The first lie where the pass lies; the others are allocated when one of them is asked for.
 ///
-/// NOTE: an array of constants, since a `SmallVec` is filled in a loop and then moved.
+/// NOTE: an array of constants, since a `SmallVec` is filled in a loop and then moved: of a pass that reads nothing,
+/// 22 ns instead of 41.
 #[derive(Debug)]
 pub(crate) struct Cells<T> {
     first: [T; INLINE],

@@ -240,7 +240,7 @@ fn searched(set: &RuleSet, request: &Request, except: &[usize]) -> (Option<Match
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn every_way_to_search_finds_and_reports_the_same(

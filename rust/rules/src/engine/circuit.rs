@@ -123,34 +123,34 @@ impl Circuit {
     const TRUE: Self = Self::All(Vec::new());
     const FALSE: Self = Self::Any(Vec::new());
 
-    /// Every part. Constants are only ever whole circuits.
-    fn all(mut parts: Vec<Self>) -> Self {
+    /// Every part. Constants are only ever whole circuits, and no part is of the circuit's own kind.
+    fn all(parts: Vec<Self>) -> Self {
         if parts.contains(&Self::FALSE) {
             return Self::FALSE;
         }
-        if parts.iter().any(|part| matches!(part, Self::All(_))) {
-            let flat = parts.into_iter().flat_map(|part| match part {
-                Self::All(parts) => parts,
-                part => vec![part],
-            });
-            parts = flat.collect();
+        let mut flat = Vec::with_capacity(parts.len());
+        for part in parts {
+            match part {
+                Self::All(parts) => flat.extend(parts),
+                part => flat.push(part),
+            }
         }
-        Self::All(parts)
+        Self::All(flat)
     }
 
-    /// Some part. Constants are only ever whole circuits.
-    fn any(mut parts: Vec<Self>) -> Self {
+    /// Some part. As with [`Circuit::all`].
+    fn any(parts: Vec<Self>) -> Self {
         if parts.contains(&Self::TRUE) {
             return Self::TRUE;
         }
-        if parts.iter().any(|part| matches!(part, Self::Any(_))) {
-            let flat = parts.into_iter().flat_map(|part| match part {
-                Self::Any(parts) => parts,
-                part => vec![part],
-            });
-            parts = flat.collect();
+        let mut flat = Vec::with_capacity(parts.len());
+        for part in parts {
+            match part {
+                Self::Any(parts) => flat.extend(parts),
+                part => flat.push(part),
+            }
         }
-        Self::Any(parts)
+        Self::Any(flat)
     }
 
     /// The same circuit, in which what is asked of these attributes alone comes last where every part is needed.

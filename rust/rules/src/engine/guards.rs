@@ -83,29 +83,49 @@ fn certain(predicates: &Predicates, circuit: &Circuit) -> Certain {
         Circuit::Is(predicate, wanted) => {
             Certain::For(states(predicates, *predicate, *wanted).into_iter().collect())
         }
-        Circuit::All(parts) => {
-            let parts = parts.iter().map(|part| certain(predicates, part));
-            parts.fold(Certain::Always, |before, part| match (before, part) {
-                (Certain::Always, other) | (other, Certain::Always) => other,
-                (Certain::For(before), Certain::For(mut part)) => {
-                    let both = before.into_iter().filter_map(|(attribute, states)| {
-                        Some((attribute, states.intersection(part.remove(&attribute)?)))
-                    });
-                    Certain::For(both.collect())
-                }
-            })
-        }
+        Circuit::All(parts) => joined(predicates, parts, Certain::and).unwrap_or(Certain::Always),
         Circuit::Any(parts) => {
-            let mut either: BTreeMap<u16, States> = BTreeMap::new();
-            for part in parts {
-                let Certain::For(part) = certain(predicates, part) else { return Certain::Always };
-                for (attribute, states) in part {
-                    let known = either.remove(&attribute).unwrap_or(States::Only(Vec::new()));
-                    either.insert(attribute, known.union(states));
-                }
-            }
-            Certain::For(either)
+            joined(predicates, parts, Certain::or).unwrap_or(Certain::For(BTreeMap::new()))
         }
+    }
+}
+
+/// Joins parts in halves, so that long chains take no quadratic time.
+fn joined(
+    predicates: &Predicates,
+    parts: &[Circuit],
+    join: fn(Certain, Certain) -> Certain,
+) -> Option<Certain> {
+    match parts {
+        [] => return None,
+        [only] => return Some(certain(predicates, only)),
+        _ => {}
+    }
+    let (left, right) = parts.split_at(parts.len() / 2);
+    Some(join(joined(predicates, left, join)?, joined(predicates, right, join)?))
+}
+
+impl Certain {
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Always, other) | (other, Self::Always) => other,
+            (Self::For(left), Self::For(mut right)) => Self::For(
+                left.into_iter()
+                    .filter_map(|(attribute, states)| {
+                        Some((attribute, states.intersection(right.remove(&attribute)?)))
+                    })
+                    .collect(),
+            ),
+        }
+    }
+
+    fn or(self, other: Self) -> Self {
+        let (Self::For(mut left), Self::For(right)) = (self, other) else { return Self::Always };
+        for (attribute, states) in right {
+            let known = left.remove(&attribute).unwrap_or(States::Only(Vec::new()));
+            left.insert(attribute, known.union(states));
+        }
+        Self::For(left)
     }
 }
 
