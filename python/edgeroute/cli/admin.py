@@ -43,7 +43,7 @@ def ask(method: str, path: str, admin: Address, seconds: float) -> bytes:
             connection.request(method, path, headers=headers)
             answer = connection.getresponse()
             body = answer.read(_LARGEST_ANSWER)
-    except (OSError, UnicodeError, http.client.HTTPException) as error:  # UnicodeError: no host can be called that
+    except (OSError, http.client.HTTPException) as error:
         refuse(
             f"error: no router answers on {admin}: {getattr(error, 'strerror', None) or error or type(error).__name__}",
             ExitStatus.FAILED,

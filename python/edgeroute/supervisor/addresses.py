@@ -52,8 +52,6 @@ def _resolve(address: Address, setting: str) -> tuple[int, tuple[object, ...]]:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise StartError(f"cannot listen on {address} (`{setting}`): {error.strerror}") from error
-    except UnicodeError as error:
-        raise StartError(f"cannot listen on {address} (`{setting}`): no host can be called that") from error
     return found[0][0], found[0][4]
 
 
