@@ -20,6 +20,9 @@ impl<'b> Content<'b> {
     /// Its text, escapes decoded; that of several parts has a line break between them. Media have none, and neither
     /// have token numbers. U+FFFD stands for escapes that are no characters.
     pub fn text(self) -> Cow<'b, str> {
+        if let [b'"', plain @ .., b'"'] = self.0 {
+            return str::from_utf8(plain).map(decode_lossy).unwrap_or_default();
+        }
         let mut texts = Vec::new();
         // What is malformed ends it; a content that was counted is not.
         _ = collect(&mut Cursor::new(self.0), &mut texts);

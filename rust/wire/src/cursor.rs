@@ -139,10 +139,10 @@ impl<'b> Cursor<'b> {
             return self.take(b'}');
         }
         loop {
-            let key = self.string()?;
+            let (key, escaped) = self.key()?;
             self.take(b':')?;
             // Else a key that is written in another way would hide its value from us, and not from the provider.
-            match key.contains(&b'\\') {
+            match escaped {
                 true => each(self, decode_lossy(str::from_utf8(key).ok()?).as_bytes())?,
                 false => each(self, key)?,
             }
@@ -151,6 +151,22 @@ impl<'b> Cursor<'b> {
                 _ => return self.take(b'}'),
             }
         }
+    }
+
+    /// The key that comes next, and whether it has escapes.
+    #[inline]
+    fn key(&mut self) -> Option<(&'b [u8], bool)> {
+        self.take(b'"')?;
+        let start = self.at;
+        if let Some(hit) = swar::quote_or_backslash_soon(self.bytes, start)
+            && self.bytes.get(hit) == Some(&b'"')
+        {
+            self.at = hit + 1;
+            return Some((self.bytes.get(start..hit)?, false));
+        }
+        self.at = skip_long_string(self.bytes, start)?;
+        let key = self.bytes.get(start..self.at - 1)?;
+        Some((key, key.contains(&b'\\')))
     }
 
     /// Calls `each` for every element; it must move past the element.

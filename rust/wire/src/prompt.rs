@@ -7,6 +7,7 @@ use crate::cursor::Cursor;
 use crate::dialect::{Dialect, Operation};
 use crate::document::{Document, Field, Kind};
 use crate::error::ScanError;
+use crate::scalar::quote;
 
 /// Tokens that an image counts for.
 pub const IMAGE_TOKENS: u64 = 1_000;
@@ -102,10 +103,13 @@ type Count<'b> = fn(&mut Cursor<'b>, &mut Prompt<'b>) -> Option<()>;
 
 impl<'b> Prompt<'b> {
     fn add_field(&mut self, body: &'b [u8], field: &Field, count: Count<'b>) {
-        let before = self.clone();
+        let Self { tokens, messages, images, last_user, system } = self;
+        let (tokens, messages, images, last_user, systems) =
+            (*tokens, *messages, *images, *last_user, system.len());
         let value = field.value.of(body);
         if count(&mut Cursor::new(value), self).is_none() {
-            *self = before;
+            (self.tokens, self.messages, self.images, self.last_user) = (tokens, messages, images, last_user);
+            self.system.truncate(systems);
             self.add_text(value);
         }
     }
@@ -117,6 +121,22 @@ impl<'b> Prompt<'b> {
 
     fn add_text(&mut self, text: &[u8]) {
         self.tokens += (text.len() as u64).div_ceil(BYTES_PER_TOKEN);
+    }
+
+    /// Remembers what somebody said; `role` is JSON.
+    fn add_said(&mut self, role: &[u8], said: Content<'b>) {
+        match role {
+            br#""user""# => self.last_user = said,
+            br#""system""# | br#""developer""# => self.system.push(said),
+            escaped if escaped.contains(&b'\\') => {
+                let mut plain = Vec::new();
+                quote(&Content(escaped).text(), &mut plain);
+                if !plain.contains(&b'\\') {
+                    self.add_said(&plain, said);
+                }
+            }
+            _ => {}
+        }
     }
 
     fn add_image(&mut self) {
@@ -134,11 +154,11 @@ fn messages<'b>(cursor: &mut Cursor<'b>, prompt: &mut Prompt<'b>) -> Option<()> 
     }
     cursor.array(|cursor| {
         prompt.add_message();
-        let (mut role, mut said) = (Content::default(), None);
+        let (mut role, mut said): (&[u8], _) = (b"", None);
         cursor.object(|cursor, key| {
             match key {
                 b"content" => said = Some(counted_content(cursor, prompt)?),
-                b"role" => role = Content(cursor.skip()?),
+                b"role" => role = cursor.skip()?,
                 b"output" | b"summary" => content(cursor, prompt)?,
                 b"tool_call_id" | b"type" | b"id" | b"call_id" | b"status" | b"encrypted_content" => {
                     cursor.skip()?;
@@ -152,10 +172,8 @@ fn messages<'b>(cursor: &mut Cursor<'b>, prompt: &mut Prompt<'b>) -> Option<()> 
             }
             Some(())
         })?;
-        match (said, &*role.text()) {
-            (Some(said), "user") => prompt.last_user = said,
-            (Some(said), "system" | "developer") => prompt.system.push(said),
-            _ => {}
+        if let Some(said) = said {
+            prompt.add_said(role, said);
         }
         Some(())
     })
