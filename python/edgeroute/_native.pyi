@@ -17,6 +17,7 @@ __all__ = [
     "WorkerStatus",
     "check_rules",
     "explain",
+    "first_failures",
     "rule_variables",
 ]
 
@@ -281,8 +282,16 @@ class Expression:
     def evaluate(self, mapping: Mapping[str, Any] | None = None) -> Any:
         """Its value, as `edgeroute.rules` says; RuleError if it has none, ValueError as `RuleSet` has it."""
 
-def check_rules(expressions: list[str]) -> list[tuple[int, int, int, str, str | None]]:
-    """Compile rule conditions together; each error is index, first byte, byte after the last, message, help."""
+def check_rules(
+    expressions: list[str], definitions: list[tuple[str, str]] = []
+) -> list[tuple[int, int, int, str, str | None]]:
+    """Compile definitions (name and expression) and then rule conditions, which may use them.
+
+    Each error is index, first byte, byte after the last, message, help; indexes count the definitions first.
+    """
+
+def first_failures(expressions: list[str], definitions: list[tuple[str, str]]) -> list[tuple[int, int] | None]:
+    """The first part of each condition that fails on some requests, as bytes; None if none does or it is wrong."""
 
 def rule_variables() -> list[tuple[str, str, str, str]]:
     """Name, type, an example and the description of every rule variable."""

@@ -244,6 +244,27 @@ teams: {ads: {}}
 rules: [{name: a, when: 'stream', model: fast}]
 include: [rules/wrong.yaml, rules/none.yaml, rules/w*.yaml, "ru*/a", rules/broken.yaml, rules/n*.yaml, "${NO}"]
 """,
+    "let": """
+let:
+  model: 'stream'
+  loop: 'stream'
+  Upper: 'stream'
+  wrong: 'strem && message_count > 3'
+  later: 'after'
+  after: 'message_count > 3'
+rules:
+  - {name: a, when: 'wrong || later || loop', model: fast}
+""",
+    "rule_on_error": """
+let: {is_batch: 'headers["x-purpose"] == "batch"'}
+rules:
+  - {name: a, when: 'stream && headers["x-tier"] == "none"', reject: no}
+  - {name: b, when: '"x-tier" in headers && headers["x-tier"] == "none"', reject: no}
+  - {name: c, when: 'headers["x-tier"] == "none"', reject: no, on_error: match}
+  - {name: d, when: 'headers["x-tier"] == "none" || stream', model: fast}
+  - {name: e, when: 'is_batch', reject: no}
+  - {name: f, when: '1 / message_count > 2', reject: no}
+""",
     "rule_circle": """
 rules:
   - {name: a, when: 'model == "fast"', model: smart, continue: true}
@@ -447,6 +468,10 @@ models:
     "hash_of_the_example": """
 virtual_keys:
   demo: {hash: "sha256:1111111111111111111111111111111111111111111111111111111111111111"}
+""",
+    "let_unused": """
+let: {used: 'stream', unused: 'used'}
+rules: [{name: a, when: 'used', model: fast}]
 """,
     "rule_without_its_limit": """
 rules:

@@ -128,6 +128,7 @@ def test_the_example_of_the_design_as_workers_get_it(tmp_path: Path) -> None:
             model("gpt-4o", alias="fast"),
             model("openai/*", target("openai", "*")),
         ],
+        "definitions": [],
         "rules": [
             rule("long-prompt", "prompt_tokens + max_tokens > 200000", "long"),
             rule("near-limit", "tokens_used > 75", "fast"),
@@ -284,10 +285,12 @@ def test_rules_of_included_files(tmp_path: Path) -> None:
         (tmp_path / "team" / f"{name}.yaml").write_text(rule(name))
     (tmp_path / "last.yaml").write_text(rule("last"))
     (tmp_path / "empty.yaml").write_text("rules: []\n")
+    (tmp_path / "let.yaml").write_text("let: {b: 'a && message_count > 1'}\nrules: [{name: l, when: b, model: fast}]\n")
     assert included("include: [team/*.yaml]\n") == ["a", "b"]
     assert included(f"include: ['{tmp_path}/last.yaml', team/a.yaml]\n") == ["last", "a"]
     assert included(rule("own") + "include: [last.yaml, empty.yaml, team/*.yaml]\n") == ["own", "last", "a", "b"]
     assert included("include: []\n") == []
+    assert included("let: {a: stream}\ninclude: [let.yaml]\n") == ["l"]
 
 
 def test_warnings(tmp_path: Path) -> None:

@@ -78,10 +78,11 @@ def configuration(around: Surroundings, face: str, log: str) -> Config:
         | {"second-try": {"targets": ["dead/answer", "env/error-500", "literal/answer"]}},
         "defaults": {"timeouts": {"connect": "10s", "first_byte": "3s"}},
         "rules": [
-            {"name": "unwelcome", "when": 'headers["x-purpose"].startsWith("reject")', "reject": "Not here."},
+            {"name": "unwelcome", "when": 'headers["x-purpose"].startsWith("reject")', "reject": "Not here.",
+             "on_error": "no_match"},
             {"name": "by-query", "when": 'params["tier"].startsWith("teapot")',
-             "reject": {"status": 418, "message": "No."}},
-            {"name": "odd", "when": 'dyn(headers["x-number"]) > 3', "reject": "Odd."},
+             "reject": {"status": 418, "message": "No."}, "on_error": "no_match"},
+            {"name": "odd", "when": 'dyn(headers["x-number"]) > 3', "reject": "Odd.", "on_error": "no_match"},
         ],
         "teams": {"narrow": {"models": ["second-try"]}},
         "virtual_keys": {

@@ -45,8 +45,18 @@ def full_config(face: str, workers: int) -> Config:
         "unreachable": {"targets": ["dead/gpt-5.5", "dead-claude/claude-opus-4-8"]},
     }
     config["rules"] = [
-        {"name": "no-batch", "when": 'headers["x-purpose"] == "batch"', "reject": "Batch jobs run at night."},
-        {"name": "teapot", "when": 'params["tea"] == "yes"', "reject": {"status": 418, "message": "No coffee."}},
+        {
+            "name": "no-batch",
+            "when": 'headers["x-purpose"] == "batch"',
+            "reject": "Batch jobs run at night.",
+            "on_error": "no_match",
+        },
+        {
+            "name": "teapot",
+            "when": 'params["tea"] == "yes"',
+            "reject": {"status": 418, "message": "No coffee."},
+            "on_error": "no_match",
+        },
         {"name": "premium", "when": 'headers["x-tier"] == "premium"', "model": "smart"},
     ]
     config["teams"] = {

@@ -29,8 +29,9 @@ def command(request_path: Path, path: Path | None, as_json: bool) -> None:
      "headers": {"authorization": "Bearer sk-edgeroute-demo"},
      "body": {"model": "fast", "messages": [{"role": "user", "content": "Hi"}]}}
 
-    Also `method`, `peer` (the client's address), `seed`, and `facts`, numbers that a running router would read:
-    `tokens_used`, `requests_used`, `turn`. Without them limits count as unused; every replica counts as healthy.
+    Also `method`, `peer` (the client's address), `seed`, and `facts`, what a running router would read:
+    `tokens_used`, `requests_used`, `turn`, and `now` (2026-11-21T23:30:00Z; else the time is that of your clock).
+    Without them limits count as unused; every replica counts as healthy.
     """  # noqa: D301 (click wants the character itself)
     loaded = load_or_refuse(path)
     try:

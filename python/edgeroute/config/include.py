@@ -1,11 +1,10 @@
-"""Rules in files of their own, which `include` names.
+"""Rules and definitions in files of their own, which `include` names.
 
 Their texts are appended to that of the configuration, and their rules to its rules: every check then works on one
 tree, and each finding still knows its file.
 """
 
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 
 from edgeroute.config.diagnostics import Diagnostic, Severity, Source, Span
@@ -29,7 +28,7 @@ def include(source: Source, root: Node, variables: Variables) -> tuple[Node, lis
         if isinstance(item, Scalar):
             includer.pattern(item)
     source.hide_likely_secrets()
-    return includer.with_rules(root), [source.diagnose(*each) for each in includer.problems]
+    return includer.complete(root), [source.diagnose(*each) for each in includer.problems]
 
 
 class _Includer:
@@ -38,6 +37,7 @@ class _Includer:
         self._variables = variables
         self._seen: set[Path] = set()
         self._rules: list[tuple[Scalar, Sequence]] = []
+        self._definitions: list[tuple[Scalar, Mapping]] = []
         self.problems: list[tuple[Severity, Span, str, str | None]] = []
 
     def pattern(self, item: Scalar) -> None:
@@ -61,16 +61,29 @@ class _Includer:
             for each in found:
                 self._file(item, each)
 
-    def with_rules(self, root: Mapping) -> Node:
-        """The configuration's own rules, and then those of the files."""
-        if not self._rules:
-            return root
-        key, own = root.entries.get("rules", self._rules[0])
-        if not isinstance(own, Sequence):
-            return root
-        lists = [own, *(rules for _, rules in self._rules)] if "rules" in root.entries else [r for _, r in self._rules]
-        together = Sequence(list(chain.from_iterable(each.items for each in lists)), own.span)
-        return replace(root, entries={**root.entries, "rules": (key, together)})
+    def complete(self, root: Mapping) -> Mapping:
+        """The configuration's own rules and definitions, and then those of the files."""
+        entries = dict(root.entries)
+        for key, rules in self._rules:
+            _, own = entries.setdefault("rules", (key, Sequence([], rules.span)))
+            if isinstance(own, Sequence):
+                entries["rules"] = (entries["rules"][0], Sequence([*own.items, *rules.items], own.span))
+        for key, definitions in self._definitions:
+            _, own = entries.setdefault("let", (key, Mapping({}, definitions.span)))
+            if isinstance(own, Mapping):
+                twice = [
+                    (name, own.entries[name][0], value)
+                    for name, (_, value) in definitions.entries.items()
+                    if name in own.entries
+                ]
+                repeated = [(definitions.entries[name][0], first, value) for name, first, value in twice]
+                together = {**definitions.entries, **own.entries}
+                ordered = {name: together[name] for name in (*own.entries, *definitions.entries)}
+                entries["let"] = (
+                    entries["let"][0],
+                    Mapping(ordered, own.span, [*own.repeated, *definitions.repeated, *repeated]),
+                )
+        return replace(root, entries=entries)
 
     def _file(self, item: Scalar, path: Path) -> None:
         if path in self._seen:
@@ -100,13 +113,18 @@ class _Includer:
     def _take(self, node: Node) -> None:
         entries = node.entries if isinstance(node, Mapping) else {}
         for name, (key, value) in entries.items():
-            if name != "rules":
+            if name not in ("rules", "let"):
                 message = f'"{name}" cannot stand in an included file'
-                self._error(key.span, message, "an included file has rules alone; put the rest into the configuration")
-            elif isinstance(value, Sequence):
+                advice = "an included file has rules and let alone; put the rest into the configuration"
+                self._error(key.span, message, advice)
+            elif name == "rules" and isinstance(value, Sequence):
                 self._rules.append((key, value))
-            else:
+            elif name == "let" and isinstance(value, Mapping):
+                self._definitions.append((key, value))
+            elif name == "rules":
                 self._error(value.span, '"rules" must be a list', "begin each rule with a hyphen")
+            else:
+                self._error(value.span, '"let" must be a map', "write let: {NAME: EXPRESSION}")
         if isinstance(node, Mapping):
             for key, _, _ in node.repeated:
                 self._error(key.span, f'"{key.text}" is given twice', "remove one of them")

@@ -28,6 +28,7 @@ def normalise(config: Config, environ: Mapping[str, str]) -> bytes:
         {
             "providers": [_provider(name, provider, environ) for name, provider in config.providers.items()],
             "models": [_model(config, name) for name in config.models],
+            "definitions": [[name, str(text)] for name, text in config.let.items()],
             "rules": [_rule(rule) for rule in config.rules],
             "teams": [
                 {"name": name, "models": team.models, "aliases": team.aliases, "limits": _limits(team.limits)}

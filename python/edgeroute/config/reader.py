@@ -254,8 +254,8 @@ class _Reader:
 
     def _repeated(self, node: Mapping) -> None:
         for key, first, _ in node.repeated:
-            line, _ = self._document.source.position(first.span.start)
-            message = f'"{_shorten(key.text)}" is given twice; the first is on line {line}'
+            place = self._document.source.place(first.span.start, key.span.start)
+            message = f'"{_shorten(key.text)}" is given twice; the first is on {place}'
             self._document.report("error", key.span, message, "remove one of them")
 
     def _mismatch(self, node: Node, choices: list[_Choice], path: Path) -> _Invalid:

@@ -128,7 +128,7 @@ _PARTS = (
         "rules:\n"
         "  - {name: long-prompt, when: 'prompt_tokens > 200000', model: long}\n"
         "  - {name: rollout, when: 'model == \"smart\"', model: {smart: 90, fast: 10}, sticky: user, tag: rollout}\n"
-        '  - {name: no-batch, when: \'headers["x-purpose"] == "batch"\', reject: Batch jobs run at night.}',
+        '  - {name: no-batch, when: \'headers["x-purpose"] == "batch"\', on_error: no_match, reject: At night only.}',
     ),
     _Part(
         "set",

@@ -9,7 +9,7 @@ from edgeroute import _native
 from edgeroute.config.actions import check_actions, check_scope
 from edgeroute.config.diagnostics import Span
 from edgeroute.config.document import Document, Path
-from edgeroute.config.marks import Scalar, locate
+from edgeroute.config.marks import Mapping, Scalar, locate
 from edgeroute.config.models import find_cycles
 from edgeroute.config.names import Names
 from edgeroute.config.schema import Config
@@ -51,6 +51,13 @@ def rule_diagnostics(expressions: Sequence[str]) -> list[RuleProblem]:
     return [RuleProblem(*problem) for problem in _native.check_rules(list(expressions))]
 
 
+_RESERVED = re.compile(
+    "as|break|const|continue|else|false|for|function|if|import|in|let|loop|namespace|null|package|return|true|var|void"
+    "|while"
+)
+"""Words that are no names in CEL."""
+
+
 def check_rules(document: Document, config: Config, names: Names) -> None:
     """Reports every error and warning about rules."""
     rules: list[Path] = [("rules", index) for index in range(len(document.items(("rules",))))]
@@ -61,7 +68,10 @@ def check_rules(document: Document, config: Config, names: Names) -> None:
     ordered = sorted(rules, key=lambda rule: (_rank(document, rule), _priority(document, rule)))
     _check_order(document, ordered)
     _check_circles(document, config, ordered)
-    _check_conditions(document, [(*rule, "when") for rule in rules])
+    definitions = _check_definitions(document, rules)
+    _check_conditions(document, definitions, [(*rule, "when") for rule in rules])
+    if not document.has_errors:
+        _check_failures(document, definitions, rules)
 
 
 def warn_unlimited(document: Document, config: Config) -> None:
@@ -174,11 +184,50 @@ def _only_models(condition: str) -> list[str]:
     return [text[1:-1] for text in re.findall(_TEXT, found[0])] if found else []
 
 
-def _check_conditions(document: Document, paths: list[Path]) -> None:
-    conditions = [(path, text) for path in paths if (text := document.text(path)) is not None]
-    if not conditions:
-        return
-    for problem in rule_diagnostics([text for _, text in conditions]):
+def _check_definitions(document: Document, rules: list[Path]) -> dict[str, str]:
+    """The definitions that can be used; reports names that cannot be, and that are not."""
+    variables = {name.partition(".")[0] for name, *_ in _native.rule_variables()}
+    definitions: dict[str, str] = {}
+    for name in document.names("let"):
+        path: Path = ("let", name)
+        text = document.text(path)
+        if name in variables or _RESERVED.fullmatch(name):
+            reason = "a variable has this name" if name in variables else "it is a word of CEL"
+            document.error(path, f'"{name}" cannot be defined: {reason}', "choose another name", at_key=True)
+        elif text is not None:
+            definitions[name] = text
+    texts = (document.text((*rule, "when")) or "" for rule in rules)
+    used = {word for text in (*texts, *definitions.values()) for word, _ in _words(text)}
+    for name in definitions.keys() - used:
+        message = f'"{name}" is defined, and no condition uses it'
+        document.warn(("let", name), message, "use it, or remove it", at_key=True)
+    return definitions
+
+
+def _check_failures(document: Document, definitions: dict[str, str], rules: list[Path]) -> None:
+    """Reports rules that reject and do not say what follows where their condition cannot be evaluated."""
+    silent = [rule for rule in rules if _rejects(document, rule) and document.text((*rule, "on_error")) is None]
+    conditions = [document.text((*rule, "when")) or "" for rule in silent]
+    failures = _native.first_failures(conditions, list(definitions.items()))
+    for rule, text, failure in zip(silent, conditions, failures, strict=True):
+        if failure is not None:
+            path: Path = (*rule, "when")
+            span = _span(document, path, text, RuleProblem(0, *failure, "", None)) or document.span(path)
+            message = f"{_label(document, rule)} rejects, and for some requests this cannot be evaluated"
+            advice = "say what then: on_error: match rejects those too, on_error: no_match lets them through"
+            document.report("error", span, message, advice)
+
+
+def _rejects(document: Document, rule: Path) -> bool:
+    node = document.find(rule)
+    return isinstance(node, Mapping) and "reject" in node.entries
+
+
+def _check_conditions(document: Document, definitions: dict[str, str], paths: list[Path]) -> None:
+    conditions: list[tuple[Path, str]] = [(("let", name), text) for name, text in definitions.items()]
+    conditions += [(path, text) for path in paths if (text := document.text(path)) is not None]
+    texts = [text for _, text in conditions[len(definitions) :]]
+    for problem in map(RuleProblem._make, _native.check_rules(texts, list(definitions.items()))):
         path, text = conditions[problem.condition]
         span, advice = _span(document, path, text, problem), problem.advice
         if span is None:

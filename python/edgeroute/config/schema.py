@@ -52,6 +52,13 @@ Slug = Annotated[
         extra={"form": "lower-case letters, digits and hyphens (it becomes a label and a header), at most 64"},
     ),
 ]
+VariableName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z][a-z0-9_]{0,63}$",
+        extra={"form": "lower-case letters, digits and underscores (at most 64, beginning with a letter)"},
+    ),
+]
 FieldName = Annotated[
     str,
     Meta(pattern=r"^[ -~]{1,128}$", extra={"form": "printable ASCII, as in temperature (at most 128)"}),
@@ -356,8 +363,12 @@ class Config(Section, frozen=True):
         _about("What clients ask for: `provider/model`, another model's name, or targets. A name may end in `*`."),
     ] = field(default_factory=dict[str, Any])
     rules: Annotated[list[Rule], _about("The first match decides.")] = []
+    let: Annotated[
+        dict[VariableName, Condition],
+        _about("Expressions that conditions may use by their names, each evaluated at most once for a request."),
+    ] = {}
     include: Annotated[
-        list[str], _about("Files with more `rules`, which come after those above; a name may have a `*`.")
+        list[str], _about("Files with more `rules` and `let`, which come after those above; a name may have a `*`.")
     ] = []
     teams: Annotated[dict[Name, Team], _about("Who shares models and limits.")] = field(default_factory=dict[str, Team])
     virtual_keys: Annotated[dict[Name, VirtualKey], _about("Who may call.")] = field(

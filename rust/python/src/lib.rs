@@ -36,6 +36,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<worker::Worker>()?;
     module.add_function(wrap_pyfunction!(rules::check_rules, module)?)?;
     module.add_function(wrap_pyfunction!(snapshot::explain, module)?)?;
+    module.add_function(wrap_pyfunction!(rules::first_failures, module)?)?;
     module.add_function(wrap_pyfunction!(rules::rule_variables, module)?)?;
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! Compiling and asking a configuration, without serving it.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use edgeroute_router::{Provider, Replica, Snapshot, WrittenRequest, without_text};
+use edgeroute_rules::Timestamp;
 use edgeroute_shared::{Cells, Layout};
 use edgeroute_upstream::{Origin, Proxy, Roots};
 use pyo3::prelude::*;
@@ -85,7 +87,15 @@ fn origins(provider: &Provider) -> PyResult<Vec<Arc<Origin>>> {
 pub(crate) fn explain(normalised: &[u8], request: &[u8]) -> PyResult<Vec<u8>> {
     let cells = Cells::anonymous(Layout::default()).map_err(os_error)?;
     let snapshot = Snapshot::compile(normalised, &cells, 0).map_err(value_error)?;
-    let request: WrittenRequest = serde_json::from_slice(request)
+    let mut request: WrittenRequest = serde_json::from_slice(request)
         .map_err(|error| value_error(format!("the request file: {}", without_text(&error))))?;
+    if request.facts.now.is_none() {
+        request.facts.now = wall_clock();
+    }
     serde_json::to_vec(&edgeroute_router::explain(&snapshot, &request)).map_err(value_error)
+}
+
+fn wall_clock() -> Option<Timestamp> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    Timestamp::from_unix(i64::try_from(since.as_secs()).ok()?, 0)
 }

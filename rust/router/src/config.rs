@@ -16,6 +16,8 @@ pub(crate) struct Config {
     pub(crate) providers: Vec<Provider>,
     /// Public names and what serves them.
     pub(crate) models: Vec<Model>,
+    /// Expressions that rules may use, by name; each may use those before it.
+    pub(crate) definitions: Vec<(String, String)>,
     /// Rules as they are written.
     pub(crate) rules: Vec<Rule>,
     /// Teams with their models, aliases and limits.

@@ -130,6 +130,9 @@ pub fn explain(snapshot: &Snapshot, written: &WrittenRequest) -> Explanation {
         Request { method: &written.method, path, query, headers: &headers, peer: &written.peer, body };
 
     let mut trace = Trace::on();
+    if let Some(now) = written.facts.now {
+        trace.note(Phase::Read, || format!("at {now}"));
+    }
     let (plan, planned) = plan(snapshot, &written.facts, &request, written.seed, &mut trace);
     let key = plan.key.and_then(|key| snapshot.key(key));
     if let (Some(key), Ok(Planned::Attempt)) = (key, &planned) {

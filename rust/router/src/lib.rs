@@ -7,6 +7,7 @@ mod choose;
 mod client_address;
 mod compile;
 mod config;
+mod draw;
 mod explain;
 mod facts;
 mod failure;

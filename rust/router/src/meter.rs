@@ -247,7 +247,7 @@ mod tests {
 
     use super::*;
 
-    const EMPTY: &[u8] = br#"{"providers": [], "models": [], "rules": [], "teams": [], "virtual_keys": [],
+    const EMPTY: &[u8] = br#"{"providers": [], "models": [], "definitions": [], "rules": [], "teams": [], "virtual_keys": [],
         "defaults": {"attempts": 1, "reserve_output": 1, "connect_ms": 1, "first_byte_ms": 1, "gap_ms": 1, "total_ms": 1},
         "trusted_proxies": [], "max_body": 1, "max_stream": 1}"#;
 

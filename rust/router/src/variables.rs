@@ -6,10 +6,11 @@ use std::fmt;
 use std::net::IpAddr;
 
 use edgeroute_limits::Used;
-use edgeroute_rules::{Attribute, Environment, Source, Type, Value};
+use edgeroute_rules::{Attribute, Environment, Source, Timestamp, Type, Value};
 use edgeroute_wire::{Content, Document, Field, Kind, Operation, Prompt, prompt};
 use smallvec::SmallVec;
 
+use crate::draw::bucket;
 use crate::facts::Facts;
 use crate::fields::Fields;
 use crate::request::Request;
@@ -35,7 +36,7 @@ pub(crate) const VIRTUAL_KEY: &str = "virtual_key_name";
 pub(crate) const TEAM: &str = "team_name";
 
 /// Rule variables in declaration order.
-pub const VARIABLES: [Variable; 24] = [
+pub const VARIABLES: [Variable; 26] = [
     Variable {
         name: "headers",
         of_type: "map(string, string)",
@@ -97,26 +98,18 @@ pub const VARIABLES: [Variable; 24] = [
         read: |request, _| Some(request.team_name()),
     },
     Variable {
-        name: "key",
-        of_type: "map(string, string)",
+        name: "key.name",
+        of_type: "string",
         example: r#"key.name == "search-prod""#,
-        description: "the virtual key: its `name`",
-        read: |request, field| match field {
-            Some("name") => Some(Value::from(&*request.key.name)),
-            Some(_) => None,
-            None => Some(Value::map(vec![(Value::from("name"), Value::from(&*request.key.name))])),
-        },
+        description: "the same as `virtual_key_name`",
+        read: |request, _| Some(Value::from(&*request.key.name)),
     },
     Variable {
-        name: "team",
-        of_type: "map(string, string)",
+        name: "team.name",
+        of_type: "string",
         example: r#"team.name in ["search", "ads"]"#,
-        description: "the key's team: its `name`, empty without one",
-        read: |request, field| match field {
-            Some("name") => Some(request.team_name()),
-            Some(_) => None,
-            None => Some(Value::map(vec![(Value::from("name"), request.team_name())])),
-        },
+        description: "the same as `team_name`",
+        read: |request, _| Some(request.team_name()),
     },
     Variable {
         name: "tokens_used",
@@ -230,12 +223,34 @@ pub const VARIABLES: [Variable; 24] = [
             Some(Value::list(request.tags.iter().map(|tag| Value::from(*tag)).collect::<Vec<_>>()))
         },
     },
+    Variable {
+        name: "now",
+        of_type: "timestamp",
+        example: r#"now >= timestamp("2027-01-01T00:00:00+01:00")"#,
+        description: "when the request came",
+        read: |request, _| {
+            let ms = i64::try_from(request.facts.unix_ms()).ok()?;
+            Timestamp::from_unix(ms / 1_000, (ms % 1_000) as i32 * 1_000_000).map(Value::Timestamp)
+        },
+    },
+    Variable {
+        name: "bucket",
+        of_type: "int",
+        example: r#"bucket("new-model") < 10"#,
+        description: "a function: 0 to 99 for a name, always the same for a `user`, or without one for a virtual key",
+        read: |request, name| {
+            let user = request.user();
+            let identity = user.as_deref().unwrap_or(&request.key.name);
+            Some(Value::Int(bucket(name?, identity.as_bytes())))
+        },
+    },
 ];
 
 /// The environment that rules are checked against.
 pub fn environment() -> Environment {
     VARIABLES.iter().fold(Environment::new(), |environment, variable| match variable.name {
         "headers" | "params" => environment.declare_map_lowercase(variable.name, Type::String),
+        "bucket" => environment.declare_keyed(variable.name, Type::Int),
         name => environment.declare(name, variable.of_type.parse().unwrap_or(Type::Dyn)),
     })
 }

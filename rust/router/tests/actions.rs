@@ -332,6 +332,48 @@ fn fallbacks_are_added_and_replaced() {
 }
 
 #[test]
+fn definitions_are_shared_by_rules() {
+    let models = vec![model("asked", &["one/asked"], &[]), model("a", &["one/a"], &[])];
+    let rules = vec![rule("it", "is_long && !stream", "a")];
+    let mut written = config(vec![openai("one")], models, rules, limits(None, None, None));
+    written["definitions"] = json!([["many", "message_count > 2"], ["is_long", "many || max_tokens > 100"]]);
+    let host = Host::new(&written);
+    for (most, model) in [(10, "asked"), (200, "a")] {
+        assert_eq!(
+            ask(&host, HEADERS, &json!({"model": "asked", "max_tokens": most}), 0).model(),
+            Some(model)
+        );
+    }
+}
+
+#[test]
+fn buckets_follow_the_user() {
+    let host = host(vec![rule("rollout", r#"bucket("rollout") < 30"#, "a")]);
+    let body = |n: u64| json!({"model": "asked", "user": format!("user-{n}")});
+    let counts = models((0..2_000).map(|n| ask(&host, HEADERS, &body(n), n)));
+    assert!((500..700).contains(&counts["a"]), "{counts:?}");
+    assert_eq!(models((0..50).map(|seed| ask(&host, HEADERS, &body(7), seed))).len(), 1);
+    assert_eq!(models((0..50).map(|seed| ask(&host, HEADERS, &json!({"model": "asked"}), seed))).len(), 1);
+}
+
+#[test]
+fn the_time_can_be_given() {
+    let host = host(vec![rule("late", r#"now >= timestamp("2027-01-01T00:00:00+01:00")"#, "a")]);
+    let explained = |now: &str| {
+        let written = json!({
+            "path": "/v1/chat/completions", "headers": {"authorization": "Bearer sk-test"}, "body": {"model": "asked"},
+            "facts": {"now": now},
+        });
+        let written = serde_json::from_value::<WrittenRequest>(written).map_err(|error| error.to_string())?;
+        Ok::<_, String>(explain(&host.snapshot, &written).decision.rule)
+    };
+    assert_eq!(explained("2026-12-31T22:59:59Z"), Ok(None));
+    assert_eq!(explained("2026-12-31T23:00:00Z"), Ok(Some("late".into())));
+    assert_eq!(explained("2026-12-31T23:30:00+04:00"), Ok(None));
+    assert!(explained("yesterday").unwrap_err().contains("a time is written as in 2026-11-21T23:30:00Z"));
+}
+
+#[test]
 fn everything_is_explained() {
     let host = host(vec![
         acting(

@@ -72,6 +72,8 @@ fn every_variable() {
     check("size(body) == 8", true);
     check("body.top_p > 0.0", false);
     check("size(tags) == 0", true);
+    check(r#"now == timestamp("2026-11-18T11:06:40Z")"#, true);
+    check(r#"bucket("a") == bucket("a") && bucket("a") >= 0 && bucket("a") < 100"#, true);
     check("max_tokens == 50", true);
     check("stream", true);
     check("!stream", false);

@@ -135,6 +135,7 @@ pub fn config(providers: Vec<Value>, models: Vec<Value>, rules: Vec<Value>, limi
     json!({
         "providers": providers,
         "models": models,
+        "definitions": [],
         "rules": rules,
         "teams": [{"name": "search", "models": null, "aliases": {}, "limits": limits_of_team}],
         "virtual_keys": [{"name": "test", "team": "search", "hash": hash(KEY), "limits": limits(None, None, None)}],
