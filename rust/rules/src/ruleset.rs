@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use crate::check::{Types, check};
+use crate::check::{Types, check, not_a_rule};
 use crate::diagnostic::Diagnostic;
 use crate::environment::Environment;
 use crate::error::EvaluationError;
 use crate::evaluate::{Evaluation, Source};
+use crate::lint::constants;
 use crate::lower::{lower, register};
 use crate::parse::{Parsed, parse};
 use crate::program::{Attribute, Node};
@@ -174,11 +175,19 @@ impl<S> fmt::Debug for Pass<'_, S> {
 /// Parses and checks a rule, which must be a bool.
 fn condition(environment: &Environment, source: &str) -> Result<(Parsed, Types), Vec<Diagnostic>> {
     let parsed = parse(source).map_err(|error| vec![error])?;
-    let types = check(environment, &parsed)?;
+    let mut errors = constants::invalid(environment, &parsed.source, &parsed.root);
+    let types = match check(environment, &parsed) {
+        Ok(types) if errors.is_empty() => types,
+        Ok(_) => return Err(errors),
+        Err(found) => {
+            errors.extend(found);
+            errors.sort_by_key(|error| error.span.start);
+            return Err(errors);
+        }
+    };
     let found = types.of(&parsed.root);
     if matches!(found, Type::Bool | Type::Dyn) {
         return Ok((parsed, types));
     }
-    let message = format!("a rule must be true or false; this is of type {found}");
-    Err(vec![Diagnostic::new(parsed.root.span.range(), message).with_help("compare it with something")])
+    Err(vec![not_a_rule(environment, &parsed, found)])
 }
