@@ -35,6 +35,11 @@ def test_every_rule_variable_is_documented() -> None:
     assert {name for name in documented if ":" not in name} == set(names)
 
 
+def test_every_kind_of_finding_about_rules_is_documented() -> None:
+    rows = re.findall(r"^\| `([a-z_]+)` \| (\w+) \| (.+) \|$", (REFERENCE / "diagnostics.md").read_text(), re.MULTILINE)
+    assert rows == _native.rule_codes()
+
+
 def test_every_metric_is_documented() -> None:
     assert first_cells("metrics.md", "edgeroute_") == list(FAMILIES)
 

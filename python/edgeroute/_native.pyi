@@ -13,6 +13,8 @@ __all__ = [
     "WorkerStatus",
     "check_rules",
     "explain",
+    "lint_rules",
+    "rule_codes",
     "rule_variables",
 ]
 
@@ -237,8 +239,21 @@ class RuleSet:
     def outcomes(self, values: dict[str, Any]) -> list[tuple[str, bool | str]]:
         """Each rule with whether it holds, or with the reason why that cannot be said."""
 
-def check_rules(expressions: list[str]) -> list[tuple[int, int, int, str, str | None]]:
-    """Compile rule conditions together; each error is index, first byte, byte after the last, message, help."""
+_Finding = tuple[int, str, str, int, int, str, list[tuple[int, int, str]], str | None]
+"""Index of the rule, code, severity, first byte, byte after the last, message, labels (bytes and text), help."""
+
+def check_rules(expressions: list[str]) -> list[_Finding]:
+    """Compile rule conditions together and return every error."""
+
+def lint_rules(rules: list[tuple[str, str, tuple[str, str] | None, bool]]) -> list[_Finding]:
+    """Warnings and notes about rules that compile, in the order in which they are tried.
+
+    A rule is its name, its condition, a variable with the text it must be for the rule to take part, and whether
+    the search ends with it.
+    """
+
+def rule_codes() -> list[tuple[str, str, str]]:
+    """Code, severity and meaning of every kind of finding."""
 
 def rule_variables() -> list[tuple[str, str]]:
     """Name and description of every rule variable."""

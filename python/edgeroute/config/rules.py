@@ -1,17 +1,16 @@
 """Checks of the rules: each has one action and a name of its own, its condition compiles and can match."""
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from edgeroute import _native
-from edgeroute.config.diagnostics import Span
+from edgeroute.config.diagnostics import Severity, Span
 from edgeroute.config.document import Document, Path
 from edgeroute.config.marks import Mapping, Scalar, locate
 from edgeroute.config.names import Names
 from edgeroute.config.schema import Config
 
-_NEVER = {"false", "!true"}
 _USES = {
     "tokens_used": "tokens_per_minute",
     "requests_used": "requests_per_minute",
@@ -32,18 +31,21 @@ _PIECE = re.compile(
 
 
 class RuleProblem(NamedTuple):
-    """An error of the rule compiler: the condition's place in the list, and bytes of its UTF-8."""
+    """A finding of the rule compiler: the condition's place in the list, and bytes of its UTF-8."""
 
     condition: int
+    code: str
+    severity: Severity
     start: int
     end: int
     message: str
+    labels: list[tuple[int, int, str]]
     advice: str | None
 
 
 def rule_diagnostics(expressions: Sequence[str]) -> list[RuleProblem]:
     """Compiles conditions and says what is wrong with them."""
-    return [RuleProblem(*problem) for problem in _native.check_rules(list(expressions))]
+    return _problems(_native.check_rules(list(expressions)))
 
 
 def check_rules(document: Document, names: Names) -> None:
@@ -52,8 +54,8 @@ def check_rules(document: Document, names: Names) -> None:
     for rule in rules:
         _check_action(document, names, rule)
     _check_names(document, rules)
-    _check_order(document, rules)
-    _check_conditions(document, [(*rule, "when") for rule in rules])
+    _check_conditions(document, rules)
+    _lint(document, rules)
 
 
 def warn_unlimited(document: Document, config: Config) -> None:
@@ -104,44 +106,52 @@ def _check_names(document: Document, rules: list[Path]) -> None:
             lines[name], _ = document.source.position(document.span(path).start)
 
 
-def _check_order(document: Document, rules: list[Path]) -> None:
-    """Warns of rules that an earlier one outruns: one that always matches, or has the same condition."""
-    earlier: dict[str, str] = {}
-    for rule in rules:
-        when, label = document.text((*rule, "when")), _label(document, rule)
-        if when is None:
-            continue
-        condition = when.strip()
-        if "true" in earlier:
-            message = f"{label} can never match: {earlier['true']} before it always does"
-            document.warn(rule, message, "move it up, or remove it")
-        elif "".join(condition.split()) in _NEVER:
-            message = f"{label} can never match: its condition is always false"
-            document.warn((*rule, "when"), message, "change the condition, or remove the rule")
-        elif condition in earlier:
-            message = f"{label} can never match: {earlier[condition]} has the same condition"
-            document.warn((*rule, "when"), message, "change the condition, or remove the rule")
-        else:
-            earlier[condition] = label
-
-
-def _check_conditions(document: Document, paths: list[Path]) -> None:
-    conditions = [(path, text) for path in paths if (text := document.text(path)) is not None]
-    if not conditions:
-        return
+def _check_conditions(document: Document, rules: list[Path]) -> None:
+    conditions = [(path, text) for rule in rules if (text := document.text(path := (*rule, "when"))) is not None]
     for problem in rule_diagnostics([text for _, text in conditions]):
-        path, text = conditions[problem.condition]
-        span, advice = _span(document, path, text, problem), problem.advice
-        if span is None:
-            shown = f"the condition reads: {' '.join(text.split())}"
-            span, advice = document.span(path), f"{advice}; {shown}" if advice else shown
-        document.report("error", span, f"condition: {problem.message}", advice)
+        _report(document, *conditions[problem.condition], problem, "condition")
 
 
-def _span(document: Document, path: Path, text: str, problem: RuleProblem) -> Span | None:
+def _lint(document: Document, rules: list[Path]) -> None:
+    """Warns of rules that compile and are probably not what is meant. They are in the order in which they are tried."""
+    conditions = [(rule, text) for rule in rules if (text := document.text((*rule, "when"))) is not None]
+    written = [
+        (_name(document, rule), text, _scope(document, rule), document.text((*rule, "continue")) != "true")
+        for rule, text in conditions
+    ]
+    for problem in _problems(_native.lint_rules(written)):
+        rule, text = conditions[problem.condition]
+        _report(document, (*rule, "when"), text, problem, _label(document, rule))
+
+
+def _scope(document: Document, rule: Path) -> tuple[str, str] | None:
+    """The variable that must have a certain text for the rule to take part."""
+    for setting, variable in (("virtual_key", "virtual_key_name"), ("team", "team_name")):
+        if (name := document.text((*rule, setting))) is not None:
+            return variable, name
+    return None
+
+
+def _problems(found: Iterable[tuple[Any, ...]]) -> list[RuleProblem]:
+    return [RuleProblem(*each) for each in found]
+
+
+def _report(document: Document, path: Path, text: str, problem: RuleProblem, about: str) -> None:
+    span, advice = _span(document, path, text, problem.start, problem.end), problem.advice
+    labels: list[tuple[Span, str]] = []
+    for start, end, label in problem.labels:
+        if span is not None and (labelled := _span(document, path, text, start, end)) is not None:
+            labels.append((labelled, label))
+    if span is None:
+        shown = f"the condition reads: {' '.join(text.split())}"
+        span, advice = document.span(path), f"{advice}; {shown}" if advice else shown
+    document.report(problem.severity, span, f"{about}: {problem.message}", advice, code=problem.code, labels=labels)
+
+
+def _span(document: Document, path: Path, text: str, first: int, after: int) -> Span | None:
     encoded = text.encode()
-    start = len(encoded[: problem.start].decode(errors="ignore"))
-    end = len(encoded[: problem.end].decode(errors="ignore"))
+    start = len(encoded[:first].decode(errors="ignore"))
+    end = len(encoded[:after].decode(errors="ignore"))
     return _within(document, path, start, max(start + 1, end))
 
 
@@ -152,6 +162,10 @@ def _within(document: Document, path: Path, start: int, end: int) -> Span | None
 
 
 def _label(document: Document, rule: Path) -> str:
+    return f'rule "{_name(document, rule)}"' if document.text((*rule, "name")) else _name(document, rule)
+
+
+def _name(document: Document, rule: Path) -> str:
     path = (*rule, "name")
     name = document.text(path)
-    return f'rule "{document.shown(path, name)}"' if name else f"rule number {int(rule[-1]) + 1}"
+    return document.shown(path, name) if name else f"rule number {int(rule[-1]) + 1}"

@@ -38,9 +38,9 @@ impl RuleSet {
             texts.push(condition.extract::<String>()?);
         }
         let compiled = rules::RuleSet::compile(&environment, &texts).map_err(|errors| {
-            let rendered = errors.iter().filter_map(|(index, error)| {
-                Some(format!("rule `{}`: {}", names.get(*index)?, error.render(texts.get(*index)?)))
-            });
+            let rendered = errors
+                .iter()
+                .filter_map(|(index, error)| Some(error.render(names.get(*index)?, texts.get(*index)?)));
             value_error(rendered.collect::<Vec<_>>().join("\n"))
         })?;
         Ok(Self { names, conditions: texts, variables, environment, compiled })
@@ -180,21 +180,6 @@ fn value_of(value: &Bound<'_, PyAny>, lowercase_keys: bool, depth: u32) -> PyRes
 fn reason(error: EvaluationError, condition: &str) -> String {
     let read = condition.get(error.span()).unwrap_or_default();
     format!("{error}: {read}")
-}
-
-/// One error of a rule: its index, byte span, message and help.
-type RuleError = (usize, usize, usize, String, Option<String>);
-
-/// Compiles rule conditions together and returns every error.
-#[pyfunction]
-pub(crate) fn check_rules(expressions: Vec<String>) -> Vec<RuleError> {
-    match rules::RuleSet::compile(&environment(), &expressions) {
-        Ok(_) => Vec::new(),
-        Err(errors) => errors
-            .into_iter()
-            .map(|(index, error)| (index, error.span.start, error.span.end, error.message, error.help))
-            .collect(),
-    }
 }
 
 /// The variables of rules with their descriptions, for the reference documentation.

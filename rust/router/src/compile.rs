@@ -289,7 +289,10 @@ fn compile_rules(config: &Config, models: &Written<'_>) -> Result<(Vec<Rule>, Ru
         let first = errors.first().and_then(|(index, error)| Some((config.rules.get(*index)?, error)));
         first.map_or_else(
             || CompileError::Invalid("the rules do not compile".into()),
-            |(rule, error)| CompileError::Rule { rule: rule.name.clone(), message: error.render(&rule.name, &rule.when) },
+            |(rule, error)| CompileError::Rule {
+                rule: rule.name.clone(),
+                message: error.render(&rule.name, &rule.when),
+            },
         )
     })?;
     let rules = config.rules.iter().map(|written| rule(written, models)).collect::<Result<_, _>>()?;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::net::IpAddr;
 
-use edgeroute_rules::{Attribute, Environment, Source, Type, Value};
+use edgeroute_rules::{Attribute, Environment, Known, Source, Type, Value};
 use edgeroute_wire::{Document, Operation, Prompt, prompt};
 
 use crate::facts::Facts;
@@ -42,9 +42,38 @@ const PROMPT_TOKENS: usize = 10;
 const MESSAGE_COUNT: usize = 13;
 const CLIENT_IP: usize = 14;
 
+/// What requests may be, as `request_type` has it.
+const REQUEST_TYPES: &[&str] =
+    &["chat_completion", "text_completion", "embedding", "responses", "count_tokens"];
+
+/// Headers that clients and proxies often send: a name that is almost one of them is misspelt.
+const HEADER_NAMES: &[&str] = &[
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "authorization",
+    "content-length",
+    "content-type",
+    "cookie",
+    "forwarded",
+    "host",
+    "origin",
+    "referer",
+    "traceparent",
+    "tracestate",
+    "user-agent",
+    "via",
+    "x-api-key",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "x-request-id",
+];
+
 /// The environment that rules are checked against.
 pub fn environment() -> Environment {
-    VARIABLES.iter().fold(Environment::new(), |environment, (name, _)| match *name {
+    let declared = VARIABLES.iter().fold(Environment::new(), |environment, (name, _)| match *name {
         "headers" | "params" => environment.declare_map_lowercase(name, Type::String),
         "model" | "request_type" | "path" | "virtual_key_name" | "team_name" | "client_ip" => {
             environment.declare(name, Type::String)
@@ -52,7 +81,14 @@ pub fn environment() -> Environment {
         "stream" => environment.declare(name, Type::Bool),
         "prompt_tokens" | "max_tokens" | "message_count" => environment.declare(name, Type::Int),
         _ => environment.declare(name, Type::Double),
-    })
+    });
+    let counts = ["tokens_used", "requests_used", "request", "prompt_tokens", "max_tokens", "message_count"];
+    let described =
+        counts.iter().fold(declared, |environment, name| environment.describe(name, Known::AtLeast(0.0)));
+    described
+        .describe("headers", Known::Keys(HEADER_NAMES))
+        .describe("path", Known::BeginsWith("/"))
+        .describe("request_type", Known::OneOf(REQUEST_TYPES))
 }
 
 /// A prompt that is measured when first asked for.

@@ -9,6 +9,8 @@ mod keys;
 mod reach;
 mod values;
 
+use std::collections::HashSet;
+
 use crate::ast::Expression;
 use crate::check::{Types, check};
 use crate::diagnostic::Diagnostic;
@@ -62,11 +64,12 @@ pub fn lint<'r>(
         })
         .collect();
     let mut found = Vec::new();
+    let mut said = HashSet::new();
     for subject in &subjects {
         let names = Names { environment, attributes: &subject.attributes };
         let mut of_rule = conditions::decided(subject, names);
         of_rule.extend(values::impossible(subject, names));
-        of_rule.extend(keys::missing(subject, names));
+        of_rule.extend(keys::missing(subject, names, &mut said));
         if subjects.len() > conditions::SCANNED {
             of_rule.extend(conditions::not_indexed(subject));
         }

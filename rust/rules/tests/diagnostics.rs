@@ -1,7 +1,7 @@
 //! What people are told about rules, as a whole. The files in `golden/` have cases: lines that begin with `>` are the
 //! rules of one, `.` goes on with a rule in a further line, and below them is what is said.
 //! `UPDATE_GOLDEN=1 cargo test -p edgeroute-rules --test diagnostics` writes it anew.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::fs;
 use std::path::Path;

@@ -1,34 +1,41 @@
 //! Entries of maps that requests may lack, or whose names are probably misspelt.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::claims::claim;
 use super::{Names, Subject};
 use crate::ast::{Binary, Comparison, Expression, ExpressionKind, Logic, Span, Unary};
 use crate::diagnostic::{Code, Diagnostic, distance};
 use crate::environment::{Environment, Form, Known, Name};
-use crate::program::{Node, Operation};
+use crate::program::{Attribute, Node, Operation};
 use crate::value::Value;
 
 /// Shorter names are too often near each other.
 const SHORTEST: usize = 5;
 
-/// Notes on entries that are read without asking whether they are there, the first place of each.
-pub(super) fn missing(subject: &Subject<'_>, names: Names<'_>) -> Vec<Diagnostic> {
-    let mut search = Search { names, present: Vec::new(), said: Vec::new(), found: Vec::new() };
+/// Findings on entries that are read without asking whether they are there, the first place of each in a rule. A note
+/// on what people mostly mean is enough for all rules together: `said` are the entries that had theirs.
+pub(super) fn missing(
+    subject: &Subject<'_>,
+    names: Names<'_>,
+    said: &mut HashSet<Attribute>,
+) -> Vec<Diagnostic> {
+    let mut search = Search { names, present: Vec::new(), read: Vec::new(), said, found: Vec::new() };
     search.visit(&subject.condition, true);
     search.found
 }
 
-struct Search<'n> {
+struct Search<'n, 's> {
     names: Names<'n>,
     /// Entries that are there wherever the part at hand matters.
     present: Vec<usize>,
-    said: Vec<usize>,
+    /// Entries of which something was said in this rule.
+    read: Vec<usize>,
+    said: &'s mut HashSet<Attribute>,
     found: Vec<Diagnostic>,
 }
 
-impl Search<'_> {
+impl Search<'_, '_> {
     /// `wanted` is what the node must be for the rule to match, as far as that is known.
     fn visit(&mut self, node: &Node, wanted: bool) {
         let before = self.present.len();
@@ -61,27 +68,26 @@ impl Search<'_> {
         let Some(attribute) = self.names.attribute(slot) else { return };
         let Some(key) = &attribute.key else { return };
         let Some(variable) = self.names.environment.variable(attribute.variable) else { return };
-        if variable.form == Form::Keyed || self.present.contains(&slot) || self.said.contains(&slot) {
+        if variable.form == Form::Keyed || self.present.contains(&slot) || self.read.contains(&slot) {
             return;
         }
-        self.said.push(slot);
+        self.read.push(slot);
         let written = self.names.written(slot);
         let map = &variable.name;
         let instead = format!("{map}[?\"{key}\"].orValue(\"\")");
-        self.found.push(match claim(node, wanted) {
-            Some(claim) if claim.is_negative() => {
-                let message = format!("a request without {written} does not match this either");
-                Diagnostic::new(Code::NegatedMissingKey, node.span, message).with_help(format!(
-                    "if it should, read {instead} instead; if not, write \"{key}\" in {map} && … before it"
-                ))
-            }
-            _ => {
-                let message = format!("a request without {written} does not match this");
-                Diagnostic::new(Code::MissingKey, node.span, message).with_help(format!(
-                    "fine if that is meant; otherwise write {instead}, which is empty where it is absent"
-                ))
-            }
-        });
+        if claim(node, wanted).is_some_and(|claim| claim.is_negative()) {
+            let message = format!("a request without {written} does not match this either");
+            let help = format!(
+                "if it should, read {instead} instead; if not, write \"{key}\" in {map} && … before it"
+            );
+            self.found.push(Diagnostic::new(Code::NegatedMissingKey, node.span, message).with_help(help));
+        } else if self.said.insert(attribute.clone()) {
+            let message = format!("a request without {written} does not match this");
+            let help = format!(
+                "fine if that is meant; otherwise write {instead}, which is empty where it is absent"
+            );
+            self.found.push(Diagnostic::new(Code::MissingKey, node.span, message).with_help(help));
+        }
     }
 }
 
