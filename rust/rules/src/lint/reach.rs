@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Subject;
-use super::claims::{Says, Term, claim, terms};
+use super::claims::{Says, Term, claim, conflict, terms};
 use crate::ast::Logic;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::program::{Attribute, Node, Operation};
@@ -100,22 +100,23 @@ fn finding(subject: &Subject<'_>, earlier: &Subject<'_>, is_same: bool) -> Diagn
         return Diagnostic::new(
             Code::DuplicateRule,
             span,
-            format!("this rule never decides: \"{name}\" before it has the same condition"),
+            format!("this rule can never match: \"{name}\" before it has the same condition"),
         )
         .with_help("remove one of them, or change its condition");
     }
     let message = if is_constant {
-        format!("this rule never decides: \"{name}\" before it matches every request")
+        format!("this rule can never match: \"{name}\" before it matches every request")
     } else {
-        format!("this rule never decides: \"{name}\" before it matches whatever this one does")
+        format!("this rule can never match: \"{name}\" before it matches whatever this one does")
     };
     Diagnostic::new(Code::UnreachableRule, span, message)
         .with_help(format!("move it before \"{name}\", as an exception from it, or remove it"))
 }
 
-/// The ways in which a condition holds. One with too many is taken as a whole.
+/// The ways in which a condition holds, without those that contradict themselves. A condition with too many is taken as
+/// a whole.
 fn alternatives(source: &str, condition: &Node) -> Vec<Vec<Term>> {
-    match &condition.operation {
+    let mut ways = match &condition.operation {
         Operation::Constant(_) => vec![Vec::new()],
         Operation::Logic(Logic::Or, parts)
             if parts.len() <= ALTERNATIVES && claim(condition, true).is_none() =>
@@ -123,7 +124,15 @@ fn alternatives(source: &str, condition: &Node) -> Vec<Vec<Term>> {
             parts.iter().map(|part| terms(source, part, true)).collect()
         }
         _ => vec![terms(source, condition, true)],
-    }
+    };
+    ways.retain(|terms| {
+        let claims = terms.iter().filter_map(|term| match term {
+            Term::Claim(claim) => Some(claim.clone()),
+            Term::Other { .. } => None,
+        });
+        conflict(&claims.collect::<Vec<_>>()).is_none()
+    });
+    ways
 }
 
 fn is_implied(wanted: &Term, terms: &[Term]) -> bool {
