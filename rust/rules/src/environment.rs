@@ -38,6 +38,8 @@ pub enum Known {
     AtLeast(f64),
     /// A map that often has these keys.
     Keys(&'static [&'static str]),
+    /// A map that has these keys, always, and no others.
+    Fields(&'static [&'static str]),
 }
 
 /// How rules read a variable.

@@ -26,9 +26,11 @@ fn environment() -> Environment {
         .declare("client_ip", Type::String)
         .declare("now", Type::Timestamp)
         .declare("team.name", Type::String)
+        .declare("key", Type::map(Type::String, Type::String))
         .declare_keyed("bucket", Type::Int)
         .describe("headers", Known::Keys(&["authorization", "user-agent", "content-type"]))
         .describe("request_type", Known::OneOf(&["chat_completion", "embedding", "responses"]))
+        .describe("key", Known::Fields(&["name"]))
         .describe("path", Known::BeginsWith("/"))
         .describe("prompt_tokens", Known::AtLeast(0.0))
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::claims::claim;
 use super::{Names, Subject};
 use crate::ast::{Binary, Comparison, Expression, ExpressionKind, Logic, Span, Unary};
-use crate::diagnostic::{Code, Diagnostic, distance};
+use crate::diagnostic::{Code, Diagnostic, distance, nearest};
 use crate::environment::{Environment, Form, Known, Name};
 use crate::program::{Attribute, Node, Operation};
 use crate::value::Value;
@@ -68,7 +68,12 @@ impl Search<'_, '_> {
         let Some(attribute) = self.names.attribute(slot) else { return };
         let Some(key) = &attribute.key else { return };
         let Some(variable) = self.names.environment.variable(attribute.variable) else { return };
-        if variable.form == Form::Keyed || self.present.contains(&slot) || self.read.contains(&slot) {
+        let is_there = matches!(variable.known, Some(Known::Fields(fields)) if fields.contains(&&**key));
+        if variable.form == Form::Keyed
+            || is_there
+            || self.present.contains(&slot)
+            || self.read.contains(&slot)
+        {
             return;
         }
         self.read.push(slot);
@@ -100,7 +105,7 @@ fn presence(node: &Node, truth: bool) -> Option<usize> {
     }
 }
 
-/// A key that a rule writes out for a map whose keys are in lower case.
+/// A key that a rule writes out for a map whose keys are in lower case, or are known.
 struct Use {
     rule: usize,
     span: Span,
@@ -124,6 +129,10 @@ pub(super) fn unlikely(environment: &Environment, subjects: &[Subject<'_>]) -> V
     for one in &uses {
         let key = one.written.to_ascii_lowercase();
         let Some(variable) = environment.variable(one.variable) else { continue };
+        if let Some(Known::Fields(fields)) = variable.known {
+            found.extend(no_field(one, &variable.name, fields).map(|warning| (one.rule, warning)));
+            continue;
+        }
         if key != *one.written {
             let message = format!("the names of {} are in small letters", variable.name);
             let note = Diagnostic::new(Code::UppercaseKey, one.span, message);
@@ -158,6 +167,19 @@ pub(super) fn unlikely(environment: &Environment, subjects: &[Subject<'_>]) -> V
     found
 }
 
+/// The finding of a key that a map never has.
+fn no_field(one: &Use, map: &str, fields: &[&str]) -> Option<Diagnostic> {
+    let written = &*one.written;
+    if fields.contains(&written) {
+        return None;
+    }
+    let warning = Diagnostic::new(Code::UnlikelyKey, one.span, format!("`{map}` never has \"{written}\""));
+    Some(warning.with_help(match nearest(written, fields.iter().copied()) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => format!("it has {}", fields.join(", ")),
+    }))
+}
+
 /// Whether a name is probably another one misspelt: one letter differs, or the marks between words do.
 fn is_near(key: &str, other: &str) -> bool {
     let plain = |text: &str| text.replace(['-', '_'], "");
@@ -169,11 +191,13 @@ fn is_near(key: &str, other: &str) -> bool {
     plain(key) == plain(other) || (distance(key, other) == 1 && digits(key) == digits(other) && !is_plural)
 }
 
-/// Calls `found` with each key that is written out for a map whose keys are in lower case.
+/// Calls `found` with each key that is written out for such a map.
 fn keys(environment: &Environment, expression: &Expression, found: &mut dyn FnMut(Span, usize, &str)) {
     let map = |operand: &Expression| match environment.resolve(operand, [].into_iter())? {
         Name::Variable(index) => {
-            environment.variable(index).filter(|variable| variable.form == Form::LowercaseKeys).map(|_| index)
+            let variable = environment.variable(index)?;
+            let is_known = matches!(variable.known, Some(Known::Fields(_)));
+            (is_known || variable.form == Form::LowercaseKeys).then_some(index)
         }
         _ => None,
     };

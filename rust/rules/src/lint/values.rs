@@ -122,6 +122,6 @@ fn never_has(node: &Node, names: Names<'_>) -> Option<Diagnostic> {
                     .with_help("change the number, or leave the comparison out"),
             )
         }
-        Known::Keys(_) => None,
+        Known::Keys(_) | Known::Fields(_) => None,
     }
 }
