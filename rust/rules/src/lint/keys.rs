@@ -68,9 +68,9 @@ impl Search<'_, '_> {
         let Some(attribute) = self.names.attribute(slot) else { return };
         let Some(key) = &attribute.key else { return };
         let Some(variable) = self.names.environment.variable(attribute.variable) else { return };
-        let is_there = matches!(variable.known, Some(Known::Fields(fields)) if fields.contains(&&**key));
+        let is_settled = matches!(variable.known, Some(Known::Fields(_)));
         if variable.form == Form::Keyed
-            || is_there
+            || is_settled
             || self.present.contains(&slot)
             || self.read.contains(&slot)
         {
