@@ -1,16 +1,21 @@
-"""Checks of the rules: each has one action and a name of its own, its condition compiles and can match."""
+"""Checks of the rules: each has actions and a name of its own, its condition compiles and can match."""
 
 import re
+from collections import ChainMap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from edgeroute import _native
+from edgeroute.config.actions import check_actions, check_scope
 from edgeroute.config.diagnostics import Severity, Span
 from edgeroute.config.document import Document, Path
-from edgeroute.config.marks import Mapping, Scalar, locate
+from edgeroute.config.marks import Scalar, locate
+from edgeroute.config.models import find_cycles
 from edgeroute.config.names import Names
 from edgeroute.config.schema import Config
 
+_TEXT = r"""\"[^"\\]*\"|'[^'\\]*'"""
+_ONLY_MODELS = re.compile(rf"model\s*==\s*(?:{_TEXT})|model\s+in\s*\[\s*(?:{_TEXT})(?:\s*,\s*(?:{_TEXT}))*\s*\]")
 _USES = {
     "tokens_used": "tokens_per_minute",
     "requests_used": "requests_per_minute",
@@ -48,14 +53,17 @@ def rule_diagnostics(expressions: Sequence[str]) -> list[RuleProblem]:
     return _problems(_native.check_rules(list(expressions)))
 
 
-def check_rules(document: Document, names: Names) -> None:
+def check_rules(document: Document, config: Config, names: Names) -> None:
     """Reports every error and warning about rules."""
     rules: list[Path] = [("rules", index) for index in range(len(document.items(("rules",))))]
     for rule in rules:
-        _check_action(document, names, rule)
+        check_actions(document, names, rule, _label(document, rule))
+        check_scope(document, rule, _label(document, rule))
     _check_names(document, rules)
+    ordered = sorted(rules, key=lambda rule: (_rank(document, rule), _priority(document, rule)))
+    _check_circles(document, config, ordered)
     _check_conditions(document, rules)
-    _lint(document, rules)
+    _lint(document, ordered)
 
 
 def warn_unlimited(document: Document, config: Config) -> None:
@@ -81,29 +89,66 @@ def _words(condition: str) -> Iterator[tuple[str, int]]:
             yield piece["word"], piece.start()
 
 
-def _check_action(document: Document, names: Names, rule: Path) -> None:
-    node = document.find(rule)
-    if not isinstance(node, Mapping):
-        return
-    actions = [action for action in ("model", "reject") if action in node.entries]
-    if len(actions) != 1:
-        problem = "has two actions" if actions else "does nothing"
-        advice = "give it one action: model: NAME, or reject: MESSAGE"
-        document.error(rule, f"{_label(document, rule)} {problem}", advice)
-    model = document.text((*rule, "model"))
-    if model is not None:
-        names.check_model(model, (*rule, "model"), "a rule")
-
-
 def _check_names(document: Document, rules: list[Path]) -> None:
-    lines: dict[str, int] = {}
+    places: dict[str, int] = {}
     for rule in rules:
         path, name = (*rule, "name"), document.text((*rule, "name"))
-        if name is not None and name in lines:
-            message = f'a rule is called "{document.shown(path, name)}" already, on line {lines[name]}'
+        start = document.span(path).start
+        if name is not None and name in places:
+            place = document.source.place(places[name], start)
+            message = f'a rule is called "{document.shown(path, name)}" already, on {place}'
             document.error(path, message, "names become labels; give each rule its own")
         elif name is not None:
-            lines[name], _ = document.source.position(document.span(path).start)
+            places[name] = start
+
+
+def _rank(document: Document, rule: Path) -> int:
+    """Rules for a virtual key are tried before those for a team, and those before all others."""
+    return 0 if document.text((*rule, "virtual_key")) else 1 if document.text((*rule, "team")) else 2
+
+
+def _priority(document: Document, rule: Path) -> int:
+    text = document.text((*rule, "priority")) or "0"
+    return int(text) if re.fullmatch("-?[0-9]{1,7}", text) else 0
+
+
+def _scope(document: Document, rule: Path) -> tuple[str | None, str | None]:
+    return document.text((*rule, "virtual_key")), document.text((*rule, "team"))
+
+
+def _continues(document: Document, rule: Path) -> bool:
+    return document.text((*rule, "continue")) == "true"
+
+
+def _check_circles(document: Document, config: Config, rules: list[Path]) -> None:
+    """Reports rules that certainly lead a model back to itself, for somebody: `model == "a"` to b, and b to a."""
+    deciding: dict[tuple[str | None, str | None], dict[str, Path]] = {}
+    for rule in rules:
+        for model in _only_models(document.text((*rule, "when")) or ""):
+            deciding.setdefault(_scope(document, rule), {}).setdefault(model, rule)
+    reported: set[frozenset[Path]] = set()
+    for key, team in deciding:
+        of_key = config.virtual_keys.get(key or "")
+        scopes = [(key, None), (None, of_key.team if of_key else team), (None, None)]
+        decides = dict(ChainMap(*(deciding.get(scope, {}) for scope in scopes)))
+        leads = {
+            model: [to]
+            for model, rule in decides.items()
+            if _continues(document, rule) and (to := document.text((*rule, "model"))) is not None
+        }
+        for circle in find_cycles(leads):
+            involved = frozenset(decides[model] for model in circle)
+            if involved not in reported:
+                reported.add(involved)
+                message = f"rules lead round in a circle: {' → '.join(circle)}"
+                advice = "take continue from one of them, or let it choose another model"
+                document.error((*decides[circle[0]], "continue"), message, advice, at_key=True)
+
+
+def _only_models(condition: str) -> list[str]:
+    """The models for which a condition holds whatever else is asked: of `model == "a"` and `model in ["a", "b"]`."""
+    found = _ONLY_MODELS.fullmatch(condition.strip())
+    return [text[1:-1] for text in re.findall(_TEXT, found[0])] if found else []
 
 
 def _check_conditions(document: Document, rules: list[Path]) -> None:
@@ -116,7 +161,7 @@ def _lint(document: Document, rules: list[Path]) -> None:
     """Warns of rules that compile and are probably not what is meant. They are in the order in which they are tried."""
     conditions = [(rule, text) for rule in rules if (text := document.text((*rule, "when"))) is not None]
     written = [
-        (_name(document, rule), text, _scope(document, rule), document.text((*rule, "continue")) != "true")
+        (_name(document, rule), text, _variable_of_scope(document, rule), not _continues(document, rule))
         for rule, text in conditions
     ]
     for problem in _problems(_native.lint_rules(written)):
@@ -124,12 +169,12 @@ def _lint(document: Document, rules: list[Path]) -> None:
         _report(document, (*rule, "when"), text, problem, _label(document, rule))
 
 
-def _scope(document: Document, rule: Path) -> tuple[str, str] | None:
+def _variable_of_scope(document: Document, rule: Path) -> tuple[str, str] | None:
     """The variable that must have a certain text for the rule to take part."""
-    for setting, variable in (("virtual_key", "virtual_key_name"), ("team", "team_name")):
-        if (name := document.text((*rule, setting))) is not None:
-            return variable, name
-    return None
+    virtual_key, team = _scope(document, rule)
+    if virtual_key is not None:
+        return "virtual_key_name", virtual_key
+    return None if team is None else ("team_name", team)
 
 
 def _problems(found: Iterable[tuple[Any, ...]]) -> list[RuleProblem]:

@@ -4,7 +4,7 @@
 use crate::error::ErrorKind;
 
 /// Steps of comprehensions that one evaluation may take, all of its loops together.
-const MAXIMUM_STEPS: u32 = 10_000;
+pub(crate) const MAXIMUM_STEPS: u32 = 10_000;
 /// Bytes that functions may read and write in one evaluation, beyond what the request itself has.
 const MAXIMUM_BYTES: u64 = 16 * 1024 * 1024;
 /// Bytes of the longest text, and elements of the longest list, that can be made.

@@ -227,10 +227,7 @@ impl<'e> Checker<'e> {
         Some(match self.environment.resolve(expression, locals)? {
             Name::Local(place) => self.locals.get(place)?.1.clone(),
             Name::Variable(index) => self.environment.variable(index)?.of_type.clone(),
-            Name::Definition(index) => {
-                let definition = self.environment.definition(index)?;
-                definition.types.of(&definition.parsed.root).clone()
-            }
+            Name::Definition(index) => self.environment.definition(index)?.expression.result_type().clone(),
             Name::Type(kind) => Type::Type(type_of_kind(kind).into()),
         })
     }
@@ -373,7 +370,7 @@ impl<'e> Checker<'e> {
         let signatures: Vec<&Signature> = match callee {
             Callee::Keyed(index) => return self.keyed(expression, function, index, arguments),
             Callee::Library(overloads) => overloads.iter().map(|overload| &overload.signature).collect(),
-            Callee::Declared(name) => environment.signatures(name).collect(),
+            Callee::Declared(name) => environment.signatures(name, is_argument).collect(),
         };
         let mut result: Option<Type> = None;
         for signature in &signatures {

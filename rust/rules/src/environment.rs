@@ -1,10 +1,13 @@
 //! Which names rules may use: variables, functions of the request, and expressions that were given a name.
 
+use std::sync::Arc;
+
 use crate::ast::Expression;
-use crate::check::{Types, check};
+use crate::checked::Checked;
 use crate::diagnostic::Diagnostic;
 use crate::functions;
-use crate::parse::{Parsed, parse};
+use crate::parse::{Parsed, parse, parse_without_macros};
+use crate::program::Attribute;
 use crate::signature::Signature;
 use crate::types::{Type, UnknownType};
 use crate::value::Kind;
@@ -17,6 +20,7 @@ pub struct Environment {
     definitions: Vec<Definition>,
     /// `a.b.c` as `["a.b.c.", "a.b.", "a."]`.
     prefixes: Vec<Box<str>>,
+    without_macros: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -24,6 +28,8 @@ pub(crate) struct Variable {
     pub(crate) name: Box<str>,
     pub(crate) of_type: Type,
     pub(crate) form: Form,
+    /// Most bytes of a text, or elements of a list or map.
+    pub(crate) size: u64,
     pub(crate) known: Option<Known>,
 }
 
@@ -42,6 +48,9 @@ pub enum Known {
     Fields(&'static [&'static str]),
 }
 
+/// Most bytes of a text, or elements of a list or map, unless the caller says otherwise.
+const USUAL_SIZE: u64 = 1_000;
+
 /// How rules read a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -57,8 +66,7 @@ pub(crate) enum Form {
 #[derive(Debug, Clone)]
 pub(crate) struct Definition {
     pub(crate) name: Box<str>,
-    pub(crate) parsed: std::sync::Arc<Parsed>,
-    pub(crate) types: std::sync::Arc<Types>,
+    pub(crate) expression: Arc<Checked>,
 }
 
 /// What a name means.
@@ -102,6 +110,16 @@ impl Environment {
         self.with(name, Type::map(Type::String, values), Form::LowercaseKeys)
     }
 
+    /// Says how large the variable that was declared last may be: bytes of its texts, elements of a list or map. Of
+    /// an expression that would cost too much with it, nothing is accepted.
+    #[must_use]
+    pub fn of_size(mut self, most: u64) -> Self {
+        if let Some(variable) = self.variables.last_mut() {
+            variable.size = most;
+        }
+        self
+    }
+
     /// Adds a function of one constant text, `name("text")`. A source is asked for its value as for the entry
     /// `text` of a variable.
     #[must_use]
@@ -127,9 +145,8 @@ impl Environment {
 
     /// Adds an expression under a name. It may use what is declared so far.
     pub fn define(mut self, name: &str, source: &str) -> Result<Self, Vec<Diagnostic>> {
-        let parsed = parse(source).map_err(|error| vec![error])?;
-        let types = check(&self, &parsed)?;
-        self.definitions.push(Definition { name: name.into(), parsed: parsed.into(), types: types.into() });
+        let expression = Checked::read(&self, source)?.into();
+        self.definitions.push(Definition { name: name.into(), expression });
         Ok(self)
     }
 
@@ -145,13 +162,35 @@ impl Environment {
         self
     }
 
+    /// What looks like a macro is the call of a function.
+    #[must_use]
+    pub fn without_macros(mut self) -> Self {
+        self.without_macros = true;
+        self
+    }
+
+    /// Name and type of each variable. One that is a function of a text is the map of its texts.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, Type)> {
+        self.variables.iter().map(|variable| {
+            let of_type = match variable.form {
+                Form::Plain | Form::LowercaseKeys => variable.of_type.clone(),
+                Form::Keyed => Type::map(Type::String, variable.of_type.clone()),
+            };
+            (&*variable.name, of_type)
+        })
+    }
+
     /// Whether the caller must give this variable's keys in lower case.
     pub fn has_lowercase_keys(&self, name: &str) -> bool {
         self.variables.iter().any(|variable| &*variable.name == name && variable.form == Form::LowercaseKeys)
     }
 
+    pub(crate) fn parse(&self, source: &str) -> Result<Parsed, Diagnostic> {
+        if self.without_macros { parse_without_macros(source) } else { parse(source) }
+    }
+
     fn with(mut self, name: &str, of_type: Type, form: Form) -> Self {
-        self.variables.push(Variable { name: name.into(), of_type, form, known: None });
+        self.variables.push(Variable { name: name.into(), of_type, form, size: USUAL_SIZE, known: None });
         self
     }
 
@@ -168,6 +207,17 @@ impl Environment {
         self.variables.iter().position(|variable| &*variable.name == name && variable.form != Form::Keyed)
     }
 
+    /// The declared type of what an attribute reads: of a variable, or of an entry of a map.
+    pub(crate) fn type_of(&self, attribute: &Attribute) -> Option<&Type> {
+        let variable = self.variables.get(attribute.variable)?;
+        match (&attribute.key, &variable.of_type) {
+            (None, declared) => Some(declared),
+            (Some(_), declared) if variable.form == Form::Keyed => Some(declared),
+            (Some(_), Type::Map(_, values)) => Some(values),
+            (Some(_), _) => None,
+        }
+    }
+
     /// Names that can stand where a value is expected.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         let variables = self.variables.iter().filter(|variable| variable.form != Form::Keyed);
@@ -181,9 +231,11 @@ impl Environment {
         keyed.map(|variable| &*variable.name).chain(self.functions.iter().map(|(name, _)| &**name))
     }
 
-    /// The signatures of a declared function.
-    pub(crate) fn signatures(&self, name: &str) -> impl Iterator<Item = &Signature> {
-        self.functions.iter().filter(move |(known, _)| &**known == name).map(|(_, signature)| signature)
+    /// The signatures of a declared function or method.
+    pub(crate) fn signatures(&self, name: &str, method: bool) -> impl Iterator<Item = &Signature> {
+        let of_name =
+            move |(known, signature): &&(Box<str>, Signature)| &**known == name && signature.method == method;
+        self.functions.iter().filter(of_name).map(|(_, signature)| signature)
     }
 
     /// What an expression means as a whole, if it is a name. `locals` are the variables of the comprehensions
@@ -203,7 +255,7 @@ impl Environment {
             let found = self.find(&candidate).map(Name::Variable);
             found
                 .or_else(|| definition().map(Name::Definition))
-                .or_else(|| type_named(&candidate).map(Name::Type))
+                .or_else(|| Kind::named(&candidate).map(Name::Type))
         })
     }
 
@@ -221,12 +273,14 @@ impl Environment {
         {
             return Some((found, false));
         }
-        functions::find(function, true).map(|overloads| (Callee::Library(overloads), true))
+        let declared = self.declared(function, true).map(Callee::Declared);
+        let method = declared.or_else(|| functions::find(function, true).map(Callee::Library));
+        method.map(|callee| (callee, true))
     }
 
     fn function(&self, name: &str, absolute: bool) -> Option<Callee<'_>> {
         self.candidates(name, absolute).find_map(|candidate| {
-            if let Some((declared, _)) = self.functions.iter().find(|(known, _)| **known == *candidate) {
+            if let Some(declared) = self.declared(&candidate, false) {
                 return Some(Callee::Declared(declared));
             }
             let keyed = |variable: &Variable| *variable.name == *candidate && variable.form == Form::Keyed;
@@ -235,21 +289,15 @@ impl Environment {
         })
     }
 
+    fn declared(&self, name: &str, method: bool) -> Option<&str> {
+        let of_name =
+            |(known, signature): &&(Box<str>, Signature)| **known == *name && signature.method == method;
+        self.functions.iter().find(of_name).map(|(known, _)| &**known)
+    }
+
     /// The full names that a name may stand for, in the order in which they are tried.
     fn candidates(&self, name: &str, absolute: bool) -> impl Iterator<Item = String> {
         let prefixes = if absolute { &[][..] } else { &self.prefixes };
         prefixes.iter().map(move |prefix| format!("{prefix}{name}")).chain([name.to_owned()])
     }
-}
-
-fn type_named(name: &str) -> Option<Kind> {
-    use Kind::{
-        Bool, Bytes, Cidr, Double, Duration, Int, Ip, List, Map, Null, Optional, String, Timestamp, Type,
-        Uint,
-    };
-    let kinds = [
-        Null, Bool, Int, Uint, Double, String, Bytes, List, Map, Timestamp, Duration, Type, Optional, Ip,
-        Cidr,
-    ];
-    kinds.into_iter().find(|kind| kind.type_name() == name)
 }

@@ -1,13 +1,15 @@
 //! Single expressions.
 
-use crate::check::{Types, check};
+use crate::ast;
+use crate::check::Types;
+use crate::checked::Checked;
 use crate::diagnostic::Diagnostic;
 use crate::environment::Environment;
 use crate::error::EvaluationError;
 use crate::evaluate::{Evaluation, Source};
 use crate::lower::lower;
-use crate::parse::{Parsed, parse};
 use crate::program::{Attribute, Node};
+use crate::registry::Registry;
 use crate::types::Type;
 use crate::value::Value;
 
@@ -22,23 +24,22 @@ pub struct Expression {
 impl Expression {
     /// Compiles an expression whose types are checked.
     pub fn compile(environment: &Environment, source: &str) -> Result<Self, Vec<Diagnostic>> {
-        let parsed = parse(source).map_err(|error| vec![error])?;
-        let types = check(environment, &parsed)?;
-        Ok(Self::new(environment, &parsed, &types))
+        let Checked { root, types } = Checked::read(environment, source)?;
+        Ok(Self::new(environment, &root, &types))
     }
 
     /// Compiles an expression without checking types or names: what is wrong with it fails when it is
     /// evaluated, and only then.
     pub fn compile_unchecked(environment: &Environment, source: &str) -> Result<Self, Diagnostic> {
-        let parsed = parse(source)?;
+        let parsed = environment.parse(source)?;
         let types = Types::unknown(&parsed);
-        Ok(Self::new(environment, &parsed, &types))
+        Ok(Self::new(environment, &parsed.root, &types))
     }
 
-    fn new(environment: &Environment, parsed: &Parsed, types: &Types) -> Self {
-        let mut attributes = Vec::new();
-        let program = lower(environment, types, &mut attributes, &parsed.root);
-        Self { attributes, program, result_type: types.of(&parsed.root).clone() }
+    fn new(environment: &Environment, root: &ast::Expression, types: &Types) -> Self {
+        let mut registry = Registry::default();
+        let program = lower(environment, types, &mut registry, root);
+        Self { attributes: registry.into_attributes(), program, result_type: types.of(root).clone() }
     }
 
     /// The type of its value, as far as it is known.

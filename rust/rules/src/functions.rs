@@ -16,7 +16,7 @@ mod time;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-pub(crate) use regex::Pattern;
+pub(crate) use regex::{Pattern, PatternError};
 
 use crate::budget::Budget;
 use crate::error::ErrorKind;
@@ -36,6 +36,12 @@ type Table = &'static [(&'static str, Implementation)];
 pub(crate) struct Overload {
     pub(crate) signature: Signature,
     pub(crate) compute: Implementation,
+}
+
+impl PartialEq for Overload {
+    fn eq(&self, other: &Self) -> bool {
+        self.signature.text == other.signature.text
+    }
 }
 
 /// The forms of one name, written in one way (as a method or not).

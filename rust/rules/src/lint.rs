@@ -16,8 +16,8 @@ use crate::check::{Types, check};
 use crate::diagnostic::Diagnostic;
 use crate::environment::Environment;
 use crate::lower::lower;
-use crate::parse::parse;
 use crate::program::{Attribute, Node};
+use crate::registry::Registry;
 use crate::ruleset::Rule;
 
 /// A rule as lints see it.
@@ -56,10 +56,11 @@ pub fn lint<'r>(
         .into_iter()
         .enumerate()
         .filter_map(|(index, NamedRule { name, rule, is_last })| {
-            let parsed = parse(rule.condition).ok()?;
+            let parsed = environment.parse(rule.condition).ok()?;
             let types: Types = check(environment, &parsed).ok()?;
-            let mut attributes = Vec::new();
+            let mut attributes = Registry::default();
             let condition = lower(environment, &types, &mut attributes, &parsed.root);
+            let attributes = attributes.into_attributes();
             Some(Subject { index, name, rule, is_last, root: parsed.root, condition, attributes })
         })
         .collect();

@@ -56,6 +56,8 @@ codes! {
     ReservedWord "reserved_word" Error "a word that cannot be a name"
     InvalidMacro "invalid_macro" Error "`has`, `all`, `map` and their like, with arguments they cannot have"
     TooComplex "too_complex" Error "the condition is too long, too deep, or has too many parts"
+    TooCostly "too_costly" Error "the condition could take more work than a request may"
+    InvalidScope "invalid_scope" Error "a rule takes part by a variable that is not a text, or does not exist"
     UnknownVariable "unknown_variable" Error "there is no variable of this name"
     UnknownFunction "unknown_function" Error "there is no function of this name"
     UnknownField "unknown_field" Error "only maps have fields"

@@ -6,7 +6,7 @@ use crate::budget::Budget;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::environment::{Callee, Environment};
 use crate::error::ErrorKind;
-use crate::functions::{self, Pattern};
+use crate::functions::{self, Pattern, PatternError};
 use crate::value::Value;
 
 /// Functions of one text that not every text suits.
@@ -30,9 +30,7 @@ fn visit(environment: &Environment, source: &str, expression: &Expression, found
     {
         if &**function == "matches" {
             found.extend(
-                Pattern::compile(text)
-                    .err()
-                    .map(|reason| invalid_pattern(source, argument.span, text, &reason)),
+                Pattern::compile(text).err().map(|error| invalid_pattern(source, argument.span, text, error)),
             );
         } else if target.is_none()
             && let Err(ErrorKind::Invalid(reason)) =
@@ -68,69 +66,18 @@ fn inside(source: &str, literal: Span) -> Span {
     Span::new(literal.start as usize + before, literal.end as usize - 1)
 }
 
-fn invalid_pattern(source: &str, literal: Span, pattern: &str, reason: &str) -> Diagnostic {
-    let (place, message, help) = foreign_pattern(pattern).unwrap_or_else(|| {
-        (0..pattern.len(), short(reason), "see https://github.com/google/re2/wiki/Syntax".to_owned())
-    });
+/// The finding of a pattern, with the part of it that is wrong where that stands in the source as it is: where no escape
+/// comes before it.
+fn invalid_pattern(source: &str, literal: Span, pattern: &str, error: PatternError) -> Diagnostic {
     let inside = inside(source, literal);
-    // What has no escapes stands in the source as it is.
-    let span = match source.get(inside.range()) {
-        Some(text) if text == pattern => {
-            inside.start as usize + place.start..inside.start as usize + place.end
-        }
-        _ => inside.range(),
+    let is_verbatim = source.get(inside.range()) == Some(pattern);
+    let span = match is_verbatim {
+        true => inside.start as usize + error.span.start..inside.start as usize + error.span.end,
+        false => inside.range(),
+    };
+    let (message, help) = match error.message.split_once("; ") {
+        Some((message, help)) => (message.to_owned(), help.to_owned()),
+        None => (error.message, "see https://github.com/google/re2/wiki/Syntax".to_owned()),
     };
     Diagnostic::new(Code::InvalidPattern, span, message).with_help(help)
-}
-
-/// What other kinds of regular expressions have and this one does not, since it would not take linear time.
-fn foreign_pattern(pattern: &str) -> Option<(std::ops::Range<usize>, String, String)> {
-    let bytes = pattern.as_bytes();
-    let mut at = 0;
-    let mut in_class = false;
-    while let Some(byte) = bytes.get(at) {
-        let rest = pattern.get(at..).unwrap_or("");
-        match byte {
-            b'\\' => {
-                if !in_class && matches!(bytes.get(at + 1), Some(b'1'..=b'9')) {
-                    let message = "a pattern cannot refer back to what a group matched";
-                    let help = "back-references take exponential time on some texts; compare the parts outside of the pattern";
-                    return Some((at..at + 2, message.to_owned(), help.to_owned()));
-                }
-                at += 1;
-            }
-            b'[' => in_class = true,
-            b']' => in_class = false,
-            b'(' if !in_class => {
-                let around = [("(?<=", "behind"), ("(?<!", "behind"), ("(?=", "ahead"), ("(?!", "ahead")];
-                if let Some((opening, side)) =
-                    around.into_iter().find(|(opening, _)| rest.starts_with(opening))
-                {
-                    let message = format!("a pattern cannot look {side}");
-                    let help = "look-around would not take linear time; use two conditions, as in \
-                                a.matches(\"^gpt-\") && !a.contains(\"mini\")";
-                    return Some((at..at + opening.len(), message, help.to_owned()));
-                }
-                if rest.starts_with("(?>") {
-                    let help = "matching never goes back here, so a plain group does the same";
-                    return Some((at..at + 3, "there are no atomic groups".to_owned(), help.to_owned()));
-                }
-            }
-            b'*' | b'+' | b'?' | b'}'
-                if !in_class && rest.get(1..).is_some_and(|rest| rest.starts_with('+')) =>
-            {
-                let help = "matching never goes back here, so the `+` after it can be left out";
-                return Some((at..at + 2, "there are no possessive repetitions".to_owned(), help.to_owned()));
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    None
-}
-
-/// The last line of a reason of several, which says what is wrong.
-fn short(reason: &str) -> String {
-    let line = reason.lines().rfind(|line| !line.trim().is_empty()).unwrap_or(reason);
-    format!("this is no regular expression: {}", line.trim().trim_start_matches("error: "))
 }
