@@ -48,6 +48,11 @@ def test_fields_that_rules_cannot_change_are_documented() -> None:
     assert re.findall(r"`(\w+)`", text) == list(UNCHANGED)
 
 
+def test_every_kind_of_finding_about_rules_is_documented() -> None:
+    rows = re.findall(r"^\| `([a-z_]+)` \| (\w+) \| (.+) \|$", (REFERENCE / "diagnostics.md").read_text(), re.MULTILINE)
+    assert rows == _native.rule_codes()
+
+
 def test_every_metric_is_documented() -> None:
     assert first_cells("metrics.md", "edgeroute_") == list(FAMILIES)
 

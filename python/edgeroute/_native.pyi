@@ -18,6 +18,8 @@ __all__ = [
     "check_rules",
     "explain",
     "first_failures",
+    "lint_rules",
+    "rule_codes",
     "rule_variables",
 ]
 
@@ -282,16 +284,29 @@ class Expression:
     def evaluate(self, mapping: Mapping[str, Any] | None = None) -> Any:
         """Its value, as `edgeroute.rules` says; RuleError if it has none, ValueError as `RuleSet` has it."""
 
-def check_rules(
-    expressions: list[str], definitions: list[tuple[str, str]] = []
-) -> list[tuple[int, int, int, str, str | None]]:
-    """Compile definitions (name and expression) and then rule conditions, which may use them.
+_Finding = tuple[int, str, str, int, int, str, list[tuple[int, int, str]], str | None]
+"""Index of the rule, code, severity, first byte, byte after the last, message, labels (bytes and text), help."""
 
-    Each error is index, first byte, byte after the last, message, help; indexes count the definitions first.
+def check_rules(expressions: list[str], definitions: list[tuple[str, str]] = []) -> list[_Finding]:
+    """Compile definitions (name and expression) and then rule conditions, which may use them; returns every error.
+
+    Indexes count the definitions first.
+    """
+
+def lint_rules(
+    rules: list[tuple[str, str, tuple[str, str] | None, bool]], definitions: list[tuple[str, str]] = []
+) -> list[_Finding]:
+    """Warnings and notes about rules that compile, in the order in which they are tried.
+
+    A rule is its name, its condition, a variable with the text it must be for the rule to take part, and whether
+    the search ends with it. Indexes do not count the definitions.
     """
 
 def first_failures(expressions: list[str], definitions: list[tuple[str, str]]) -> list[tuple[int, int] | None]:
     """The first part of each condition that fails on some requests, as bytes; None if none does or it is wrong."""
+
+def rule_codes() -> list[tuple[str, str, str]]:
+    """Code, severity and meaning of every kind of finding."""
 
 def rule_variables() -> list[tuple[str, str, str, str]]:
     """Name, type, an example and the description of every rule variable."""

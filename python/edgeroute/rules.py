@@ -17,7 +17,7 @@ not is a class of this module:
     net.IP, net.CIDR   addresses and interfaces of ipaddress; as input networks too
 """
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from msgspec import UNSET, Struct
 
@@ -29,6 +29,7 @@ __all__ = [
     "Duration",
     "Explanation",
     "Expression",
+    "Label",
     "Optional",
     "Outcome",
     "RuleError",
@@ -39,12 +40,25 @@ __all__ = [
 ]
 
 
+class Label(Struct, frozen=True):
+    """A remark on a part of the text of a rule: the characters from `start` to before `end`."""
+
+    start: int
+    end: int
+    text: str
+
+
 class Diagnostic(Struct, frozen=True):
     """What is wrong with the text of a rule, or why it has no value."""
 
     rule: str | int | None
     """Name or position of the rule; None of a single expression."""
+    code: str
+    """Its kind; the reference of findings about rules lists them."""
+    severity: Literal["error", "warning", "note"]
     message: str
+    labels: tuple[Label, ...]
+    """What else of the text has to do with it."""
     help: str | None
     """What to do about it, where that can be said."""
     start: int
@@ -61,7 +75,7 @@ class RuleError(EdgerouteError, ValueError):
     """Rules that are wrong, or an expression that has no value for what it was given."""
 
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
-        super().__init__("\n".join(_titled(each) for each in diagnostics))
+        super().__init__("\n".join(each.text for each in diagnostics))
         self.diagnostics = diagnostics
 
     def __reduce__(self) -> tuple[type[Self], tuple[tuple[Diagnostic, ...]]]:
@@ -148,10 +162,3 @@ class Optional(Struct, frozen=True):
     def or_value(self, default: Any) -> Any:
         """The value that it holds, or `default`."""
         return self.value if self.has_value else default
-
-
-def _titled(diagnostic: Diagnostic) -> str:
-    rule = diagnostic.rule
-    if rule is None:
-        return diagnostic.text
-    return f"rule {rule if isinstance(rule, int) else f'`{rule}`'}: {diagnostic.text}"

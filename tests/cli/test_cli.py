@@ -125,7 +125,13 @@ def test_a_valid_configuration_is_ok():
     assert (code, error) == (0, "")
     assert out.startswith(f"{QUICKSTART}: ok (")
     assert edgeroute("check", EDGEROUTE_CONFIG=str(QUICKSTART)) == (0, out, "")
-    assert json.loads(edgeroute("check", "-c", QUICKSTART, "--json")[1]) == {"valid": True, "diagnostics": []}
+    report = json.loads(edgeroute("check", "-c", QUICKSTART, "--json")[1])
+    assert report["valid"]
+    [note] = report["diagnostics"]
+    assert (note["severity"], note["code"]) == ("note", "missing_key")
+    code, out, error = edgeroute("check", "-c", QUICKSTART, "--notes")
+    assert (code, note["message"] in error, note["advice"] in error) == (0, True, True)
+    assert "--notes" not in out
 
 
 def test_an_invalid_configuration_shows_every_error(tmp_path: Path):
@@ -139,7 +145,9 @@ def test_an_invalid_configuration_shows_every_error(tmp_path: Path):
     code, out, error = edgeroute("check", "-c", file, "--json")
     assert (code, error) == (2, "")
     first, second = json.loads(out)["diagnostics"]
-    assert [*first] == ["file", "line", "column", "severity", "message", "advice"]
+    assert [*first] == [
+        *("file", "line", "column", "width", "severity", "code", "message", "labels", "advice"),
+    ]
     assert (first["file"], first["line"], first["column"], first["severity"]) == (str(file), 1, 1, "error")
     assert "workers" in first["advice"]
     assert "smrt" in second["message"]

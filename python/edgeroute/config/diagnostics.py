@@ -11,7 +11,8 @@ from typing import Literal, Self
 
 from edgeroute.errors import EdgerouteError
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "note"]
+_SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 _SNIPPET_WIDTH = 120
 _LONGEST_SENTENCE = 500
@@ -38,10 +39,22 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Label:
+    """A remark on a further stretch of the text; as in a diagnostic, `line` and `column` count from 1."""
+
+    line: int
+    column: int
+    snippet: str
+    width: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnostic:
     """One finding. `line` and `column` count from 1 (line 0: the whole of it); `snippet` is the line.
 
-    `path` is the file, or what else was read: an environment variable, an option of the command line.
+    `path` is the file, or what else was read: an environment variable, an option of the command line. `code` names
+    the kind of a finding about a rule.
     """
 
     severity: Severity
@@ -52,6 +65,8 @@ class Diagnostic:
     snippet: str
     width: int
     advice: str | None = None
+    code: str | None = None
+    labels: tuple[Label, ...] = ()
 
     @classmethod
     def about(cls, path: str, severity: Severity, message: str, advice: str | None = None) -> Self:
@@ -62,20 +77,23 @@ class Diagnostic:
         if self.line == 0:
             advice = f"\n  = help: {self.advice}" if self.advice is not None else ""
             return f"{self.path}: {self.severity}: {self.message}{advice}"
-        margin = " " * len(str(self.line))
-        before, marked = self.snippet[: self.column - 1], self.snippet[self.column - 1 :][: self.width]
-        start = self.column - 1
-        cut = max(0, start - _SNIPPET_WIDTH // 2)
-        shown = self.snippet[cut : cut + _SNIPPET_WIDTH]
-        lead = "…" if cut else ""
-        tail = "…" if cut + _SNIPPET_WIDTH < len(self.snippet) else ""
-        carets = "^" * max(1, min(_columns(marked), _SNIPPET_WIDTH - _columns(before[cut:])))
+        code = f" [{self.code}]" if self.code is not None else ""
+        margin = " " * max(len(str(each.line)) for each in (self, *self.labels))
+        shown, start = _shown(self.snippet, self.column - 1)
         lines = [
-            f"{self.path}:{self.line}:{self.column}: {self.severity}: {self.message}",
+            f"{self.path}:{self.line}:{self.column}: {self.severity}: {self.message}{code}",
             f"{margin} |",
-            f"{self.line} | {lead}{shown}{tail}",
-            f"{margin} | {' ' * (len(lead) + _columns(before[cut:]))}{carets}",
+            f"{self.line:>{len(margin)}} | {shown}",
+            f"{margin} | {_marks(self.snippet, start, self.column - 1, self.width, '^')}",
         ]
+        line = self.line
+        for label in self.labels:
+            if label.line != line:
+                line = label.line
+                shown, start = _shown(label.snippet, label.column - 1)
+                lines.append(f"{line:>{len(margin)}} | {shown}")
+            marks = _marks(label.snippet, start, label.column - 1, label.width, "-")
+            lines.append(f"{margin} | {marks} {label.text}")
         if self.advice is not None:
             lines.append(f"{margin} = help: {self.advice}")
         return "\n".join(line.rstrip() for line in lines)
@@ -138,23 +156,36 @@ class Source:
         line, _ = self.position(offset)
         return f"line {line}" if here == there else f"line {line} of {here[1]}"
 
-    def diagnose(self, severity: Severity, span: Span, message: str, advice: str | None = None) -> Diagnostic:
+    def diagnose(
+        self,
+        severity: Severity,
+        span: Span,
+        message: str,
+        advice: str | None = None,
+        *,
+        code: str | None = None,
+        labels: Iterable[tuple[Span, str]] = (),
+    ) -> Diagnostic:
         """A diagnostic for a span; a span over several lines is underlined to the end of its first."""
+        path, place = self._place(span)
+        return Diagnostic(
+            severity,
+            _sentence(message),
+            path,
+            *place,
+            None if advice is None else _sentence(advice),
+            code,
+            tuple(Label(*self._place(labelled)[1], _sentence(text)) for labelled, text in labels),
+        )
+
+    def _place(self, span: Span) -> tuple[str, tuple[int, int, str, int]]:
+        """The file, and in it line, column, the text of the line, and the width of the span."""
         offset = min(span.start, len(self.text))
         line, column = self.position(offset)
         start = offset - column + 1
         snippet = self._visible[start : self.text.find("\n", start) % (len(self.text) + 1)]
-        width = span.end - span.start
-        return Diagnostic(
-            severity,
-            _printable(_redacted(message)[:_LONGEST_SENTENCE]),
-            self._file(bisect_right(self._line_starts, offset))[1],
-            line,
-            column,
-            _printable(_redacted(snippet)),
-            width,
-            None if advice is None else _printable(_redacted(advice)[:_LONGEST_SENTENCE]),
-        )
+        path = self._file(bisect_right(self._line_starts, offset))[1]
+        return path, (line, column, _printable(_redacted(snippet)), span.end - span.start)
 
     def _file(self, line: int) -> tuple[int, str]:
         """The file of a line of the whole text: how many lines are before it, and its path."""
@@ -165,9 +196,13 @@ def render(diagnostics: Iterable[Diagnostic]) -> str:
     """All diagnostics as text, errors first, file by file, closed by a line that counts them."""
     found = list(diagnostics)
     files = {path: place for place, path in enumerate(dict.fromkeys(each.path for each in found if each.line), 1)}
-    found.sort(key=lambda each: (each.severity, files.get(each.path, 0) if each.line else 0, each.line, each.column))
-    errors = sum(each.severity == "error" for each in found)
-    counts = [_count(errors, "error"), _count(len(found) - errors, "warning")]
+
+    def place(each: Diagnostic) -> tuple[int, int, int, int]:
+        file = files.get(each.path, 0) if each.line else 0
+        return _SEVERITIES.index(each.severity), file, each.line, each.column
+
+    found.sort(key=place)
+    counts = [_count(sum(each.severity == severity for each in found), severity) for severity in _SEVERITIES]
     summary = "found " + " and ".join(filter(None, counts)) if found else "found nothing wrong"
     return "\n\n".join([*map(str, found), summary])
 
@@ -189,6 +224,25 @@ def suggest(near: str | None, candidates: Collection[str], otherwise: str) -> st
     if not candidates:
         return otherwise
     return f"{otherwise}: {', '.join(islice(candidates, _LISTED))}{', …' if len(candidates) > _LISTED else ''}"
+
+
+def _sentence(text: str) -> str:
+    return _printable(_redacted(text)[:_LONGEST_SENTENCE])
+
+
+def _shown(snippet: str, place: int) -> tuple[str, int]:
+    """The part of a line around a place, and where in the line it begins."""
+    cut = max(0, place - _SNIPPET_WIDTH // 2)
+    shown = snippet[cut : cut + _SNIPPET_WIDTH]
+    return ("…" if cut else "") + shown + ("…" if cut + _SNIPPET_WIDTH < len(snippet) else ""), cut
+
+
+def _marks(snippet: str, cut: int, place: int, width: int, mark: str) -> str:
+    """Marks under a stretch of a line that is shown from `cut` on."""
+    before = _columns(snippet[cut:place])
+    marked = _columns(snippet[place:][:width])
+    blanks = min(before, _SNIPPET_WIDTH) + bool(cut)
+    return " " * blanks + mark * max(1, min(marked, _SNIPPET_WIDTH - before))
 
 
 def _count(number: int, word: str) -> str:

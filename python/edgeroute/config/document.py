@@ -1,7 +1,7 @@
 """The file while it is checked: its marked tree and the findings so far."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 
 from edgeroute.config.diagnostics import Diagnostic, Severity, Source, Span, nearest
@@ -46,9 +46,18 @@ class Document:
         """The text of a value with its variables replaced; None if there is none, or it could not be read."""
         return self._texts.get(path)
 
-    def report(self, severity: Severity, span: Span, message: str, advice: str | None = None) -> None:
+    def report(
+        self,
+        severity: Severity,
+        span: Span,
+        message: str,
+        advice: str | None = None,
+        *,
+        code: str | None = None,
+        labels: Iterable[tuple[Span, str]] = (),
+    ) -> None:
         """Adds a finding at a span."""
-        self.diagnostics.append(self.source.diagnose(severity, span, message, advice))
+        self.diagnostics.append(self.source.diagnose(severity, span, message, advice, code=code, labels=labels))
 
     def error(self, path: Path, message: str, advice: str | None = None, *, at_key: bool = False) -> None:
         """Adds an error at the value at a path, or at its key."""

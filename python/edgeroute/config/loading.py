@@ -30,13 +30,14 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 class Loaded:
     """A configuration that can be used.
 
-    `normalised` is what workers compile; it holds credentials. `watched` are the files that were read, and folders in
-    which files may appear, as
-    their paths were written: links are not followed, so that a changed link is noticed like a changed file.
+    `warnings` are what is probably not meant, `notes` what is good to know. `normalised` is what workers compile; it
+    holds credentials. `watched` are the files that were read, and folders in which files may appear, as their paths
+    were written: links are not followed, so that a changed link is noticed like a changed file.
     """
 
     config: Config
     warnings: list[Diagnostic]
+    notes: list[Diagnostic]
     normalised: bytes = field(repr=False)
     watched: list[Path]
 
@@ -76,10 +77,12 @@ def _load(source: Source, variables: Variables, watched: list[Path], options: Ma
     check(document, config)
     document.diagnostics += _check_proxy(config, variables.environ)
     watched = [*watched, *variables.files]
+    notes = [each for each in document.diagnostics if each.severity == "note"]
+    found = [each for each in document.diagnostics if each.severity != "note"]
     if document.has_errors:
-        raise ConfigError(document.diagnostics, watched)
-    warnings = [*document.diagnostics, *misspelt(variables.environ)]
-    return Loaded(config, warnings, normalise(config, variables.environ), watched)
+        raise ConfigError(found, watched)
+    warnings = [*found, *misspelt(variables.environ)]
+    return Loaded(config, warnings, notes, normalise(config, variables.environ), watched)
 
 
 def _check_proxy(config: Config, environ: Mapping[str, str]) -> list[Diagnostic]:

@@ -2,12 +2,12 @@
 
 import re
 from collections import ChainMap
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from edgeroute import _native
 from edgeroute.config.actions import check_actions, check_scope
-from edgeroute.config.diagnostics import Span
+from edgeroute.config.diagnostics import Severity, Span
 from edgeroute.config.document import Document, Path
 from edgeroute.config.marks import Mapping, Scalar, locate
 from edgeroute.config.models import find_cycles
@@ -16,7 +16,6 @@ from edgeroute.config.schema import Config
 
 _TEXT = r"""\"[^"\\]*\"|'[^'\\]*'"""
 _ONLY_MODELS = re.compile(rf"model\s*==\s*(?:{_TEXT})|model\s+in\s*\[\s*(?:{_TEXT})(?:\s*,\s*(?:{_TEXT}))*\s*\]")
-_NEVER = {"false", "!true"}
 _USES = {
     "tokens_used": "tokens_per_minute",
     "requests_used": "requests_per_minute",
@@ -37,18 +36,21 @@ _PIECE = re.compile(
 
 
 class RuleProblem(NamedTuple):
-    """An error of the rule compiler: the condition's place in the list, and bytes of its UTF-8."""
+    """A finding of the rule compiler: the condition's place in the list, and bytes of its UTF-8."""
 
     condition: int
+    code: str
+    severity: Severity
     start: int
     end: int
     message: str
+    labels: list[tuple[int, int, str]]
     advice: str | None
 
 
 def rule_diagnostics(expressions: Sequence[str]) -> list[RuleProblem]:
     """Compiles conditions and says what is wrong with them."""
-    return [RuleProblem(*problem) for problem in _native.check_rules(list(expressions))]
+    return _problems(_native.check_rules(list(expressions)))
 
 
 _RESERVED = re.compile(
@@ -66,12 +68,12 @@ def check_rules(document: Document, config: Config, names: Names) -> None:
         check_scope(document, rule, _label(document, rule))
     _check_names(document, rules)
     ordered = sorted(rules, key=lambda rule: (_rank(document, rule), _priority(document, rule)))
-    _check_order(document, ordered)
     _check_circles(document, config, ordered)
     definitions = _check_definitions(document, rules)
-    _check_conditions(document, definitions, [(*rule, "when") for rule in rules])
+    _check_conditions(document, definitions, rules)
     if not document.has_errors:
         _check_failures(document, definitions, rules)
+    _lint(document, definitions, ordered)
 
 
 def warn_unlimited(document: Document, config: Config) -> None:
@@ -126,31 +128,6 @@ def _scope(document: Document, rule: Path) -> tuple[str | None, str | None]:
 
 def _continues(document: Document, rule: Path) -> bool:
     return document.text((*rule, "continue")) == "true"
-
-
-def _check_order(document: Document, rules: list[Path]) -> None:
-    """Warns of rules that an earlier one outruns: one that always matches, or has the same condition.
-
-    The rules are in the order in which they are tried. One that continues lets others match after it.
-    """
-    outruns: dict[tuple[str | None, str | None], dict[str, str]] = {}
-    for rule in rules:
-        when, label = document.text((*rule, "when")), _label(document, rule)
-        if when is None:
-            continue
-        condition = when.strip()
-        earlier = outruns.setdefault(_scope(document, rule), {})
-        if "true" in earlier:
-            message = f"{label} can never match: {earlier['true']} before it always does"
-            document.warn(rule, message, "move it up, or remove it")
-        elif "".join(condition.split()) in _NEVER:
-            message = f"{label} can never match: its condition is always false"
-            document.warn((*rule, "when"), message, "change the condition, or remove the rule")
-        elif condition in earlier:
-            message = f"{label} can never match: {earlier[condition]} has the same condition"
-            document.warn((*rule, "when"), message, "change the condition, or remove the rule")
-        elif not _continues(document, rule):
-            earlier[condition] = label
 
 
 def _check_circles(document: Document, config: Config, rules: list[Path]) -> None:
@@ -212,7 +189,7 @@ def _check_failures(document: Document, definitions: dict[str, str], rules: list
     for rule, text, failure in zip(silent, conditions, failures, strict=True):
         if failure is not None:
             path: Path = (*rule, "when")
-            span = _span(document, path, text, RuleProblem(0, *failure, "", None)) or document.span(path)
+            span = _span(document, path, text, *failure) or document.span(path)
             message = f"{_label(document, rule)} rejects, and for some requests this cannot be evaluated"
             advice = "say what then: on_error: match rejects those too, on_error: no_match lets them through"
             document.report("error", span, message, advice)
@@ -223,23 +200,54 @@ def _rejects(document: Document, rule: Path) -> bool:
     return isinstance(node, Mapping) and "reject" in node.entries
 
 
-def _check_conditions(document: Document, definitions: dict[str, str], paths: list[Path]) -> None:
+def _check_conditions(document: Document, definitions: dict[str, str], rules: list[Path]) -> None:
     conditions: list[tuple[Path, str]] = [(("let", name), text) for name, text in definitions.items()]
-    conditions += [(path, text) for path in paths if (text := document.text(path)) is not None]
-    texts = [text for _, text in conditions[len(definitions) :]]
-    for problem in map(RuleProblem._make, _native.check_rules(texts, list(definitions.items()))):
-        path, text = conditions[problem.condition]
-        span, advice = _span(document, path, text, problem), problem.advice
-        if span is None:
-            shown = f"the condition reads: {' '.join(text.split())}"
-            span, advice = document.span(path), f"{advice}; {shown}" if advice else shown
-        document.report("error", span, f"condition: {problem.message}", advice)
+    written = [(path, text) for rule in rules if (text := document.text(path := (*rule, "when"))) is not None]
+    conditions += written
+    for problem in _problems(_native.check_rules([text for _, text in written], list(definitions.items()))):
+        _report(document, *conditions[problem.condition], problem, "condition")
 
 
-def _span(document: Document, path: Path, text: str, problem: RuleProblem) -> Span | None:
+def _lint(document: Document, definitions: dict[str, str], rules: list[Path]) -> None:
+    """Warns of rules that compile and are probably not what is meant. They are in the order in which they are tried."""
+    conditions = [(rule, text) for rule in rules if (text := document.text((*rule, "when"))) is not None]
+    written = [
+        (_name(document, rule), text, _variable_of_scope(document, rule), not _continues(document, rule))
+        for rule, text in conditions
+    ]
+    for problem in _problems(_native.lint_rules(written, list(definitions.items()))):
+        rule, text = conditions[problem.condition]
+        _report(document, (*rule, "when"), text, problem, _label(document, rule))
+
+
+def _variable_of_scope(document: Document, rule: Path) -> tuple[str, str] | None:
+    """The variable that must have a certain text for the rule to take part."""
+    virtual_key, team = _scope(document, rule)
+    if virtual_key is not None:
+        return "virtual_key_name", virtual_key
+    return None if team is None else ("team_name", team)
+
+
+def _problems(found: Iterable[tuple[Any, ...]]) -> list[RuleProblem]:
+    return [RuleProblem(*each) for each in found]
+
+
+def _report(document: Document, path: Path, text: str, problem: RuleProblem, about: str) -> None:
+    span, advice = _span(document, path, text, problem.start, problem.end), problem.advice
+    labels: list[tuple[Span, str]] = []
+    for start, end, label in problem.labels:
+        if span is not None and (labelled := _span(document, path, text, start, end)) is not None:
+            labels.append((labelled, label))
+    if span is None:
+        shown = f"the condition reads: {' '.join(text.split())}"
+        span, advice = document.span(path), f"{advice}; {shown}" if advice else shown
+    document.report(problem.severity, span, f"{about}: {problem.message}", advice, code=problem.code, labels=labels)
+
+
+def _span(document: Document, path: Path, text: str, first: int, after: int) -> Span | None:
     encoded = text.encode()
-    start = len(encoded[: problem.start].decode(errors="ignore"))
-    end = len(encoded[: problem.end].decode(errors="ignore"))
+    start = len(encoded[:first].decode(errors="ignore"))
+    end = len(encoded[:after].decode(errors="ignore"))
     return _within(document, path, start, max(start + 1, end))
 
 
@@ -250,6 +258,10 @@ def _within(document: Document, path: Path, start: int, end: int) -> Span | None
 
 
 def _label(document: Document, rule: Path) -> str:
+    return f'rule "{_name(document, rule)}"' if document.text((*rule, "name")) else _name(document, rule)
+
+
+def _name(document: Document, rule: Path) -> str:
     path = (*rule, "name")
     name = document.text(path)
-    return f'rule "{document.shown(path, name)}"' if name else f"rule number {int(rule[-1]) + 1}"
+    return document.shown(path, name) if name else f"rule number {int(rule[-1]) + 1}"

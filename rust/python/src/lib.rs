@@ -5,6 +5,7 @@
 mod border;
 mod cells;
 mod exchange;
+mod rule_findings;
 mod rules;
 mod snapshot;
 mod state;
@@ -34,9 +35,11 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<snapshot::PySnapshot>()?;
     module.add_class::<ticket::PyTicket>()?;
     module.add_class::<worker::Worker>()?;
-    module.add_function(wrap_pyfunction!(rules::check_rules, module)?)?;
+    module.add_function(wrap_pyfunction!(rule_findings::check_rules, module)?)?;
+    module.add_function(wrap_pyfunction!(rule_findings::lint_rules, module)?)?;
+    module.add_function(wrap_pyfunction!(rule_findings::rule_codes, module)?)?;
     module.add_function(wrap_pyfunction!(snapshot::explain, module)?)?;
-    module.add_function(wrap_pyfunction!(rules::first_failures, module)?)?;
+    module.add_function(wrap_pyfunction!(rule_findings::first_failures, module)?)?;
     module.add_function(wrap_pyfunction!(rules::rule_variables, module)?)?;
     Ok(())
 }

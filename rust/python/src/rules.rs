@@ -10,7 +10,6 @@ pub(crate) use expression::Expression;
 
 use edgeroute_router::{VARIABLES, environment};
 use edgeroute_rules as rules;
-use edgeroute_rules::{Diagnostic, Environment};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyMapping, PyString, PyTuple};
 
@@ -142,53 +141,6 @@ fn keyed(rules: &Bound<'_, PyAny>) -> PyResult<(Vec<Py<PyAny>>, Vec<String>)> {
     };
     let position = |index: usize| Ok(index.into_pyobject(rules.py())?.into_any().unbind());
     Ok(((0..conditions.len()).map(position).collect::<PyResult<_>>()?, conditions))
-}
-
-/// One error of a rule: its index, byte span, message and help.
-type Finding = (usize, usize, usize, String, Option<String>);
-
-/// Compiles definitions, each of which may use those before it, and the conditions of rules, which may use all, and
-/// returns every error. Indexes count the definitions first.
-#[pyfunction]
-#[pyo3(signature = (expressions, definitions = Vec::new()))]
-pub(crate) fn check_rules(expressions: Vec<String>, definitions: Vec<(String, String)>) -> Vec<Finding> {
-    let (environment, mut errors) = define(&definitions);
-    let first = definitions.len();
-    if let Err(found) = rules::RuleSet::compile(&environment, &expressions) {
-        errors.extend(found.into_iter().map(|(index, error)| told(first + index, error)));
-    }
-    errors
-}
-
-/// The first part of each condition that fails on some requests, as bytes of its text; none if it never fails or does
-/// not compile.
-#[pyfunction]
-pub(crate) fn first_failures(
-    expressions: Vec<String>,
-    definitions: Vec<(String, String)>,
-) -> Vec<Option<(usize, usize)>> {
-    let (environment, _) = define(&definitions);
-    let failure = |text: &String| {
-        let range = rules::first_failure(&environment, text).ok()??;
-        Some((range.start, range.end))
-    };
-    expressions.iter().map(failure).collect()
-}
-
-/// The variables of rules with these definitions, those left out that are wrong.
-fn define(definitions: &[(String, String)]) -> (Environment, Vec<Finding>) {
-    let (mut environment, mut errors) = (environment(), Vec::new());
-    for (index, (name, text)) in definitions.iter().enumerate() {
-        match environment.clone().define(name, text) {
-            Ok(more) => environment = more,
-            Err(found) => errors.extend(found.into_iter().map(|error| told(index, error))),
-        }
-    }
-    (environment, errors)
-}
-
-fn told(index: usize, error: Diagnostic) -> Finding {
-    (index, error.span.start, error.span.end, error.message, error.help)
 }
 
 /// The variables of rules, for the reference documentation: name, type, example and description of each.

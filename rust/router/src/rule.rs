@@ -111,14 +111,17 @@ pub(crate) fn compile_rules(
     for (name, text) in &config.definitions {
         environment = environment.define(name, text).map_err(|errors| CompileError::Rule {
             rule: name.clone(),
-            message: errors.first().map_or_else(String::new, |error| error.render(text)),
+            message: errors.first().map_or_else(String::new, |error| error.render(name, text)),
         })?;
     }
     let conditions = RuleSet::compile(&environment, conditions).map_err(|errors| {
         let first = errors.first().and_then(|(index, error)| Some((written.get(*index)?, error)));
         first.map_or_else(
             || CompileError::Invalid("the rules do not compile".into()),
-            |(rule, error)| CompileError::Rule { rule: rule.name.clone(), message: error.render(&rule.when) },
+            |(rule, error)| CompileError::Rule {
+                rule: rule.name.clone(),
+                message: error.render(&rule.name, &rule.when),
+            },
         )
     })?;
     let mut compile = |written: &config::Rule| {

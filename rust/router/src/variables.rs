@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use edgeroute_limits::Used;
-use edgeroute_rules::{Attribute, Environment, Source, Timestamp, Type, Value};
+use edgeroute_rules::{Attribute, Environment, Known, Source, Timestamp, Type, Value};
 use edgeroute_wire::{Content, Document, Field, Kind, Operation, Prompt, prompt};
 use smallvec::SmallVec;
 
@@ -246,13 +246,49 @@ pub const VARIABLES: [Variable; 26] = [
     },
 ];
 
+/// What requests may be, as `request_type` has it.
+const REQUEST_TYPES: &[&str] =
+    &["chat_completion", "text_completion", "embedding", "responses", "count_tokens"];
+
+/// Headers that clients and proxies often send: a name that is almost one of them is misspelt.
+const HEADER_NAMES: &[&str] = &[
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "authorization",
+    "content-length",
+    "content-type",
+    "cookie",
+    "forwarded",
+    "host",
+    "origin",
+    "referer",
+    "traceparent",
+    "tracestate",
+    "user-agent",
+    "via",
+    "x-api-key",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "x-request-id",
+];
+
 /// The environment that rules are checked against.
 pub fn environment() -> Environment {
-    VARIABLES.iter().fold(Environment::new(), |environment, variable| match variable.name {
+    let declared = VARIABLES.iter().fold(Environment::new(), |environment, variable| match variable.name {
         "headers" | "params" => environment.declare_map_lowercase(variable.name, Type::String),
         "bucket" => environment.declare_keyed(variable.name, Type::Int),
         name => environment.declare(name, variable.of_type.parse().unwrap_or(Type::Dyn)),
-    })
+    });
+    let counts = ["tokens_used", "requests_used", "request", "prompt_tokens", "max_tokens", "message_count"];
+    let described =
+        counts.iter().fold(declared, |environment, name| environment.describe(name, Known::AtLeast(0.0)));
+    described
+        .describe("headers", Known::Keys(HEADER_NAMES))
+        .describe("path", Known::BeginsWith("/"))
+        .describe("request_type", Known::OneOf(REQUEST_TYPES))
 }
 
 /// A prompt that is measured when first asked for.

@@ -187,6 +187,12 @@ impl Span {
     }
 }
 
+impl From<Span> for Range<usize> {
+    fn from(span: Span) -> Self {
+        span.range()
+    }
+}
+
 impl Expression {
     /// The dotted name that `a` or `a.b.c` may be: a variable can be declared under such a name.
     pub(crate) fn qualified_name(&self) -> Option<String> {

@@ -1,9 +1,13 @@
 //! Types and names of a parsed expression. Finds every error, not the first.
 
+mod advice;
+mod calls;
+mod foreign;
+mod operators;
+
 use crate::ast::{Arithmetic, Binary, Comparison, Comprehension, Expression, ExpressionKind, Fold, Unary};
-use crate::diagnostic::{Diagnostic, nearest};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::environment::{Callee, Environment, Name};
-use crate::functions;
 use crate::inference::Inference;
 use crate::parse::Parsed;
 use crate::signature::Signature;
@@ -26,13 +30,7 @@ impl Types {
 }
 
 pub(crate) fn check(environment: &Environment, parsed: &Parsed) -> Result<Types, Vec<Diagnostic>> {
-    let mut checker = Checker {
-        environment,
-        types: Types::unknown(parsed),
-        inference: Inference::default(),
-        locals: Vec::new(),
-        diagnostics: Vec::new(),
-    };
+    let mut checker = Checker::new(environment, parsed);
     checker.check(&parsed.root);
     if !checker.diagnostics.is_empty() {
         return Err(checker.diagnostics);
@@ -41,8 +39,14 @@ pub(crate) fn check(environment: &Environment, parsed: &Parsed) -> Result<Types,
     Ok(Types(checker.types.0.into_iter().map(|found| inference.settle(&found)).collect()))
 }
 
+/// The error of a rule that is not a condition.
+pub(crate) fn not_a_rule(environment: &Environment, parsed: &Parsed, found: &Type) -> Diagnostic {
+    Checker::new(environment, parsed).not_a_condition(&parsed.root, found, "rules are", None)
+}
+
 struct Checker<'e> {
     environment: &'e Environment,
+    source: &'e str,
     types: Types,
     inference: Inference,
     /// The variables of the comprehensions around, innermost last.
@@ -51,10 +55,21 @@ struct Checker<'e> {
 }
 
 impl<'e> Checker<'e> {
+    fn new(environment: &'e Environment, parsed: &'e Parsed) -> Self {
+        Self {
+            environment,
+            source: &parsed.source,
+            types: Types::unknown(parsed),
+            inference: Inference::default(),
+            locals: Vec::new(),
+            diagnostics: Vec::new(),
+        }
+    }
+
     /// Reports an error. The type that follows is `dyn`, so that one mistake is reported once.
     #[cold]
-    fn report(&mut self, expression: &Expression, message: String, help: Option<String>) -> Type {
-        self.diagnostics.push(Diagnostic { span: expression.span.range(), message, help });
+    fn report(&mut self, diagnostic: Diagnostic) -> Type {
+        self.diagnostics.push(diagnostic);
         Type::Dyn
     }
 
@@ -93,7 +108,7 @@ impl<'e> Checker<'e> {
                 Type::map(self.join_all(keys), self.join_all(values))
             }
             ExpressionKind::Variable { name, .. } => {
-                self.named(expression).unwrap_or_else(|| self.unknown_variable(expression, name))
+                self.named(expression).unwrap_or_else(|| self.report(self.unknown_variable(expression, name)))
             }
             ExpressionKind::Select { operand, field, optional } => match self.named(expression) {
                 Some(found) => found,
@@ -112,23 +127,22 @@ impl<'e> Checker<'e> {
                 self.binary(expression, *operator, left, right)
             }
             ExpressionKind::Logic { operator, terms } => {
+                let context = format!("`{}` joins", operator.symbol());
+                let mut before = None;
                 for term in terms {
-                    self.want_bool(term, &format!("`{}` joins", operator.symbol()));
+                    self.want_bool(term, &context, before);
+                    before = Some(term);
                 }
                 Type::Bool
             }
             ExpressionKind::Sum(terms) => self.sum(expression, terms),
             ExpressionKind::Conditional { condition, yes, no } => {
-                self.want_bool(condition, "`?` asks for");
-                let (yes, no) = (self.check(yes), self.check(no));
-                self.inference.join(&yes, &no).unwrap_or_else(|| {
-                    let message = format!(
-                        "the two outcomes differ in type: {} and {}",
-                        self.inference.settle(&yes),
-                        self.inference.settle(&no)
-                    );
-                    self.report(expression, message, Some("wrap one in dyn() if that is meant".into()))
-                })
+                self.want_bool(condition, "before `?` stand", None);
+                let (yes_type, no_type) = (self.check(yes), self.check(no));
+                match self.inference.join(&yes_type, &no_type) {
+                    Some(joined) => joined,
+                    None => self.report(self.different_outcomes((yes, &yes_type), (no, &no_type))),
+                }
             }
             ExpressionKind::Comprehension(comprehension) => self.comprehension(comprehension),
             ExpressionKind::Bind { variable, value, body } => {
@@ -160,16 +174,11 @@ impl<'e> Checker<'e> {
         found
     }
 
-    fn want_bool(&mut self, expression: &'e Expression, context: &str) {
+    /// `before` is the term before this one of a chain.
+    fn want_bool(&mut self, expression: &'e Expression, context: &str, before: Option<&Expression>) {
         let found = self.check(expression);
         if !self.inference.fits(&found, &Type::Bool) {
-            let help = match found {
-                Type::String => Some("compare it, as in … == \"…\"".into()),
-                _ if found.is_number() => Some("compare it, as in … > 0".into()),
-                _ => None,
-            };
-            let message = format!("{context} conditions of type bool; this is {}", self.a(&found));
-            self.report(expression, message, help);
+            self.report(self.not_a_condition(expression, &found, context, before));
         }
     }
 
@@ -195,7 +204,8 @@ impl<'e> Checker<'e> {
             Type::Dyn | Type::Bool | Type::Int | Type::Uint | Type::String | Type::Variable(_)
         ) {
             let message = format!("{} cannot be the key of a map", self.a(&found));
-            self.report(key, message, Some("keys are bool, int, uint or string".into()));
+            let help = "keys are bool, int, uint or string";
+            self.report(Diagnostic::new(Code::TypeMismatch, key.span, message).with_help(help));
         }
         found
     }
@@ -206,8 +216,9 @@ impl<'e> Checker<'e> {
         if self.inference.fits(found, &Type::optional(held.clone())) {
             return if *found == Type::Dyn { Type::Dyn } else { held };
         }
-        let message = format!("an optional is wanted here; this is {}", self.a(found));
-        self.report(expression, message, Some("write optional.of(…)".into()))
+        let message = format!("an optional value is wanted here; this is {}", self.a(found));
+        let help = format!("write optional.of({})", self.text(expression));
+        self.report(Diagnostic::new(Code::TypeMismatch, expression.span, message).with_help(help))
     }
 
     /// The type of a name, if the expression is one.
@@ -221,18 +232,6 @@ impl<'e> Checker<'e> {
         })
     }
 
-    fn unknown_variable(&mut self, expression: &Expression, name: &str) -> Type {
-        let constant =
-            ["true", "false", "null"].into_iter().find(|constant| name.eq_ignore_ascii_case(constant));
-        let locals = self.locals.iter().map(|(name, _)| *name);
-        let known: Vec<&str> = locals.chain(self.environment.names()).collect();
-        let help = match constant.or_else(|| nearest(name, known.iter().copied())) {
-            Some(near) => Some(format!("did you mean `{near}`?")),
-            None => (!known.is_empty()).then(|| format!("variables are {}", known.join(", "))),
-        };
-        self.report(expression, format!("there is no variable `{name}`"), help)
-    }
-
     fn select(
         &mut self,
         expression: &Expression,
@@ -240,6 +239,9 @@ impl<'e> Checker<'e> {
         field: &str,
         optional: bool,
     ) -> Type {
+        if let Some(diagnostic) = self.unknown_dotted(expression, operand, field) {
+            return self.report(diagnostic);
+        }
         let found = self.check(operand);
         let (container, optional) = match found.optional_value() {
             Some(held) => (self.inference.resolve(held), true),
@@ -248,13 +250,7 @@ impl<'e> Checker<'e> {
         let value = match container {
             Type::Map(key, value) if self.inference.fits(&Type::String, &key) => (*value).clone(),
             Type::Dyn | Type::Variable(_) => Type::Dyn,
-            other => {
-                let message = format!(
-                    "only maps with string keys have fields; {} has no field `{field}`",
-                    self.a(&other)
-                );
-                return self.report(expression, message, None);
-            }
+            other => return self.report(self.unknown_field(expression, operand, &other, field)),
         };
         if optional { Type::optional(value) } else { value }
     }
@@ -269,8 +265,7 @@ impl<'e> Checker<'e> {
         let value = match container {
             Type::List(element) => {
                 if !matches!(key_type, Type::Int | Type::Dyn | Type::Variable(_)) {
-                    let message = format!("a list is indexed by an int; this is {}", self.a(&key_type));
-                    self.report(key, message, None);
+                    self.report(self.wrong_position(operand, key, &key_type));
                 }
                 (*element).clone()
             }
@@ -278,14 +273,22 @@ impl<'e> Checker<'e> {
                 if !self.are_comparable(&wanted, &key_type) {
                     let wanted = self.inference.settle(&wanted);
                     let message = format!("the keys of this map are {wanted}; this is {}", self.a(&key_type));
-                    self.report(key, message, None);
+                    let help = (wanted == Type::String).then(|| format!("write \"{}\"", self.text(key)));
+                    self.report(Diagnostic {
+                        help,
+                        ..Diagnostic::new(Code::TypeMismatch, key.span, message)
+                    });
                 }
                 (*value).clone()
             }
             Type::Dyn | Type::Variable(_) => Type::Dyn,
             other => {
-                let message = format!("{} cannot be indexed", self.a(&other));
-                return self.report(operand, message, None);
+                let message = format!("only lists and maps have elements; this is {}", self.a(&other));
+                let error = Diagnostic::new(Code::TypeMismatch, operand.span, message);
+                return self.report(match other {
+                    Type::String => error.with_help("a part of a text is x.substring(0, 3)"),
+                    _ => error,
+                });
             }
         };
         if optional { Type::optional(value) } else { value }
@@ -303,21 +306,21 @@ impl<'e> Checker<'e> {
             other => {
                 let wanted = if *fold == Fold::SortBy { "a list" } else { "a list or a map" };
                 let message = format!("{wanted} is wanted here; this is {}", self.a(&other));
-                (self.report(range, message, None), Type::Dyn)
+                (self.report(Diagnostic::new(Code::TypeMismatch, range.span, message)), Type::Dyn)
             }
         };
         let before = self.locals.len();
         self.locals.extend(variables.iter().map(|name| &**name).zip([first.clone(), second]));
         if let Some(filter) = filter {
-            self.want_bool(filter, "this macro asks for");
+            self.want_bool(filter, "this macro wants", None);
         }
         let result = match fold {
             Fold::All | Fold::Exists | Fold::ExistsOne => {
-                self.want_bool(body, "this macro asks for");
+                self.want_bool(body, "this macro wants", None);
                 Type::Bool
             }
             Fold::Filter => {
-                self.want_bool(body, "this macro asks for");
+                self.want_bool(body, "this macro wants", None);
                 Type::list(first.clone())
             }
             Fold::List => Type::list(self.check(body)),
@@ -326,14 +329,15 @@ impl<'e> Checker<'e> {
                 map @ (Type::Map(..) | Type::Dyn) => map,
                 other => {
                     let message = format!("a map of one entry is wanted here; this is {}", self.a(&other));
-                    self.report(body, message, Some("write {key: value}".into()))
+                    let error = Diagnostic::new(Code::TypeMismatch, body.span, message);
+                    self.report(error.with_help("write {key: value}"))
                 }
             },
             Fold::SortBy => {
                 let key = self.check(body);
                 if !key.is_ordered() {
                     let message = format!("{} has no order to sort by", self.a(&key));
-                    self.report(body, message, None);
+                    self.report(Diagnostic::new(Code::TypeMismatch, body.span, message));
                 }
                 Type::list(first.clone())
             }
@@ -352,9 +356,13 @@ impl<'e> Checker<'e> {
         let environment = self.environment;
         let locals = self.locals.iter().map(|(name, _)| *name);
         let Some((callee, is_argument)) = environment.callee(function, target, locals) else {
-            target.map(|target| self.check(target));
-            self.check_all(arguments);
-            return self.unknown_function(expression, function, target);
+            // Of the target all may be unknown, if it is meant as a namespace.
+            let of_target =
+                target.filter(|target| self.is_known(target)).map(|target| (target, self.check(target)));
+            if !self.takes_names(function) {
+                self.check_all(arguments);
+            }
+            return self.report(self.unknown_function(expression, function, target, of_target, arguments));
         };
         let target = target.filter(|_| is_argument);
         let mut types: Vec<Type> = target.map(|target| self.check(target)).into_iter().collect();
@@ -376,13 +384,21 @@ impl<'e> Checker<'e> {
                 };
             }
         }
-        result.unwrap_or_else(|| {
-            let given: Vec<String> =
-                types.iter().map(|found| self.inference.settle(found).to_string()).collect();
-            let uses: Vec<&str> = signatures.iter().map(|signature| &*signature.text).collect();
-            let message = format!("`{function}` is not defined for ({})", given.join(", "));
-            self.report(expression, message, Some(format!("there is {}", uses.join(", "))))
-        })
+        match result {
+            Some(result) => result,
+            None => {
+                let operands: Vec<&Expression> = target.into_iter().chain(arguments).collect();
+                let diagnostic = self.wrong_argument(
+                    expression,
+                    function,
+                    target.is_some(),
+                    &operands,
+                    &types,
+                    &signatures,
+                );
+                self.report(diagnostic)
+            }
+        }
     }
 
     /// A function of one constant text.
@@ -399,31 +415,10 @@ impl<'e> Checker<'e> {
             }
             _ => {
                 let message = format!("`{function}` takes one text that is written out");
-                self.report(expression, message, Some(format!("write {function}(\"…\")")))
+                let error = Diagnostic::new(Code::WrongArgument, expression.span, message);
+                self.report(error.with_help(format!("write {function}(\"name\")")))
             }
         }
-    }
-
-    fn unknown_function(
-        &mut self,
-        expression: &Expression,
-        function: &str,
-        target: Option<&Expression>,
-    ) -> Type {
-        let namespaced =
-            target.and_then(Expression::qualified_name).map(|space| format!("{space}.{function}"));
-        let library = functions::names();
-        let known: Vec<&str> =
-            library.iter().copied().chain(MACROS).chain(self.environment.function_names()).collect();
-        let near = namespaced.as_deref().and_then(|name| nearest(name, known.iter().copied()));
-        let near = near.or_else(|| nearest(function, known.iter().copied()));
-        let help = match near {
-            Some(near) if near == function && target.is_some() => format!("write {function}(…)"),
-            Some(near) if near == function => format!("write ….{function}(…)"),
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("functions are {}", known.join(", ")),
-        };
-        self.report(expression, format!("there is no function `{function}`"), Some(help))
     }
 
     fn unary(&mut self, expression: &Expression, operator: Unary, operand: &'e Expression) -> Type {
@@ -437,8 +432,7 @@ impl<'e> Checker<'e> {
         if fits {
             return if operator == Unary::Not { Type::Bool } else { found };
         }
-        let message = format!("`{}` is not defined for {}", operator.symbol(), self.a(&found));
-        self.report(expression, message, None)
+        self.report(self.not_negatable(expression, operator, operand, &found))
     }
 
     fn sum(&mut self, expression: &Expression, terms: &'e [Expression]) -> Type {
@@ -451,7 +445,9 @@ impl<'e> Checker<'e> {
                     Some(sum) => (sum, term),
                     None => {
                         let operator = Binary::Arithmetic(Arithmetic::Add);
-                        return self.mismatch(expression, operator, (last, &before), (term, &of_term));
+                        let diagnostic =
+                            self.mismatch(expression, operator, (last, &before), (term, &of_term));
+                        return self.report(diagnostic);
                     }
                 },
             });
@@ -475,23 +471,12 @@ impl<'e> Checker<'e> {
         };
         match result {
             Some(result) => result,
-            None => self.mismatch(expression, operator, (left, &left_type), (right, &right_type)),
+            None => {
+                let diagnostic =
+                    self.mismatch(expression, operator, (left, &left_type), (right, &right_type));
+                self.report(diagnostic)
+            }
         }
-    }
-
-    #[cold]
-    fn mismatch(
-        &mut self,
-        expression: &Expression,
-        operator: Binary,
-        (left, left_type): (&Expression, &Type),
-        (right, right_type): (&Expression, &Type),
-    ) -> Type {
-        let symbol = operator.symbol();
-        let message =
-            format!("`{symbol}` is not defined for {} and {}", self.a(left_type), self.a(right_type));
-        let help = mismatch_help(operator, (left, left_type), (right, right_type));
-        self.report(expression, message, help)
     }
 
     /// Whether values of the two types can be equal: types that fit each other, or two numbers.
@@ -542,36 +527,7 @@ impl<'e> Checker<'e> {
         }
         self.inference.join(left, right)
     }
-
-    /// A type with its article.
-    fn a(&self, of_type: &Type) -> String {
-        match self.inference.settle(of_type) {
-            Type::Int => "an int".into(),
-            Type::Null => "null".into(),
-            Type::Bytes => "bytes".into(),
-            other if other.optional_value().is_some() => format!("an {other}"),
-            other => format!("a {other}"),
-        }
-    }
 }
-
-/// What the parser makes of calls by name.
-const MACROS: [&str; 14] = [
-    "has",
-    "all",
-    "exists",
-    "exists_one",
-    "existsOne",
-    "filter",
-    "map",
-    "transformList",
-    "transformMap",
-    "transformMapEntry",
-    "sortBy",
-    "optMap",
-    "optFlatMap",
-    "cel.bind",
-];
 
 fn type_of_literal(value: &Value<'_>) -> Type {
     match value.kind() {
@@ -598,38 +554,5 @@ fn type_of_kind(kind: Kind) -> Type {
         Kind::Optional => Type::optional(Type::Dyn),
         Kind::Ip => Type::Opaque(IP.into(), [].into()),
         Kind::Cidr => Type::Opaque(CIDR.into(), [].into()),
-    }
-}
-
-/// What the author of `left operator right` probably meant.
-fn mismatch_help(
-    operator: Binary,
-    left: (&Expression, &Type),
-    right: (&Expression, &Type),
-) -> Option<String> {
-    for ((literal, _), (_, other)) in [(left, right), (right, left)] {
-        match (&literal.kind, other) {
-            (ExpressionKind::Literal(Value::String(text)), other)
-                if other.is_number() && text.parse::<f64>().is_ok() =>
-            {
-                return Some(format!("write {} without quotes", &**text));
-            }
-            (ExpressionKind::Literal(Value::Int(number)), Type::Double) => {
-                return Some(format!("write {number}.0"));
-            }
-            (ExpressionKind::Literal(Value::Int(number)), Type::Uint) if *number >= 0 => {
-                return Some(format!("write {number}u"));
-            }
-            (ExpressionKind::Literal(Value::Int(_) | Value::Double(_)), Type::String) => {
-                return Some("put the number in quotes to compare it as text".into());
-            }
-            _ => {}
-        }
-    }
-    match (operator, right.1) {
-        (Binary::Comparison(Comparison::In), Type::String) => {
-            Some("`in` looks in lists and maps; for text write ….contains(…)".into())
-        }
-        _ => None,
     }
 }

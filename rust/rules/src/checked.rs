@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use crate::ast::Expression;
-use crate::check::{Types, check};
+use crate::check::{Types, check, not_a_rule};
 use crate::cost;
 use crate::diagnostic::Diagnostic;
 use crate::environment::Environment;
 use crate::failure;
+use crate::lint::constants;
 use crate::types::Type;
 
 /// A parsed expression with its types. It names nothing that does not exist, and cannot cost too much.
@@ -26,16 +27,25 @@ impl Checked {
         Ok(Self { root: parsed.root, types })
     }
 
-    /// As [`Self::read`], for a condition: it must be a bool.
+    /// As [`Self::read`], for a condition: it must be a bool, and texts written out in it must be what functions make of
+    /// them.
     pub(crate) fn condition(environment: &Environment, source: &str) -> Result<Self, Vec<Diagnostic>> {
-        let checked = Self::read(environment, source)?;
-        let found = checked.result_type();
-        if matches!(found, Type::Bool | Type::Dyn) {
-            return Ok(checked);
+        let parsed = environment.parse(source).map_err(|error| vec![error])?;
+        let mut errors = constants::invalid(environment, source, &parsed.root);
+        let types = match check(environment, &parsed) {
+            Ok(types) => types,
+            Err(found) => {
+                errors.extend(found);
+                errors.sort_by_key(|error| error.span.start);
+                return Err(errors);
+            }
+        };
+        let found = types.of(&parsed.root);
+        if !matches!(found, Type::Bool | Type::Dyn) {
+            errors.push(not_a_rule(environment, &parsed, found));
         }
-        let message = format!("a rule must be true or false; this is of type {found}");
-        let error = Diagnostic::new(checked.root.span.range(), message);
-        Err(vec![error.with_help("compare it with something")])
+        errors.extend(cost::bound(environment, &parsed.root).err());
+        if errors.is_empty() { Ok(Self { root: parsed.root, types }) } else { Err(errors) }
     }
 
     /// The type of its value.

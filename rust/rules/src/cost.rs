@@ -4,7 +4,7 @@
 
 use crate::ast::{Binary, Comparison, Expression, ExpressionKind, Span};
 use crate::budget::{MAXIMUM_SIZE, MAXIMUM_STEPS};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::environment::{Environment, Name};
 use crate::value::Value;
 
@@ -23,7 +23,7 @@ pub(crate) fn bound(environment: &Environment, root: &Expression) -> Result<(), 
     let (span, cost) = estimate.dearest.unwrap_or((root.span, total));
     let message = format!("this can take {} times the work that a rule may", cost.div_ceil(MOST).max(2));
     let help = "loop over less, or not within another loop";
-    Err(Diagnostic::new(span.range(), message).with_help(help))
+    Err(Diagnostic::new(Code::TooCostly, span, message).with_help(help))
 }
 
 /// Upper bounds: the work to evaluate an expression, and the bytes or elements of its value.

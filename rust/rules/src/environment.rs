@@ -30,6 +30,22 @@ pub(crate) struct Variable {
     pub(crate) form: Form,
     /// Most bytes of a text, or elements of a list or map.
     pub(crate) size: u64,
+    pub(crate) known: Option<Known>,
+}
+
+/// What is known of a variable beside its type. Lints and suggestions use it; nothing is enforced.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Known {
+    /// A text that is one of these.
+    OneOf(&'static [&'static str]),
+    /// A text that begins so.
+    BeginsWith(&'static str),
+    /// A number that is not less.
+    AtLeast(f64),
+    /// A map that often has these keys.
+    Keys(&'static [&'static str]),
+    /// A map that has these keys, always, and no others.
+    Fields(&'static [&'static str]),
 }
 
 /// Most bytes of a text, or elements of a list or map, unless the caller says otherwise.
@@ -111,6 +127,15 @@ impl Environment {
         self.with(name, result, Form::Keyed)
     }
 
+    /// Says what is known of a variable that was declared.
+    #[must_use]
+    pub fn describe(mut self, name: &str, known: Known) -> Self {
+        if let Some(variable) = self.variables.iter_mut().find(|variable| *variable.name == *name) {
+            variable.known = Some(known);
+        }
+        self
+    }
+
     /// Adds a function by its signature, as `name(int, list(A)) -> A`. It can be checked and not be evaluated.
     pub fn declare_function(mut self, signature: &str) -> Result<Self, UnknownType> {
         let (name, read) = Signature::read(signature).ok_or_else(|| UnknownType::of(signature))?;
@@ -165,7 +190,7 @@ impl Environment {
     }
 
     fn with(mut self, name: &str, of_type: Type, form: Form) -> Self {
-        self.variables.push(Variable { name: name.into(), of_type, form, size: USUAL_SIZE });
+        self.variables.push(Variable { name: name.into(), of_type, form, size: USUAL_SIZE, known: None });
         self
     }
 

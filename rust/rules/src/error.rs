@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::ast::Span;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::value::Kind;
 
 /// Why an expression has no value for this request. Small and without text, since a rule that asks for an
@@ -86,6 +86,6 @@ impl EvaluationError {
 
 impl From<EvaluationError> for Diagnostic {
     fn from(error: EvaluationError) -> Self {
-        Diagnostic::new(error.span(), error.to_string())
+        Diagnostic::new(Code::EvaluationFailed, error.span(), error.to_string())
     }
 }

@@ -318,7 +318,8 @@ pub(crate) fn fail(node: &Node, kind: ErrorKind) -> EvaluationError {
     EvaluationError { span: node.span, kind }
 }
 
-fn ask(test: Test, left: &Value<'_>, right: &Value<'_>) -> Result<bool, ErrorKind> {
+/// The answer to a question about two values.
+pub(crate) fn ask(test: Test, left: &Value<'_>, right: &Value<'_>) -> Result<bool, ErrorKind> {
     match test {
         Test::Comparison(comparison) => compare(comparison, left, right),
         Test::StartsWith => texts(left, right).map(|(text, prefix)| text.starts_with(prefix)),

@@ -16,7 +16,7 @@ mod time;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-pub(crate) use regex::Pattern;
+pub(crate) use regex::{Pattern, PatternError};
 
 use crate::budget::Budget;
 use crate::error::ErrorKind;

@@ -1,7 +1,7 @@
 //! Text to tokens. Literals are decoded here, so that an error in an escape points into the literal.
 
 use crate::ast::Span;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Token {
@@ -30,6 +30,34 @@ const SYMBOLS: [&str; 24] = [
     "{", "}", ",", ".",
 ];
 
+/// Symbols of other languages, and what to write instead. Longer ones first.
+const FOREIGN: [(&str, &str); 21] = [
+    ("===", "write `==`"),
+    ("!==", "write `!=`"),
+    ("&&&", "write `&&`"),
+    ("|||", "write `||`"),
+    ("<=>", "write `==`, `<` or `>`"),
+    ("=~", "write model.matches(\"pattern\")"),
+    ("!~", "write !model.matches(\"pattern\")"),
+    ("=>", "write `>=` for at least"),
+    ("=<", "write `<=` for at most"),
+    ("<>", "write `!=`"),
+    ("??", "write headers[?\"x-tier\"].orValue(\"\") for a header that may be absent"),
+    ("=", "write `==` to compare"),
+    ("&", "write `&&` if both must hold"),
+    ("|", "write `||` if one of both must hold"),
+    ("^", "write `!=` between two conditions if just one of them must hold"),
+    ("~", "write model.matches(\"pattern\") for a regular expression"),
+    ("#", "a comment begins with `//`"),
+    (";", "a condition is one expression: join several with `&&` or `||`"),
+    ("$", "names of variables stand alone: write model"),
+    ("@", "names of variables stand alone: write model"),
+    ("\\", "a backslash stands in texts alone; a condition may go on in the next line without it"),
+];
+
+/// How to write a backslash that is no escape.
+const BACKSLASH: &str = "write `\\\\` for a backslash, or put `r` before the quote";
+
 /// The tokens of `source`, the last of them [`TokenKind::End`].
 pub(crate) fn lex(source: &str) -> Result<Vec<Token>, Diagnostic> {
     let mut lexer = Lexer { source, position: 0 };
@@ -37,6 +65,9 @@ pub(crate) fn lex(source: &str) -> Result<Vec<Token>, Diagnostic> {
     loop {
         lexer.skip_space();
         let start = lexer.position;
+        if lexer.rest().starts_with('/') && !tokens.last().is_some_and(ends_value) {
+            return Err(lexer.slashes());
+        }
         let kind = lexer.token()?;
         let ended = kind == TokenKind::End;
         tokens.push(Token { kind, span: Span::new(start, lexer.position) });
@@ -44,6 +75,11 @@ pub(crate) fn lex(source: &str) -> Result<Vec<Token>, Diagnostic> {
             return Ok(tokens);
         }
     }
+}
+
+/// Whether an operator may follow.
+fn ends_value(token: &Token) -> bool {
+    !matches!(token.kind, TokenKind::Symbol(symbol) if !matches!(symbol, ")" | "]" | "}"))
 }
 
 struct Lexer<'s> {
@@ -77,8 +113,8 @@ impl<'s> Lexer<'s> {
     }
 
     #[cold]
-    fn error(&self, start: usize, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::new(start..self.position, message)
+    fn error(&self, code: Code, start: usize, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::new(code, start..self.position, message)
     }
 
     fn skip_space(&mut self) {
@@ -108,19 +144,89 @@ impl<'s> Lexer<'s> {
         if first == '`' {
             return self.quoted_identifier();
         }
+        if is_typographic(first) {
+            return Err(self.typographic());
+        }
+        if let Some(error) = self.foreign(2) {
+            return Err(error);
+        }
         if let Some(symbol) = SYMBOLS.into_iter().find(|symbol| self.take(symbol)) {
             return Ok(TokenKind::Symbol(symbol));
         }
+        if let Some(error) = self.foreign(1) {
+            return Err(error);
+        }
         let start = self.position;
         self.position += first.len_utf8();
-        let error = self.error(start, format!("`{first}` has no meaning here"));
-        Err(match first {
-            '=' => error.with_help("write `==` to compare"),
-            '&' => error.with_help("write `&&` for and"),
-            '|' => error.with_help("write `||` for or"),
-            '“' | '”' | '„' | '‘' | '’' => error.with_help("use plain quotes, `\"` or `'`"),
-            _ => error,
-        })
+        Err(self
+            .error(
+                Code::UnexpectedCharacter,
+                start,
+                format!("`{}` has no meaning here", first.escape_debug()),
+            )
+            .with_help("texts stand in quotes, as in \"gpt-5\""))
+    }
+
+    /// The error of a symbol that other languages have, if one of so many characters at least stands here. Those of
+    /// one character may begin a symbol of our own.
+    fn foreign(&mut self, length: usize) -> Option<Diagnostic> {
+        let start = self.position;
+        let (symbol, help) = FOREIGN
+            .into_iter()
+            .filter(|(symbol, _)| symbol.len() >= length)
+            .find(|(symbol, _)| self.take(symbol))?;
+        if symbol == "$" && self.take("{") {
+            let name = self.take_while(|character| character != '}').trim();
+            self.take("}");
+            return Some(self.error(Code::ForeignSyntax, start, "conditions have no templates").with_help(
+                format!("write {} without `${{` and `}}`", if name.is_empty() { "the name" } else { name }),
+            ));
+        }
+        if symbol == "$" && self.take(".") {
+            self.take_while(|character| character.is_ascii_alphanumeric() || matches!(character, '_' | '.'));
+            return Some(
+                self.error(Code::ForeignSyntax, start, "conditions have no JSON paths")
+                    .with_help("begin with the name of a variable, as in params.user"),
+            );
+        }
+        let message = match symbol {
+            "#" | ";" | "$" | "@" | "\\" => format!("`{symbol}` has no meaning here"),
+            _ => format!("there is no operator `{symbol}`"),
+        };
+        Some(self.error(Code::ForeignSyntax, start, message).with_help(help))
+    }
+
+    /// The error of a slash where a value is expected.
+    #[cold]
+    fn slashes(&mut self) -> Diagnostic {
+        let start = self.position;
+        self.position += 1;
+        let pattern = self.take_while(|character| !matches!(character, '/' | '\n'));
+        if !self.take("/") {
+            self.position = start + 1;
+            return self
+                .error(Code::Incomplete, start, "there is nothing before `/`")
+                .with_help("write what belongs before it, or remove it");
+        }
+        self.error(Code::ForeignSyntax, start, "a pattern is not written between slashes")
+            .with_help(format!("write it in quotes: \"{pattern}\""))
+    }
+
+    /// The error of a text in quotes as word processors make them.
+    fn typographic(&mut self) -> Diagnostic {
+        let start = self.position;
+        let opened = self.peek().map_or(0, char::len_utf8);
+        self.position += opened;
+        let text = self.take_while(|character| !is_typographic(character) && character != '\n');
+        let Some(closed) = self.peek().filter(|character| is_typographic(*character)) else {
+            self.position = start + opened;
+            return self
+                .error(Code::UnexpectedCharacter, start, "this is a typographic quote")
+                .with_help("use plain quotes, \" or '");
+        };
+        self.position += closed.len_utf8();
+        self.error(Code::UnexpectedCharacter, start, "this text is in typographic quotes")
+            .with_help(format!("use plain quotes: \"{text}\""))
     }
 
     fn number(&mut self) -> Result<TokenKind, Diagnostic> {
@@ -152,7 +258,9 @@ impl<'s> Lexer<'s> {
         let text = self.source.get(start..self.position).unwrap_or("");
         match text.parse::<f64>() {
             Ok(number) if number.is_finite() => Ok(TokenKind::Double(number)),
-            _ => Err(self.error(start, "this number does not fit a double")),
+            _ => Err(self
+                .error(Code::InvalidNumber, start, "this number does not fit a double")
+                .with_help("doubles go to about 1.8e308")),
         }
     }
 
@@ -160,8 +268,12 @@ impl<'s> Lexer<'s> {
         let unsigned = self.take("u") || self.take("U");
         self.end_of_number(start)?;
         let number = u64::from_str_radix(digits, radix).map_err(|_| match digits {
-            "" => self.error(start, "a number is incomplete here"),
-            _ => self.error(start, "this number does not fit 64 bits"),
+            "" => self
+                .error(Code::InvalidNumber, start, "this number is incomplete")
+                .with_help("write digits after 0x"),
+            _ => self
+                .error(Code::InvalidNumber, start, "this number does not fit 64 bits")
+                .with_help("write it as a double, with .0 at its end"),
         })?;
         Ok(if unsigned { TokenKind::Uint(number) } else { TokenKind::Int(number) })
     }
@@ -170,7 +282,9 @@ impl<'s> Lexer<'s> {
         if self.take_while(|character| character.is_ascii_alphanumeric() || character == '_').is_empty() {
             return Ok(());
         }
-        Err(self.error(start, "this is neither a number nor a name").with_help("quote it if it is text"))
+        let text = self.source.get(start..self.position).unwrap_or("");
+        let help = unit(text).unwrap_or_else(|| format!("write \"{text}\" if it is text"));
+        Err(self.error(Code::InvalidNumber, start, "this is neither a number nor a name").with_help(help))
     }
 
     fn quoted_identifier(&mut self) -> Result<TokenKind, Diagnostic> {
@@ -179,11 +293,17 @@ impl<'s> Lexer<'s> {
         let name = self.take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/' | ' '));
         if !self.take("`") {
             return Err(self
-                .error(start, "a name in backquotes does not end, or holds a character that it may not")
+                .error(
+                    Code::UnclosedText,
+                    start,
+                    "a name in backquotes does not end, or holds a character that it may not",
+                )
                 .with_help("select other keys by index, as in headers[\"x:y\"]"));
         }
         if name.is_empty() {
-            return Err(self.error(start, "a name in backquotes is empty"));
+            return Err(self
+                .error(Code::UnexpectedToken, start, "a name in backquotes is empty")
+                .with_help("write the name of a field between them"));
         }
         Ok(TokenKind::QuotedIdentifier(name.into()))
     }
@@ -205,9 +325,12 @@ impl<'s> Lexer<'s> {
         while !self.take(quote) {
             let Some(character) = self.peek().filter(|c| quote.len() == 3 || !matches!(c, '\n' | '\r'))
             else {
-                return Err(self
-                    .error(start, "this quote is never closed")
-                    .with_help(format!("end it with {quote}")));
+                return Err(self.error(Code::UnclosedText, start, "this quote is never closed").with_help(
+                    match quote {
+                        "'" => "end it with ', or put the text between \" if it has a ' in it".to_owned(),
+                        _ => format!("end it with {quote}"),
+                    },
+                ));
             };
             let at = self.position;
             self.position += character.len_utf8();
@@ -222,13 +345,19 @@ impl<'s> Lexer<'s> {
         }
         match String::from_utf8(content) {
             Ok(text) => Ok(TokenKind::String(text.into())),
-            Err(_) => Err(self.error(start, "this text is not valid Unicode")),
+            Err(_) => Err(self
+                .error(Code::InvalidEscape, start, "this text is not valid Unicode")
+                .with_help("put `b` before the quote for bytes")),
         }
     }
 
     /// Decodes the escape whose backslash, at `start`, was just read.
     fn escape(&mut self, start: usize, bytes: bool, content: &mut Vec<u8>) -> Result<(), Diagnostic> {
-        let Some(letter) = self.peek() else { return Err(self.error(start, "an escape is incomplete")) };
+        let Some(letter) = self.peek() else {
+            return Err(self
+                .error(Code::InvalidEscape, start, "an escape is incomplete")
+                .with_help(BACKSLASH));
+        };
         self.position += letter.len_utf8();
         let (digits, radix) = match letter {
             'x' | 'X' => (2, 16),
@@ -241,8 +370,8 @@ impl<'s> Lexer<'s> {
             _ => {
                 let Some(plain) = plain_escape(letter) else {
                     return Err(self
-                        .error(start, format!("`\\{letter}` is not an escape"))
-                        .with_help("write `\\\\` for a backslash, or put `r` before the quote"));
+                        .error(Code::InvalidEscape, start, format!("`\\{letter}` is not an escape"))
+                        .with_help(BACKSLASH));
                 };
                 content.push(plain);
                 return Ok(());
@@ -254,7 +383,9 @@ impl<'s> Lexer<'s> {
             .filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()))
             .and_then(|text| u32::from_str_radix(text, radix).ok());
         let Some(code) = code else {
-            return Err(self.error(start, format!("this escape needs {digits} digits")));
+            return Err(self
+                .error(Code::InvalidEscape, start, format!("this escape needs {digits} digits"))
+                .with_help(BACKSLASH));
         };
         self.position += digits;
         if let (true, Ok(byte)) = (bytes, u8::try_from(code)) {
@@ -262,11 +393,34 @@ impl<'s> Lexer<'s> {
             return Ok(());
         }
         let Some(character) = char::from_u32(code) else {
-            return Err(self.error(start, "this escape is not a Unicode character"));
+            return Err(self
+                .error(Code::InvalidEscape, start, "this escape is not a Unicode character")
+                .with_help("characters go to \\U0010FFFF, without \\uD800 to \\uDFFF"));
         };
         content.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
         Ok(())
     }
+}
+
+fn is_typographic(character: char) -> bool {
+    matches!(character, '“' | '”' | '„' | '‟' | '‘' | '’' | '‚' | '«' | '»' | '´')
+}
+
+/// How to write a number with a unit or with marks between its digits.
+fn unit(text: &str) -> Option<String> {
+    let digits: String = text.chars().filter(|character| *character != '_').collect();
+    let number = digits.trim_end_matches(|character: char| character.is_ascii_alphabetic());
+    let zeros = match digits.get(number.len()..)? {
+        "" => "",
+        "k" | "K" => "000",
+        "M" => "000000",
+        "d" | "days" => {
+            return Some(format!("write duration(\"{}h\")", number.parse::<u32>().ok()?.checked_mul(24)?));
+        }
+        unit @ ("s" | "ms" | "m" | "h") => return Some(format!("write duration(\"{number}{unit}\")")),
+        _ => return None,
+    };
+    number.bytes().all(|byte| byte.is_ascii_digit()).then(|| format!("write {number}{zeros}"))
 }
 
 fn plain_escape(letter: char) -> Option<u8> {

@@ -1,11 +1,12 @@
 //! Tokens to a tree, by operator precedence (Pratt). The first error ends it.
 
+mod habits;
 mod macros;
 
 use crate::ast::{
     Arithmetic, Binary, Comparison, Element, Entry, Expression, ExpressionKind, Logic, Span, Unary,
 };
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::lex::{Token, TokenKind, lex};
 use crate::value::{Ref, Value};
 
@@ -35,9 +36,10 @@ const RESERVED: [&str; 18] = [
     "in",
 ];
 
-/// An expression, and how many expressions it is made of.
+/// An expression, its text, and how many expressions it is made of.
 #[derive(Debug)]
 pub(crate) struct Parsed {
+    pub(crate) source: Box<str>,
     pub(crate) root: Expression,
     pub(crate) count: usize,
 }
@@ -53,20 +55,21 @@ pub(crate) fn parse_without_macros(source: &str) -> Result<Parsed, Diagnostic> {
 
 fn parse_with(source: &str, macros: bool) -> Result<Parsed, Diagnostic> {
     if source.len() > MAXIMUM_SOURCE {
-        let message = format!("an expression is at most {MAXIMUM_SOURCE} bytes; this has {}", source.len());
-        return Err(Diagnostic::new(0..0, message));
+        let message = format!("a condition has at most {MAXIMUM_SOURCE} bytes; this has {}", source.len());
+        return Err(Diagnostic::new(Code::TooComplex, 0..0, message).with_help("split it into several rules"));
     }
     let tokens = lex(source)?;
     let end = Token { kind: TokenKind::End, span: Span::new(source.len(), source.len()) };
-    let mut parser = Parser { tokens: &tokens, end, position: 0, depth: 0, count: 0, macros };
+    let mut parser = Parser { source, tokens: &tokens, end, position: 0, depth: 0, count: 0, macros };
     let root = parser.expression()?;
     if parser.peek().kind != TokenKind::End {
-        return Err(parser.unexpected("an operator"));
+        return Err(parser.missing_operator());
     }
-    Ok(Parsed { root, count: parser.count })
+    Ok(Parsed { source: source.into(), root, count: parser.count })
 }
 
 struct Parser<'t> {
+    source: &'t str,
     tokens: &'t [Token],
     end: Token,
     position: usize,
@@ -115,35 +118,7 @@ impl<'t> Parser<'t> {
     fn close(&mut self, symbol: &'static str, opened: Span) -> Result<Span, Diagnostic> {
         match self.take(symbol) {
             Some(span) => Ok(span),
-            None if self.peek().kind == TokenKind::End => {
-                Err(Diagnostic::new(opened.range(), format!("this is never closed with `{symbol}`")))
-            }
-            None => Err(self.unexpected(&format!("`{symbol}`"))),
-        }
-    }
-
-    #[cold]
-    fn unexpected(&self, wanted: &str) -> Diagnostic {
-        let token = self.peek();
-        let message = match &token.kind {
-            TokenKind::End => format!("the expression ends where {wanted} is expected"),
-            TokenKind::Symbol(symbol) => format!("expected {wanted}, found `{symbol}`"),
-            TokenKind::Identifier(name) => format!("expected {wanted}, found `{name}`"),
-            TokenKind::QuotedIdentifier(name) => format!("expected {wanted}, found the name `{name}`"),
-            _ => format!("expected {wanted}, found a literal"),
-        };
-        let error = Diagnostic::new(token.span.range(), message);
-        match &token.kind {
-            TokenKind::Identifier(name) if name.eq_ignore_ascii_case("and") => {
-                error.with_help("write `&&` for and")
-            }
-            TokenKind::Identifier(name) if name.eq_ignore_ascii_case("or") => {
-                error.with_help("write `||` for or")
-            }
-            TokenKind::Identifier(name) if name.eq_ignore_ascii_case("not") => {
-                error.with_help("write `!` for not")
-            }
-            _ => error,
+            None => Err(self.not_closed(symbol, opened)),
         }
     }
 
@@ -153,8 +128,10 @@ impl<'t> Parser<'t> {
             return Err(too_deep(span));
         }
         if self.count == MAXIMUM_NODES {
-            let message = format!("an expression is made of at most {MAXIMUM_NODES} parts");
-            return Err(Diagnostic::new(span.range(), message).with_help("split it into several rules"));
+            let message = format!("a condition has at most {MAXIMUM_NODES} parts");
+            return Err(
+                Diagnostic::new(Code::TooComplex, span, message).with_help("split it into several rules")
+            );
         }
         self.count += 1;
         Ok(Expression { id: self.count - 1, height, span, kind })
@@ -173,12 +150,10 @@ impl<'t> Parser<'t> {
 
     fn expression(&mut self) -> Result<Expression, Diagnostic> {
         let condition = self.operators(0)?;
-        if self.take("?").is_none() {
-            return Ok(condition);
-        }
+        let Some(question) = self.take("?") else { return Ok(condition) };
         let yes = self.nested(|parser| parser.operators(0))?;
         if self.take(":").is_none() {
-            return Err(self.unexpected("`:`"));
+            return Err(self.missing_colon(question));
         }
         let no = self.nested(Self::expression)?;
         let span = condition.span.to(no.span);
@@ -309,7 +284,7 @@ impl<'t> Parser<'t> {
                 (name, !optional)
             }
             TokenKind::QuotedIdentifier(name) => (name, false),
-            _ => return Err(self.unexpected("the name of a field")),
+            _ => return Err(self.missing_field()),
         };
         self.position += 1;
         if may_call && let Some(opened) = self.take("(") {
@@ -326,7 +301,7 @@ impl<'t> Parser<'t> {
         let start = self.peek().span;
         match self.peek().kind.clone() {
             TokenKind::Identifier(name) => self.named(&name, start, leading_dot),
-            _ if leading_dot => Err(self.unexpected("the name of a variable")),
+            _ if leading_dot => Err(self.missing_field()),
             TokenKind::Symbol("(") => {
                 self.position += 1;
                 let mut inner = self.nested(Self::expression)?;
@@ -339,10 +314,9 @@ impl<'t> Parser<'t> {
                 self.node(start.to(end), ExpressionKind::List(elements))
             }
             TokenKind::Symbol("{") => self.map(),
-            TokenKind::QuotedIdentifier(_) => Err(self
-                .unexpected("an expression")
-                .with_help("backquotes are for fields, as in headers.`x-tier`")),
-            TokenKind::Symbol(_) | TokenKind::End => Err(self.unexpected("an expression")),
+            TokenKind::QuotedIdentifier(_) | TokenKind::Symbol(_) | TokenKind::End => {
+                Err(self.missing_operand())
+            }
             TokenKind::Int(digits) => {
                 let number = i64::try_from(digits).map_err(|_| too_large(start))?;
                 self.literal(Value::Int(number))
@@ -366,7 +340,7 @@ impl<'t> Parser<'t> {
             "false" => return self.literal(Value::Bool(false)),
             "null" => return self.literal(Value::Null),
             _ if RESERVED.contains(&name) => {
-                return Err(Diagnostic::new(start.range(), format!("`{name}` is a reserved word")));
+                return Err(self.reserved(name));
             }
             _ => {}
         }
@@ -421,7 +395,7 @@ impl<'t> Parser<'t> {
             let optional = self.take("?").is_some();
             let key = self.nested(Self::expression)?;
             if self.take(":").is_none() {
-                return Err(self.unexpected("`:` and the value of this key"));
+                return Err(self.missing_value(opened));
             }
             entries.push(Entry { optional, key, value: self.nested(Self::expression)? });
             if self.take(",").is_none() {
@@ -442,13 +416,14 @@ fn arithmetic(operator: Arithmetic) -> Infix {
 
 #[cold]
 fn too_deep(span: Span) -> Diagnostic {
-    Diagnostic::new(span.range(), format!("the expression nests more than {MAXIMUM_DEPTH} levels deep"))
+    let message = format!("the condition nests more than {MAXIMUM_DEPTH} levels deep");
+    Diagnostic::new(Code::TooComplex, span, message).with_help("split it into several rules")
 }
 
 #[cold]
 fn too_large(span: Span) -> Diagnostic {
-    Diagnostic::new(span.range(), "this number does not fit an int of 64 bits")
-        .with_help("write it as a double or a uint")
+    Diagnostic::new(Code::InvalidNumber, span, "this number does not fit an int of 64 bits")
+        .with_help("write it as a double, with .0 at its end")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::checked::Checked;
-use crate::diagnostic::{Diagnostic, nearest};
+use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::engine::{self, Engine, Slots, Strategy, Summary};
 use crate::environment::Environment;
 use crate::error::EvaluationError;
@@ -139,7 +139,11 @@ impl Compiled {
         let declared = |attribute: usize| environment.type_of(registry.attributes().get(attribute)?);
         let stops = rule.on_error == OnError::Stop;
         engine.add(rule.condition, &condition, scope, stops, declared).ok_or_else(|| {
-            vec![Diagnostic::new(0..rule.condition.len(), "this rule is too long, or rules read too much")]
+            vec![Diagnostic::new(
+                Code::TooComplex,
+                0..rule.condition.len(),
+                "this rule is too long, or rules read too much",
+            )]
         })?;
         Ok(Self { condition, scope: scope.map(|(attribute, text)| (attribute, text.into())) })
     }
@@ -217,12 +221,15 @@ fn scope(environment: &Environment, registry: &mut Registry, name: &str) -> Resu
         Some((variable, Type::String | Type::Dyn)) => Ok(registry.place(Attribute { variable, key: None })),
         Some((_, declared)) => {
             let message = format!("a scope is a variable of type string; `{name}` is {declared}");
-            Err(vec![Diagnostic::new(0..0, message)])
+            Err(vec![Diagnostic::new(Code::InvalidScope, 0..0, message)])
         }
         None => {
             let near = nearest(name, environment.names()).map(|near| format!("did you mean `{near}`?"));
-            let unknown =
-                Diagnostic::new(0..0, format!("there is no variable `{name}` for the scope of this rule"));
+            let unknown = Diagnostic::new(
+                Code::InvalidScope,
+                0..0,
+                format!("there is no variable `{name}` for the scope of this rule"),
+            );
             Err(vec![match near {
                 Some(help) => unknown.with_help(help),
                 None => unknown,

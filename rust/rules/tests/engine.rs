@@ -4,8 +4,8 @@
 use std::cell::Cell;
 
 use edgeroute_rules::{
-    Attribute, Diagnostic, Environment, ErrorKind, Match, OnError, Rule, RuleSet, Source, Strategy, Type,
-    Value,
+    Attribute, Code, Diagnostic, Environment, ErrorKind, Match, OnError, Rule, RuleSet, Source, Strategy,
+    Type, Value,
 };
 use proptest::prelude::{
     BoxedStrategy, Just, ProptestConfig, Strategy as Generator, any, prop, prop_oneof, proptest,
@@ -398,7 +398,16 @@ fn a_scope_must_be_a_variable_of_text() {
         let rule = Rule { condition: "true", scope: Some((scope, "x")), on_error: OnError::Pass };
         let found = RuleSet::compile(&environment(), [rule]).map(|_| ());
         let expected = expected.map_err(|(message, help)| {
-            vec![(0, Diagnostic { span: 0..0, message: message.into(), help: help.map(Into::into) })]
+            vec![(
+                0,
+                Diagnostic {
+                    code: Code::InvalidScope,
+                    span: 0..0,
+                    message: message.into(),
+                    labels: Vec::new(),
+                    help: help.map(Into::into),
+                },
+            )]
         });
         assert_eq!(found, expected, "{scope}");
     };

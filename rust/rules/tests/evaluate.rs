@@ -217,8 +217,10 @@ fn errors_say_what_and_where() {
     let error = rules.pass(&request()).evaluate(0).unwrap_err();
     assert_eq!(error.to_string(), "there is no such key");
     assert_eq!(
-        Diagnostic::from(error).render(source),
-        "error: there is no such key\n --> line 2, column 3\n2 |   headers[\"x-none\"] == \"a\"\n  |   ^^^^^^^^^^^^^^^^^\n"
+        Diagnostic::from(error).render("absent", source),
+        "ERROR: absent:2:3: there is no such key [evaluation_failed]\n \
+         |   headers[\"x-none\"] == \"a\"\n \
+         | ..^^^^^^^^^^^^^^^^^\n"
     );
 }
 

@@ -190,7 +190,7 @@ fn survive(source: &str) {
         Err(errors) => {
             for error in errors {
                 assert!(source.get(error.span.clone()).is_some(), "{source:?}: {error:?}");
-                assert!(error.render(source).contains(&error.message));
+                assert!(error.render("rule", source).contains(&error.message));
             }
         }
     }

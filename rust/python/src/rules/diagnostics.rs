@@ -2,7 +2,7 @@
 
 use edgeroute_rules::Diagnostic;
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyList, PyTuple};
 
 /// `edgeroute.rules.Diagnostic`: bytes become characters, as Python counts.
 pub(super) fn to_python<'py>(
@@ -13,15 +13,25 @@ pub(super) fn to_python<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let characters = |byte: usize| source.get(..byte).map_or(0, |before| before.chars().count());
     let (line, column) = found.position(source);
-    py.import("edgeroute.rules")?.getattr("Diagnostic")?.call1((
+    let name = rule.map(|rule| rule.to_string());
+    let module = py.import("edgeroute.rules")?;
+    let label_of = module.getattr("Label")?;
+    let labels = found
+        .labels
+        .iter()
+        .map(|label| label_of.call1((characters(label.span.start), characters(label.span.end), &label.text)));
+    module.getattr("Diagnostic")?.call1((
         rule,
+        found.code.name(),
+        found.severity().name(),
         &found.message,
+        PyTuple::new(py, labels.collect::<PyResult<Vec<_>>>()?)?,
         found.help.as_deref(),
         characters(found.span.start),
         characters(found.span.end),
         line,
         column,
-        found.render(source).trim_end(),
+        found.render(name.as_deref().unwrap_or("<input>"), source).trim_end(),
     ))
 }
 

@@ -3,7 +3,10 @@
 
 use super::Parser;
 use crate::ast::{Comprehension, Element, Expression, ExpressionKind, Fold, Span};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
+
+/// How to ask for what has() cannot be asked.
+const ASK_BY_KEY: &str = "ask for a header so: \"x-tier\" in headers";
 
 impl Parser<'_> {
     pub(super) fn has(
@@ -11,14 +14,25 @@ impl Parser<'_> {
         span: Span,
         mut arguments: Vec<Expression>,
     ) -> Result<Expression, Diagnostic> {
-        let argument = arguments.pop().filter(|_| arguments.is_empty()).map(|argument| argument.kind);
-        match argument {
-            Some(ExpressionKind::Select { operand, field, optional: false }) => {
-                self.node(span, ExpressionKind::Has { operand, field })
+        let argument = arguments.pop().filter(|_| arguments.is_empty());
+        let (place, help) = match argument {
+            Some(Expression { kind: ExpressionKind::Select { operand, field, optional: false }, .. }) => {
+                return self.node(span, ExpressionKind::Has { operand, field });
             }
-            _ => Err(Diagnostic::new(span.range(), "has() takes one field, as in has(headers.tier)")
-                .with_help("ask for any other key with `in`, as in \"x-tier\" in headers")),
-        }
+            Some(Expression { span: place, kind: ExpressionKind::Index { operand, key, .. }, .. }) => {
+                let [map, key] = [operand.span, key.span].map(|part| self.source.get(part.range()));
+                let [map, key] = [map, key].map(Option::unwrap_or_default);
+                (place, format!("write {key} in {map}"))
+            }
+            Some(other) => (other.span, ASK_BY_KEY.to_owned()),
+            None => (span, ASK_BY_KEY.to_owned()),
+        };
+        Err(Diagnostic::new(
+            Code::InvalidMacro,
+            place,
+            "has() takes one field after a dot, as in has(params.user)",
+        )
+        .with_help(help))
     }
 
     /// `target.name(arguments)`: a macro, or the call of a function.
@@ -64,9 +78,13 @@ impl Parser<'_> {
         let (Some(variable), Some(value), Some(body)) =
             (arguments.next(), arguments.next(), arguments.next())
         else {
-            return Err(Diagnostic::new(span.range(), "cel.bind takes a name, its value and an expression"));
+            return Err(Diagnostic::new(
+                Code::InvalidMacro,
+                span,
+                "cel.bind takes a name, its value and an expression",
+            ));
         };
-        let variable = name_of(&variable, "cel.bind(NAME, value, expression)")?;
+        let variable = name_of(&variable, "cel.bind(x, value, expression that uses x)")?;
         self.node(span, ExpressionKind::Bind { variable, value: value.into(), body: body.into() })
     }
 
@@ -79,9 +97,9 @@ impl Parser<'_> {
     ) -> Result<Expression, Diagnostic> {
         let mut arguments = arguments.into_iter();
         let (Some(variable), Some(body)) = (arguments.next(), arguments.next()) else {
-            return Err(Diagnostic::new(span.range(), "optMap takes a name and an expression"));
+            return Err(Diagnostic::new(Code::InvalidMacro, span, "optMap takes a name and an expression"));
         };
-        let variable = name_of(&variable, "optional.optMap(NAME, expression)")?;
+        let variable = name_of(&variable, "optional.optMap(x, expression that uses x)")?;
         let kind = ExpressionKind::OptionalMap { operand: operand.into(), variable, body: body.into(), flat };
         self.node(span, kind)
     }
@@ -95,20 +113,21 @@ impl Parser<'_> {
         count: usize,
         arguments: Vec<Expression>,
     ) -> Result<Expression, Diagnostic> {
-        let usage = format!("list.{name}({}expression)", "NAME, ".repeat(count));
+        let usage = format!("list.{name}({}condition)", if count == 1 { "x, " } else { "i, x, " });
         let mut arguments = arguments.into_iter();
         let mut variables: Vec<Box<str>> = Vec::with_capacity(count);
         for argument in arguments.by_ref().take(count) {
             let variable = name_of(&argument, &usage)?;
             if variables.contains(&variable) {
                 let message = format!("two variables of `{name}` are called `{variable}`");
-                return Err(Diagnostic::new(argument.span.range(), message).with_help("rename one of them"));
+                return Err(Diagnostic::new(Code::InvalidMacro, argument.span, message)
+                    .with_help("rename one of them"));
             }
             variables.push(variable);
         }
         let mut rest = arguments.collect::<Vec<_>>().into_iter().rev();
         let (Some(body), filter) = (rest.next(), rest.next()) else {
-            return Err(Diagnostic::new(span.range(), format!("write {usage}")));
+            return Err(Diagnostic::new(Code::InvalidMacro, span, format!("write {usage}")));
         };
         let comprehension = Comprehension { fold, range, variables, filter, body };
         self.node(span, ExpressionKind::Comprehension(comprehension.into()))
@@ -134,7 +153,10 @@ fn comprehension(name: &str, arguments: usize) -> Option<(Fold, usize)> {
 fn name_of(argument: &Expression, usage: &str) -> Result<Box<str>, Diagnostic> {
     match &argument.kind {
         ExpressionKind::Variable { name, absolute: false } => Ok(name.clone()),
-        _ => Err(Diagnostic::new(argument.span.range(), "this must be a plain name")
-            .with_help(format!("write {usage}"))),
+        _ => {
+            let message = "a name of your choice stands here, for each element in turn";
+            Err(Diagnostic::new(Code::InvalidMacro, argument.span, message)
+                .with_help(format!("write {usage}")))
+        }
     }
 }
