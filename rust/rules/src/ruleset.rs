@@ -35,12 +35,14 @@ pub enum OnError {
 }
 
 /// The rule at which a search ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Match {
     /// Its index.
     pub rule: usize,
     /// Why it could not be evaluated, if it did not hold; of rules with [`OnError::Stop`] alone.
-    pub error: Option<EvaluationError>,
+    ///
+    /// NOTE: in a box, since moving it out of a pass cost 10 ns of 31 for the sake of rules that do not fail.
+    pub error: Option<Box<EvaluationError>>,
 }
 
 /// Conditions that are tried in order. What several of them read is one attribute, read once per pass.
@@ -192,7 +194,7 @@ impl<S: Source> Pass<'_, S> {
         if let Some(error) = &error {
             on_error(rule, error);
         }
-        Some(Match { rule, error })
+        Some(Match { rule, error: error.map(Box::new) })
     }
 }
 

@@ -224,7 +224,7 @@ fn one_by_one(
                     report.push((index, error.kind, error.span()));
                 }
                 if *stops {
-                    return (Some(Match { rule: index, error: Some(error) }), report);
+                    return (Some(Match { rule: index, error: Some(error.into()) }), report);
                 }
             }
         }
