@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeroute import _native
+from edgeroute import Expression, _native
 from edgeroute.cli import COMMANDS
 from edgeroute.config.actions import ACTIONS, UNCHANGED
 from edgeroute.mock import Distribution
@@ -33,6 +33,24 @@ def test_every_rule_variable_is_documented() -> None:
     table = (REFERENCE / "rules.md").read_text().split("## Variables")[1].split("## Language")[0]
     rows = re.findall(r"^\| `([^`]+)` \| (\S.*?) \| `([^`]+)` \| (.+) \|$", table, re.MULTILINE)
     assert rows == _native.rule_variables()
+
+
+def examples() -> list[tuple[str, str]]:
+    page = (REFERENCE / "language.md").read_text()
+    rows = re.findall(r"^\|.*\| `([^|]+)` \| `([^|]+)` \|$", page, re.MULTILINE)
+    assert len(rows) == len(re.findall(r"^\|(?!--)", page, re.MULTILINE)) - page.count("| example | gives |")
+    return rows
+
+
+@pytest.mark.parametrize(("example", "gives"), examples())
+def test_examples_of_the_language_are_true(example: str, gives: str) -> None:
+    assert Expression(f"({example}) == ({gives})").evaluate() is True
+
+
+def test_every_function_of_rules_is_documented() -> None:
+    page = (REFERENCE / "language.md").read_text()
+    missing = [name for name in _native.rule_functions() if not re.search(rf"[`. ]{re.escape(name)}[`(]", page)]
+    assert missing == []
 
 
 def test_every_action_of_a_rule_is_documented() -> None:

@@ -20,6 +20,7 @@ __all__ = [
     "first_failures",
     "lint_rules",
     "rule_codes",
+    "rule_functions",
     "rule_variables",
 ]
 
@@ -307,6 +308,9 @@ def first_failures(expressions: list[str], definitions: list[tuple[str, str]]) -
 
 def rule_codes() -> list[tuple[str, str, str]]:
     """Code, severity and meaning of every kind of finding."""
+
+def rule_functions() -> list[str]:
+    """The names of all functions of rules, in alphabetical order."""
 
 def rule_variables() -> list[tuple[str, str, str, str]]:
     """Name, type, an example and the description of every rule variable."""

@@ -2,7 +2,7 @@
 
 use edgeroute_router::environment;
 use edgeroute_rules::{
-    Code, Diagnostic, Environment, NamedRule, OnError, Rule, RuleSet, first_failure, lint,
+    Code, Diagnostic, Environment, NamedRule, OnError, Rule, RuleSet, first_failure, function_names, lint,
 };
 use pyo3::prelude::*;
 
@@ -82,6 +82,12 @@ fn define(definitions: &[(String, String)]) -> (Environment, Vec<Finding>) {
 #[pyfunction]
 pub(crate) fn rule_codes() -> Vec<(&'static str, &'static str, &'static str)> {
     Code::ALL.iter().map(|code| (code.name(), code.severity().name(), code.meaning())).collect()
+}
+
+/// The names of all functions, for the reference documentation.
+#[pyfunction]
+pub(crate) fn rule_functions() -> Vec<&'static str> {
+    function_names()
 }
 
 fn finding((index, found): (usize, Diagnostic)) -> Finding {

@@ -81,7 +81,7 @@ pub(crate) fn find(name: &str, method: bool) -> Option<&'static Overloads> {
 }
 
 /// Every name, each once, in alphabetical order.
-pub(crate) fn names() -> Vec<&'static str> {
+pub fn names() -> Vec<&'static str> {
     let mut names: Vec<&str> = LIBRARY.keys().copied().collect();
     names.sort_unstable();
     names

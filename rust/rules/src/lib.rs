@@ -2,8 +2,7 @@
 //! to programs that read typed attribute slots, and evaluated in order until one holds. The crate knows values,
 //! variables and maps; it knows nothing of HTTP, of language models or of what follows from a rule that holds.
 //! It follows the language definition of the CEL specification (`cel-expr/cel-spec`), from which it departs in
-//! one point: numbers of different types compare without `dyn()`. Of the language it has all literals and
-//! operators, `has`, `size`, `dyn`, `startsWith`, `endsWith` and `contains`.
+//! one point: numbers of different types compare without `dyn()`. Messages of Protocol Buffers are not part of it.
 
 mod arithmetic;
 mod ast;
@@ -42,6 +41,7 @@ pub use environment::{Environment, Known};
 pub use error::{ErrorKind, EvaluationError};
 pub use evaluate::Source;
 pub use expression::Expression;
+pub use functions::names as function_names;
 pub use lint::{NamedRule, lint};
 pub use network::Cidr;
 pub use program::Attribute;
