@@ -8,6 +8,8 @@ from typing import Any
 
 from cel_expr_python import cel
 
+from edgeroute import Expression
+from edgeroute.rules import RuleError, Uint
 from generator import VARIABLES
 
 Values = Mapping[str, Any]
@@ -29,6 +31,8 @@ def canonical(value: Any) -> Any:
     match value:
         case None:
             return ("null",)
+        case Uint():
+            return ("uint", int(value))
         case bool() | int() | str():
             return (type(value).__name__, value)
         case float():
@@ -40,10 +44,18 @@ def canonical(value: Any) -> Any:
         case list():
             return ("list", [canonical(element) for element in value])
         case dict():
-            entries = [(canonical(key), canonical(entry)) for key, entry in value.items()]
-            return ("map", sorted(entries, key=lambda entry: repr(entry[0])))
+            # Keys come without their types from cel-cpp.
+            entries = [(key if isinstance(key, bool) else f"{key}", canonical(entry)) for key, entry in value.items()]
+            return ("map", sorted(entries, key=repr))
+        case cel.Value():
+            return OPAQUE if value.type() == cel.Type.TYPE else canonical(_of_cel_cpp(value))
         case _:
             return OPAQUE
+
+
+def _of_cel_cpp(value: cel.Value) -> Any:
+    """As `edgeroute` would give it."""
+    return Uint(value.value()) if value.type() == cel.Type.UINT else value.value()
 
 
 def same(ours: Any, theirs: Any) -> bool:
@@ -73,8 +85,8 @@ def cel_cpp() -> Callable[[str, bool, Values], Outcome]:
             result = expression.eval(data=dict(values))
             if result.type() == cel.Type.ERROR:
                 return Outcome("error", message=str(result.plain_value()))
-            return Outcome("value", canonical(result.plain_value()))
-        except RuntimeError as error:
+            return Outcome("value", canonical(result))
+        except (RuntimeError, ValueError) as error:
             return Outcome("error", message=str(error))
         except TypeError:
             return Outcome("value", OPAQUE)
@@ -84,3 +96,32 @@ def cel_cpp() -> Callable[[str, bool, Values], Outcome]:
 
 def _cel_type(text: str) -> Any:
     return cel.Type(text.replace("(", "<").replace(")", ">"))
+
+
+def edgeroute() -> Callable[[str, bool, Values], Outcome]:
+    """Ours."""
+
+    def evaluate(source: str, checked: bool, values: Values) -> Outcome:
+        try:
+            expression = Expression(source, variables=VARIABLES, checked=checked)
+        except RuleError as error:
+            return Outcome("refused", message=str(error))
+        try:
+            return Outcome("value", canonical(expression.evaluate(values)))
+        except RuleError as error:
+            return Outcome("error", message=str(error))
+
+    return evaluate
+
+
+def observable(source: str, of_type: str) -> str:
+    """The expression with its value turned into one that both engines hand to Python whole."""
+    match of_type:
+        case "bytes":
+            return f"base64.encode({source})"
+        case "timestamp" | "duration":
+            return f"string({source})"
+        case _ if of_type.startswith("optional("):
+            return f"cel.bind(held, {source}, held.hasValue() ? [held.value()] : [])"
+        case _:
+            return source

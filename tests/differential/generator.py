@@ -118,7 +118,13 @@ RULES = _rules()
 def parts(of_type: str) -> tuple[str, list[str]]:
     """`map(K, list(A))` as `("map", ["K", "list(A)"])`."""
     name, _, rest = of_type.partition("(")
-    return name, re.findall(r"\w+(?:\((?:[^()]|\([^()]*\))*\))?", rest)
+    found: list[str] = []
+    for piece in rest.removesuffix(")").split(", ") if rest else []:
+        if found and found[-1].count("(") > found[-1].count(")"):
+            found[-1] += f", {piece}"
+        else:
+            found.append(piece)
+    return name, found
 
 
 def bind(pattern: str, of_type: str) -> Scope | None:
@@ -232,7 +238,7 @@ class Generator:
         ints = [0, 1, 2, -1, 7, 63, 2**31, 2**53 + 1, 2**63 - 1, -(2**63)]
         doubles = [0.0, -0.0, 1.0, 2.0, -1.5, 0.1, 1e21, 5e-324, 2.0**53, 2.0**63, float("nan"), float("inf")]
         texts = ["", "a", "abc", "Hello World", "é", "😀a", "a,b,,c", " x ", "12", "aaaa", "\u0130", "\n"]
-        times = [datetime(1970, 1, 1), datetime(2024, 2, 29, 23, 59, 59, 999999), datetime(1, 1, 1), datetime(2024, 3, 31, 1, 30)]
+        times = [datetime(1970, 1, 1), datetime(2024, 2, 29, 23, 59, 59, 999999), datetime(1, 1, 2), datetime(2024, 3, 31, 1, 30)]
         lengths = [timedelta(0), timedelta(seconds=-1), timedelta(hours=36, microseconds=1), timedelta(days=106751)]
         anything: list[Any] = [None, True, 1, -1, 1.5, "a", b"a", [1, "a", None], {"abc": 1, "a": [2]}, pick(ints), pick(doubles)]
         mixed = {key: pick(anything) for key in (2, 3, True, False, "abc", "a") if pick((True, False))}

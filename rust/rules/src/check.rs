@@ -526,8 +526,10 @@ impl<'e> Checker<'e> {
             }
             (Arithmetic::Subtract, Timestamp, Duration) => return Some(Timestamp),
             (Arithmetic::Subtract, Timestamp, Timestamp) => return Some(Duration),
-            (Arithmetic::Add | Arithmetic::Subtract, Timestamp | Duration, Dyn)
-            | (Arithmetic::Add | Arithmetic::Subtract, Dyn, Timestamp | Duration) => return Some(Dyn),
+            (Arithmetic::Add | Arithmetic::Subtract, Timestamp | Duration, Dyn | Variable(_))
+            | (Arithmetic::Add | Arithmetic::Subtract, Dyn | Variable(_), Timestamp | Duration) => {
+                return Some(Dyn);
+            }
             _ => {}
         }
         let defined = |side: &Type| match side {

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use crate::ast::Fold;
 use crate::error::{ErrorKind, EvaluationError};
-use crate::evaluate::{Evaluation, Source, fail};
+use crate::evaluate::{Evaluation, Local, Source, fail};
 use crate::program::Comprehension;
 use crate::value::{Ref, Value};
 
@@ -150,8 +150,8 @@ impl<'a, S: Source> Evaluation<'a, S> {
         self.budget.step().map_err(|kind| fail(&comprehension.range, kind))?;
         let Some((first, second)) = range.variables(position, comprehension.pairs) else { return Ok(None) };
         let before = self.locals.len();
-        self.locals.push(first.clone());
-        self.locals.extend(second);
+        self.locals.push(Local::Value(first.clone()));
+        self.locals.extend(second.map(Local::Value));
         let result = match comprehension.filter.as_ref().map_or(Ok(true), |filter| self.truth(filter)) {
             Ok(true) => visit(self, &first).map(Some),
             Ok(false) => Ok(None),

@@ -32,8 +32,8 @@ pub(crate) struct Evaluation<'a, S> {
     attributes: &'a [Attribute],
     source: &'a S,
     slots: SmallVec<[Slot<'a>; 16]>,
-    /// The variables of comprehensions under way, innermost last.
-    pub(crate) locals: Vec<Value<'a>>,
+    /// The variables of comprehensions and bindings under way, innermost last.
+    pub(crate) locals: Vec<Local<'a>>,
     /// The values of definitions, once they were asked for.
     definitions: Vec<Option<Result<Value<'a>, EvaluationError>>>,
     pub(crate) budget: Budget,
@@ -43,6 +43,14 @@ enum Slot<'a> {
     Unread,
     Absent,
     Value(Value<'a>),
+}
+
+/// A variable of a comprehension or binding.
+pub(crate) enum Local<'a> {
+    Value(Value<'a>),
+    /// Bound to an expression that was not asked for yet.
+    Unread(&'a Node),
+    Failed(EvaluationError),
 }
 
 impl<'a, S: Source> Evaluation<'a, S> {
@@ -169,13 +177,22 @@ impl<'a, S: Source> Evaluation<'a, S> {
                 let value = self.attribute(*index).cloned();
                 return Ok(value.map_or(Value::Optional(None), Value::into_optional));
             }
-            Operation::Local(place) => self.locals.get(*place).cloned().ok_or(ErrorKind::UnknownVariable),
+            Operation::Local(place) => return self.local(*place, node),
             Operation::Definition(index, node) => return self.definition(*index, node),
             Operation::Sum(terms) => return self.sum(node, terms),
             Operation::Call(overloads, nodes) => {
                 let arguments = nodes.iter().map(|node| self.value(node));
                 let arguments = arguments.collect::<Result<SmallVec<[Value<'a>; 4]>, _>>()?;
                 functions::call(overloads, &mut self.budget, &arguments)
+            }
+            Operation::Otherwise(overloads, nodes) => {
+                let [optional, other] = &**nodes;
+                let optional = self.value(optional)?;
+                let other = match &optional {
+                    Value::Optional(Some(_)) => Value::Optional(None),
+                    _ => self.value(other)?,
+                };
+                functions::call(overloads, &mut self.budget, &[optional, other])
             }
             Operation::Lowercase(operand) => Ok(match self.value(operand)? {
                 Value::String(text) if text.bytes().any(|byte| byte.is_ascii_uppercase()) => {
@@ -188,15 +205,14 @@ impl<'a, S: Source> Evaluation<'a, S> {
             Operation::Comprehension(comprehension) => return self.comprehension(comprehension),
             Operation::Bind(nodes) => {
                 let [value, body] = &**nodes;
-                let value = self.value(value)?;
-                return self.with_local(value, body);
+                return self.with_local(Local::Unread(value), body);
             }
             Operation::OptionalMap { nodes, flat } => {
                 let [operand, body] = &**nodes;
                 match self.value(operand)? {
                     Value::Optional(None) => Ok(Value::Optional(None)),
                     Value::Optional(Some(held)) => {
-                        let result = self.with_local(Value::clone(&held), body)?;
+                        let result = self.with_local(Local::Value(Value::clone(&held)), body)?;
                         match (flat, &result) {
                             (false, _) => Ok(result.into_optional()),
                             (true, Value::Optional(_)) => Ok(result),
@@ -251,8 +267,27 @@ impl<'a, S: Source> Evaluation<'a, S> {
         result
     }
 
-    fn with_local(&mut self, value: Value<'a>, body: &'a Node) -> Result<Value<'a>, EvaluationError> {
-        self.locals.push(value);
+    /// What is bound is evaluated when it is asked for, once: an error in it counts only where it is used.
+    fn local(&mut self, place: usize, node: &Node) -> Result<Value<'a>, EvaluationError> {
+        let bound = match self.locals.get(place) {
+            Some(Local::Value(value)) => return Ok(value.clone()),
+            Some(Local::Failed(error)) => return Err(*error),
+            Some(Local::Unread(bound)) => *bound,
+            None => return Err(fail(node, ErrorKind::UnknownVariable)),
+        };
+        // It sees the variables around the binding.
+        let within = self.locals.split_off(place);
+        let result = self.value(bound);
+        self.locals.push(match &result {
+            Ok(value) => Local::Value(value.clone()),
+            Err(error) => Local::Failed(*error),
+        });
+        self.locals.extend(within.into_iter().skip(1));
+        result
+    }
+
+    fn with_local(&mut self, local: Local<'a>, body: &'a Node) -> Result<Value<'a>, EvaluationError> {
+        self.locals.push(local);
         let result = self.value(body);
         self.locals.pop();
         result
