@@ -45,6 +45,16 @@ enum Slot<'a> {
     Value(Value<'a>),
 }
 
+impl Evaluation<'_, ()> {
+    /// For an expression that reads nothing, not even the so many local variables around it.
+    pub(crate) fn of_constant(around: usize) -> Self {
+        let mut evaluation = Self::new(&[], &());
+        let nowhere = EvaluationError { span: Span::new(0, 0), kind: ErrorKind::UnknownVariable };
+        evaluation.locals.resize_with(around, || Local::Failed(nowhere));
+        evaluation
+    }
+}
+
 /// A variable of a comprehension or binding.
 pub(crate) enum Local<'a> {
     Value(Value<'a>),

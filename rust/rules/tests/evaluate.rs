@@ -136,6 +136,8 @@ fn expressions_have_the_value_the_language_gives_them() {
         ("cel.bind(a, 1 / 0, 0 < a)", Err(ErrorKind::DivisionByZero)),
         ("cel.bind(a, [1].map(x, x + 1), [5].map(x, a[0] + x)[0] + a[0])", Ok(Value::Int(9))),
         ("[1, 2].map(x, cel.bind(x, x + 1, cel.bind(y, x * 2, [0].map(x, y)[0])))[1]", Ok(Value::Int(6))),
+        ("[1, 2].map(x, [0].map(y, x)[0])[1]", Ok(Value::Int(2))),
+        ("[1, 2].map(x, [0].map(y, [3].map(z, z + y)[0])[0])[1]", Ok(Value::Int(3))),
         ("optional.of(1).orValue(1 / 0)", Ok(Value::Int(1))),
         ("optional.of(1).or(optional.of(1 / 0)).value()", Ok(Value::Int(1))),
         ("headers[?'x-none'].or(headers[?'x-tier']).orValue(headers['x-none'])", text("premium")),
