@@ -195,15 +195,6 @@ impl<'a, S: Source> Evaluation<'a, S> {
                 let arguments = arguments.collect::<Result<SmallVec<[Value<'a>; 4]>, _>>()?;
                 functions::call(overloads, &mut self.budget, &arguments)
             }
-            Operation::Otherwise(overloads, nodes) => {
-                let [optional, other] = &**nodes;
-                let optional = self.value(optional)?;
-                let other = match &optional {
-                    Value::Optional(Some(_)) => Value::Optional(None),
-                    _ => self.value(other)?,
-                };
-                functions::call(overloads, &mut self.budget, &[optional, other])
-            }
             Operation::Lowercase(operand) => Ok(match self.value(operand)? {
                 Value::String(text) if text.bytes().any(|byte| byte.is_ascii_uppercase()) => {
                     Value::text(text.to_ascii_lowercase())

@@ -290,12 +290,6 @@ impl<'l> Lowering<'l> {
                         Err(nodes) => Operation::Call(overloads, nodes as Box<[Node]>),
                     };
                 }
-                if matches!(function, "or" | "orValue") {
-                    return match <[Node; 2]>::try_from(nodes) {
-                        Ok(nodes) => Operation::Otherwise(overloads, nodes.into()),
-                        Err(nodes) => Operation::Call(overloads, nodes.into()),
-                    };
-                }
                 if let ("matches", [_, Node { operation: Operation::Constant(Value::String(pattern)), .. }]) =
                     (function, nodes.as_slice())
                     && let Ok(pattern) = Pattern::compile(pattern)

@@ -61,8 +61,6 @@ pub(crate) enum Operation {
     List(Box<[Element]>),
     Map(Box<[Entry]>),
     Call(&'static Overloads, Box<[Node]>),
-    /// `or` and `orValue`: the second operand is evaluated if the optional has no value.
-    Otherwise(&'static Overloads, Box<[Node; 2]>),
     Comprehension(Box<Comprehension>),
     /// The value of a local variable, and the expression that it is for.
     Bind(Box<[Node; 2]>),
@@ -126,7 +124,6 @@ impl Operation {
             | Self::Index(nodes)
             | Self::OptionalIndex(nodes)
             | Self::Bind(nodes)
-            | Self::Otherwise(_, nodes)
             | Self::OptionalMap { nodes, .. } => nodes.iter().for_each(visit),
             Self::Conditional(nodes) => nodes.iter().for_each(visit),
             Self::List(elements) => elements.iter().for_each(|element| visit(&element.value)),
