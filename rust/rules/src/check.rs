@@ -364,6 +364,10 @@ impl<'e> Checker<'e> {
             Callee::Library(overloads) => overloads.iter().map(|overload| &overload.signature).collect(),
             Callee::Declared(name) => environment.signatures(name).collect(),
         };
+        if signatures.len() > 1 {
+            // Of a value that may be of any type, the first form would decide what it is.
+            types = types.iter().map(|found| self.inference.settle(found)).collect();
+        }
         let mut result: Option<Type> = None;
         for signature in &signatures {
             let (parameters, returned) = self.inference.instantiate(&signature.parameters, &signature.result);

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use crate::ast::{Arithmetic, Comparison, Logic, Span, Unary};
 use crate::budget::Budget;
+use crate::comparison;
 use crate::error::{ErrorKind, EvaluationError};
 use crate::functions;
 use crate::program::{Attribute, Element, Entry, Node, Operation, Test};
@@ -107,15 +108,22 @@ impl<'a, S: Source> Evaluation<'a, S> {
         match &node.operation {
             Operation::Logic(operator, terms) => self.logic(*operator, terms),
             Operation::AttributeTest { test, attribute, read_at, constant } => {
-                match self.attribute(*attribute) {
-                    Some(value) => ask(*test, value, constant).map_err(|kind| fail(node, kind)),
-                    None => Err(self.absent(*attribute, *read_at)),
-                }
+                let repeated = !self.locals.is_empty();
+                let answer = match self.attribute(*attribute) {
+                    Some(value) if repeated => {
+                        let value = value.clone();
+                        ask_again(&mut self.budget, *test, &value, constant)
+                    }
+                    Some(value) => ask(*test, value, constant),
+                    None => return Err(self.absent(*attribute, *read_at)),
+                };
+                answer.map_err(|kind| fail(node, kind))
             }
             Operation::Test(comparison, operands) => {
                 let [left, right] = &**operands;
                 let (left, right) = (self.value(left)?, self.value(right)?);
-                compare(*comparison, &left, &right).map_err(|kind| fail(node, kind))
+                let answer = comparison::compare(&mut self.budget, *comparison, &left, &right);
+                answer.map_err(|kind| fail(node, kind))
             }
             Operation::Matches(text, pattern) => match self.value(text)? {
                 Value::String(text) => Ok(pattern.is_match(&text)),
@@ -176,12 +184,12 @@ impl<'a, S: Source> Evaluation<'a, S> {
             Operation::Index(operands) => {
                 let [operand, key] = &**operands;
                 let (operand, key) = (self.value(operand)?, self.value(key)?);
-                operand.index(&key)
+                self.budget.spend(key.length()).and_then(|()| operand.index(&key))
             }
             Operation::OptionalIndex(operands) => {
                 let [operand, key] = &**operands;
                 let (operand, key) = (self.value(operand)?, self.value(key)?);
-                operand.optional_index(&key)
+                self.budget.spend(key.length()).and_then(|()| operand.optional_index(&key))
             }
             Operation::OptionalAttribute(index) => {
                 let value = self.attribute(*index).cloned();
@@ -201,7 +209,7 @@ impl<'a, S: Source> Evaluation<'a, S> {
                 }
                 other => other,
             }),
-            Operation::List(elements) => return self.list(elements),
+            Operation::List(elements) => return self.list(node, elements),
             Operation::Map(entries) => return self.map(node, entries),
             Operation::Comprehension(comprehension) => return self.comprehension(comprehension),
             Operation::Bind(nodes) => {
@@ -235,6 +243,12 @@ impl<'a, S: Source> Evaluation<'a, S> {
         result.map_err(|kind| fail(node, kind))
     }
 
+    /// As [`Self::value`], to keep.
+    pub(crate) fn owned(&mut self, node: &'a Node) -> Result<Value<'static>, EvaluationError> {
+        let value = self.value(node)?;
+        value.into_owned(&mut self.budget).map_err(|kind| fail(node, kind))
+    }
+
     fn sum(&mut self, node: &Node, terms: &'a [Node]) -> Result<Value<'a>, EvaluationError> {
         let mut total: Option<Value<'a>> = None;
         for term in terms {
@@ -243,7 +257,11 @@ impl<'a, S: Source> Evaluation<'a, S> {
                 None => value,
                 Some(before) => {
                     let size = before.length() + value.length();
-                    let sum = self.budget.make(size).and_then(|()| before.add(&value));
+                    let made = match &before {
+                        Value::List(_) => self.budget.make_list(size),
+                        _ => self.budget.make(size),
+                    };
+                    let sum = made.and_then(|()| before.add(&value));
                     sum.map_err(|kind| fail(node, kind))?
                 }
             });
@@ -294,7 +312,8 @@ impl<'a, S: Source> Evaluation<'a, S> {
         result
     }
 
-    fn list(&mut self, nodes: &'a [Element]) -> Result<Value<'a>, EvaluationError> {
+    fn list(&mut self, node: &Node, nodes: &'a [Element]) -> Result<Value<'a>, EvaluationError> {
+        self.budget.make_list(nodes.len()).map_err(|kind| fail(node, kind))?;
         let mut elements = Vec::with_capacity(nodes.len());
         for element in nodes {
             let value = self.value(&element.value)?;
@@ -304,6 +323,7 @@ impl<'a, S: Source> Evaluation<'a, S> {
     }
 
     fn map(&mut self, node: &Node, nodes: &'a [Entry]) -> Result<Value<'a>, EvaluationError> {
+        self.budget.make_list(2 * nodes.len()).map_err(|kind| fail(node, kind))?;
         let mut entries: Vec<(Value<'a>, Value<'a>)> = Vec::with_capacity(nodes.len());
         for entry in nodes {
             let key = self.value(&entry.key)?;
@@ -337,6 +357,20 @@ fn ask(test: Test, left: &Value<'_>, right: &Value<'_>) -> Result<bool, ErrorKin
         Test::StartsWith => texts(left, right).map(|(text, prefix)| text.starts_with(prefix)),
         Test::EndsWith => texts(left, right).map(|(text, suffix)| text.ends_with(suffix)),
         Test::Contains => texts(left, right).map(|(text, part)| text.contains(part)),
+    }
+}
+
+/// As [`ask`], in a loop, where it is counted what is read.
+fn ask_again(
+    budget: &mut Budget,
+    test: Test,
+    left: &Value<'_>,
+    right: &Value<'_>,
+) -> Result<bool, ErrorKind> {
+    match test {
+        Test::Comparison(comparison) => comparison::compare(budget, comparison, left, right),
+        Test::Contains => budget.spend(left.length()).and_then(|()| ask(test, left, right)),
+        Test::StartsWith | Test::EndsWith => budget.spend(right.length()).and_then(|()| ask(test, left, right)),
     }
 }
 

@@ -10,6 +10,7 @@ mod ast;
 mod budget;
 mod check;
 mod checked;
+mod comparison;
 mod comprehension;
 mod cost;
 mod diagnostic;

@@ -367,7 +367,7 @@ fn fold(node: Node, around: usize) -> Node {
     if !foldable {
         return node;
     }
-    let result = Evaluation::of_constant(around).value(&node).map(Value::into_owned);
+    let result = Evaluation::of_constant(around).owned(&node);
     match result {
         Ok(value) => Node { span: node.span, operation: Operation::Constant(value) },
         Err(_) => node,
