@@ -14,6 +14,15 @@ pub(crate) const MAXIMUM_SIZE: usize = 1024 * 1024;
 /// Bytes that a value takes in a list.
 pub(crate) const ELEMENT: usize = size_of::<Value<'static>>();
 
+/// What an evaluation took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Work {
+    /// Elements that comprehensions went through.
+    pub steps: u32,
+    /// Bytes that were read and made, apart from what costs no more than the length of the expression.
+    pub bytes: u64,
+}
+
 /// What is left of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget {
@@ -24,6 +33,11 @@ pub(crate) struct Budget {
 impl Budget {
     pub(crate) fn new() -> Self {
         Self { steps: MAXIMUM_STEPS, bytes: MAXIMUM_BYTES }
+    }
+
+    /// What was spent so far.
+    pub(crate) fn spent(&self) -> Work {
+        Work { steps: MAXIMUM_STEPS - self.steps, bytes: MAXIMUM_BYTES - self.bytes }
     }
 
     /// One more element of a comprehension.

@@ -1,6 +1,7 @@
 //! Single expressions.
 
 use crate::ast;
+use crate::budget::Work;
 use crate::check::Types;
 use crate::checked::Checked;
 use crate::cost;
@@ -56,6 +57,13 @@ impl Expression {
 
     /// Evaluates it for one request.
     pub fn evaluate<S: Source>(&self, source: &S) -> Result<Value<'static>, EvaluationError> {
-        Evaluation::new(&self.attributes, source).owned(&self.program)
+        self.measure(source).0
+    }
+
+    /// As [`Self::evaluate`], and what it took.
+    pub fn measure<S: Source>(&self, source: &S) -> (Result<Value<'static>, EvaluationError>, Work) {
+        let mut evaluation = Evaluation::new(&self.attributes, source);
+        let result = evaluation.owned(&self.program);
+        (result, evaluation.budget.spent())
     }
 }

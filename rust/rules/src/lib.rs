@@ -32,6 +32,7 @@ mod time;
 mod types;
 mod value;
 
+pub use budget::Work;
 pub use checked::first_failure;
 pub use diagnostic::Diagnostic;
 pub use environment::Environment;
