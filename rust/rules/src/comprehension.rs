@@ -89,7 +89,7 @@ impl<'a, S: Source> Evaluation<'a, S> {
                 self.each(comprehension, &range, |evaluation, _| {
                     match evaluation.value(&comprehension.body)? {
                         Value::Map(entries) => {
-                            let spent = evaluation.budget.make(made.len() + entries.len());
+                            let spent = evaluation.budget.make_list(2 * entries.len());
                             spent.map_err(|kind| fail(&comprehension.body, kind))?;
                             made.extend(entries.iter().cloned());
                             Ok(())

@@ -261,7 +261,8 @@ fn patterns() {
             outcome(&once, &request());
             // A pattern of each request is compiled within the bounds too.
             outcome(&call.replace('P', &format!("'{pattern}' + (n == 1 ? '' : 'x')")), &request());
-            outcome(&format!("list.all(y, {})", call.replace('P', &format!("'{pattern}' + y"))), &request());
+            let each = call.replace('P', &format!("'{pattern}' + y"));
+            outcome(&format!("list.slice(0, 5).all(y, {each} != 1)"), &request());
         }
     }
 }
@@ -320,7 +321,7 @@ fn growth() {
         ("lists.range(9223372036854775807)".into(), TooMuch),
         ("lists.range(400000).map(x, x)".into(), TooMuch),
         ("[lists.range(400000), lists.range(400000)]".into(), TooMuch),
-        ("lists.range(300).map(x, lists.range(1000))".into(), AtMost(1_300)),
+        ("lists.range(300).map(x, lists.range(1000))".into(), AtMost(1_301)),
         ("lists.range(300).map(x, lists.range(10000))".into(), TooMuch),
         ("lists.range(5000).map(x, lists.range(100)).flatten()".into(), TooMuch),
         ("list.map(x, list).map(x, x).flatten().flatten()".into(), TooMuch),
