@@ -67,7 +67,7 @@ clean: ## remove everything that was built
 $(VENV)/environment:
 	@echo "==> Python environment in $(VENV)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=26.1'
 	@$(BIN)/python -m pip install --quiet maturin --constraint requirements/development.txt
 	@touch $@
 

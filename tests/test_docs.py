@@ -8,6 +8,7 @@ import pytest
 
 from edgeroute import _native
 from edgeroute.cli import COMMANDS
+from edgeroute.config.actions import ACTIONS, UNCHANGED
 from edgeroute.mock import Distribution
 from edgeroute.mock.faults import FAULTS, Fault, usage
 from edgeroute.mock.routes import MODELS, ROUTES
@@ -29,10 +30,22 @@ def first_cells(page: str, prefix: str = "") -> list[str]:
 
 
 def test_every_rule_variable_is_documented() -> None:
-    documented = first_cells("rules.md")
-    names = [name for name, _ in _native.rule_variables()]
-    assert [name for name in documented if name in names] == names
-    assert {name for name in documented if ":" not in name} == set(names)
+    table = (REFERENCE / "rules.md").read_text().split("## Variables")[1].split("## Language")[0]
+    rows = re.findall(r"^\| `([^`]+)` \| (\S.*?) \| `([^`]+)` \| (.+) \|$", table, re.MULTILINE)
+    assert rows == _native.rule_variables()
+
+
+def test_every_action_of_a_rule_is_documented() -> None:
+    table = (REFERENCE / "rules.md").read_text().split("## Actions")[1].split("**Draws**")[0]
+    documented = re.findall(r"^\| `(\w+):", table, re.MULTILINE)
+    assert set(documented) == {*ACTIONS, "reject"}
+
+
+def test_fields_that_rules_cannot_change_are_documented() -> None:
+    (text,) = re.findall(
+        r"quoted values are text\. ((?:`\w+`(?:,| and)?\s)+)cannot", (REFERENCE / "rules.md").read_text()
+    )
+    assert re.findall(r"`(\w+)`", text) == list(UNCHANGED)
 
 
 def test_every_metric_is_documented() -> None:
@@ -149,6 +162,6 @@ def test_the_page_on_migration_names_what_exists() -> None:
     assert set(re.findall(r"`(edgeroute_\w+)", page)) <= set(FAMILIES)
     headers = (REFERENCE / "endpoints.md").read_text()
     assert all(name in headers for name in re.findall(r"`(x-edgeroute-[a-z-]+)`", page))
-    variables = {name for name, _ in _native.rule_variables()}
+    variables = {name for name, *_ in _native.rule_variables()}
     ours = page.split("edgeroute has `prompt_tokens`")[1].split("besides")[0]
     assert {"prompt_tokens", *re.findall(r"`(\w+)`", ours)} <= variables

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeroute import _native
+from edgeroute import Expression, RuleError, RuleSet, _native
 from edgeroute.config import Loaded, load
 
 CALLS = 20_000
@@ -126,5 +126,32 @@ def test_explain(loaded: Loaded) -> None:
 
     def call() -> None:
         assert b'"model":"fast"' in _native.explain(loaded.normalised, request)
+
+    check_growth(call)
+
+
+def test_rules_of_the_library() -> None:
+    rules = RuleSet({"premium": 'headers["x-tier"] == "premium"', "tagged": "size(headers) > 3"})
+    given = {"headers": {"X-Tier": "x" * 900, "other": "y" * 900}}
+
+    def call() -> None:
+        assert rules.evaluate_batch([given]) == [None]
+        assert rules.explain({"headers": {}}).first_match is None
+        with pytest.raises(ValueError, match="string"):
+            rules.evaluate({"headers": {"x-tier": b""}})
+
+    check_growth(call)
+
+
+def test_values_of_the_library() -> None:
+    same = Expression("[it, timestamp(0), duration('1ns'), optional.of(1u), type(it)]", {"it": "dyn"})
+    given = {"it": {"a": ["x" * 900, b"y", 1.5, None, {"b": True}]}}
+
+    def call() -> None:
+        assert same.evaluate(given)[0] == given["it"]
+        with pytest.raises(RuleError):
+            same.evaluate({})
+        with pytest.raises(RuleError):
+            Expression("1 +")
 
     check_growth(call)

@@ -72,8 +72,8 @@ def test_each_crate_says_what_it_is(crate: str) -> None:
 
 
 def test_the_public_interface() -> None:
-    offered = ["Config", "ConfigError", "EdgerouteError", "RuleSet", "__version__", "create_app"]
-    assert edgeroute.__all__ == offered
+    classes = ["Config", "ConfigError", "EdgerouteError", "Expression", "RuleError", "RuleSet"]
+    assert edgeroute.__all__ == [*classes, "__version__", "create_app"]
 
 
 def test_one_version() -> None:

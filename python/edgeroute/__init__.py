@@ -4,12 +4,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgeroute._native import RuleSet
     from edgeroute.config import Config, ConfigError
     from edgeroute.embedding import create_app
     from edgeroute.errors import EdgerouteError
+    from edgeroute.rules import Expression, RuleError, RuleSet
 
-__all__ = ["Config", "ConfigError", "EdgerouteError", "RuleSet", "__version__", "create_app"]
+__all__ = [
+    "Config",
+    "ConfigError",
+    "EdgerouteError",
+    "Expression",
+    "RuleError",
+    "RuleSet",
+    "__version__",
+    "create_app",
+]
 
 __version__ = "0.1.0"
 
@@ -17,7 +26,9 @@ _HOME = {
     "Config": "edgeroute.config",
     "ConfigError": "edgeroute.config",
     "EdgerouteError": "edgeroute.errors",
-    "RuleSet": "edgeroute._native",
+    "Expression": "edgeroute.rules",
+    "RuleError": "edgeroute.rules",
+    "RuleSet": "edgeroute.rules",
     "create_app": "edgeroute.embedding",
 }
 

@@ -1,11 +1,15 @@
 """The compiled core. Errors are OSError for files and ValueError for input; both carry a sentence for people."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, ClassVar, Literal, final, overload
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import GenericAlias
+from typing import Any, ClassVar, Generic, Literal, TypeVar, final, overload
+
+from edgeroute.rules import Explanation
 
 __all__ = [
     "Cells",
+    "Expression",
     "RuleSet",
     "Snapshot",
     "Ticket",
@@ -15,6 +19,8 @@ __all__ = [
     "explain",
     "rule_variables",
 ]
+
+_Key = TypeVar("_Key", str, int)
 
 @final
 class Cells:
@@ -48,8 +54,10 @@ class Cells:
     def gauges(self) -> list[tuple[str, int]]:
         """Gauges by name, summed over all rows."""
 
-    def reap(self) -> int:
-        """Empty the rows of dead workers and give back what they had reserved; returns how many."""
+    def reap(self) -> list[int]:
+        """Empty the rows of dead workers and give back what they had reserved; returns the ids of those that died
+        without leaving their row.
+        """
 
 @final
 class WorkerStatus:
@@ -210,38 +218,74 @@ class Ticket:
         """Cancel what is under way and write the record; may be called again."""
 
 @final
-class RuleSet:
-    """Conditions by name, tried in order, for use without a router.
+class RuleSet(Generic[_Key]):
+    """Conditions in CEL that are tried in order, for use without a router.
 
-    Values are None, bool, int, float, str, bytes, lists and dicts of these. What is not given is absent, as a header
-    that a client did not send.
+    They are known by the names of a mapping, or by their positions in a list; one text is a list of one.
+
+    What is evaluated is a mapping from variables to values; `edgeroute.rules` says which Python values. What is not
+    given is absent, as a header that a client did not send. Only what rules ask for is read of it: ValueError if that
+    is not of the type of the variable, and for a name that is not declared.
     """
 
-    def __new__(cls, conditions: dict[str, str], variables: dict[str, str] | None = None) -> RuleSet:
-        """Compile CEL conditions; ValueError with every mistake, each with its place.
+    @overload
+    def __new__(cls, rules: Mapping[str, str], variables: Mapping[str, str] | None = None) -> RuleSet[str]: ...
+    @overload
+    def __new__(cls, rules: str | Sequence[str], variables: Mapping[str, str] | None = None) -> RuleSet[int]:
+        """Compile the conditions; RuleError with every mistake of all of them.
 
         `variables` gives each variable a type such as `string`, `double` or `map(string, list(int))`; without it
         there are the variables that rules of a configuration have (docs/reference/rules.md).
         """
 
-    @property
-    def names(self) -> list[str]:
-        """The names of the rules in order."""
+    def __class_getitem__(cls, key: Any) -> GenericAlias: ...
+    def __len__(self) -> int: ...
+    def first_match(self, mapping: Mapping[str, Any]) -> _Key | None:
+        """The first rule that holds; one that cannot be evaluated does not."""
 
-    def match(self, values: dict[str, Any]) -> str | None:
-        """The name of the first rule that holds; one that cannot be evaluated does not.
+    def evaluate(self, mapping: Mapping[str, Any]) -> dict[_Key, bool | None]:
+        """Whether each rule holds; None if it cannot be evaluated, of which `explain` tells the reason."""
 
-        ValueError or OverflowError for a value that rules cannot have.
+    def evaluate_batch(self, mappings: Iterable[Mapping[str, Any]]) -> list[_Key | None]:
+        """The first match of each mapping."""
+
+    def explain(self, mapping: Mapping[str, Any]) -> Explanation:
+        """What came of each rule and why, as data and, by `str`, for people."""
+
+@final
+class Expression:
+    """An expression in CEL of any type, for use without a router."""
+
+    def __new__(
+        cls,
+        text: str,
+        variables: Mapping[str, str] | None = None,
+        *,
+        container: str = "",
+        functions: Sequence[str] = (),
+        checked: bool = True,
+        macros: bool = True,
+    ) -> Expression:
+        """Compile the expression; RuleError with every mistake.
+
+        `variables` are those of `RuleSet`; their names may be qualified (`com.example.quota`), and the names in
+        `container` may be written without it. `functions` are signatures such as `quota(string) -> int`, with which
+        an expression can be checked and not be evaluated. Without the checker (`checked=False`) what is wrong with
+        types and names shows in the evaluation. Without `macros`, what looks like one is the call of a function.
         """
 
-    def outcomes(self, values: dict[str, Any]) -> list[tuple[str, bool | str]]:
-        """Each rule with whether it holds, or with the reason why that cannot be said."""
+    @property
+    def type(self) -> str:
+        """The type of its value, `dyn` if that is not known before the evaluation."""
+
+    def evaluate(self, mapping: Mapping[str, Any] | None = None) -> Any:
+        """Its value, as `edgeroute.rules` says; RuleError if it has none, ValueError as `RuleSet` has it."""
 
 def check_rules(expressions: list[str]) -> list[tuple[int, int, int, str, str | None]]:
     """Compile rule conditions together; each error is index, first byte, byte after the last, message, help."""
 
-def rule_variables() -> list[tuple[str, str]]:
-    """Name and description of every rule variable."""
+def rule_variables() -> list[tuple[str, str, str, str]]:
+    """Name, type, an example and the description of every rule variable."""
 
 def explain(normalised: bytes, request: bytes) -> bytes:
     """Explain the decision on a written request; JSON in, JSON out. Nothing is reserved."""

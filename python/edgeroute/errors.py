@@ -2,6 +2,7 @@
 
     EdgerouteError
     ├── ConfigError   the configuration is invalid; carries every diagnostic (edgeroute.config)
+    ├── RuleError     rules are wrong, or an expression has no value; carries every diagnostic (edgeroute.rules)
     └── StartError    a router or mock provider cannot start: an address in use, a directory not to be had
 
 Answers to clients are no exceptions: they are refusals, decided in Rust and written by `edgeroute.dialects`.

@@ -116,6 +116,9 @@ def test_nobody_there(command: str):
     code, out, error = edgeroute(command, "--admin", address)
     assert (code, out) == (1, "")
     assert error.startswith(f"error: no router answers on {address}: Connection refused\n  help: --admin takes ")
+    code, out, error = edgeroute(command, "--admin", "a..b:9400")
+    assert (code, out) == (2, "")
+    assert "'a..b:9400': this is not an address to listen on" in error
 
 
 @pytest.mark.parametrize(

@@ -196,6 +196,63 @@ rules:
   - {name: target, when: 'path == "/"', model: openai/gpt-5}
   - {when: 'message_count > 9'}
 """,
+    "rule_actions_together": """
+rules:
+  - {name: rejects, when: 'stream', reject: no, tag: a, continue: true}
+  - {name: empty, when: 'path == "/a"', set: {}, remove: {}}
+  - {name: sticky, when: 'path == "/b"', model: fast, sticky: user}
+  - {name: nothing, when: 'path == "/c"', continue: true}
+  - {name: none, when: 'path == "/d"', model: {}}
+  - {name: adds, when: 'path == "/e"', fallbacks: {add: []}}
+  - {name: words, when: 'path == "/f"', tag: Two Words, continue: yes, sticky: team, on_error: ignore}
+""",
+    "rule_models": """
+rules:
+  - {name: shares, when: 'stream', model: {fsat: 80, smart: 0}}
+  - {name: list, when: 'path == "/a"', model: [fast, smart]}
+  - {name: follows, when: 'path == "/b"', fallbacks: [smrt]}
+  - {name: adds, when: 'path == "/c"', fallbacks: {add: [fast, smrt]}}
+  - {name: pins, when: 'path == "/d"', pin: opnai/gpt-5}
+  - {name: pins-a-model, when: 'path == "/e"', pin: fast}
+  - {name: pins-nothing, when: 'path == "/f"', pin: openai/}
+  - {name: pins-a-pattern, when: 'path == "/g"', pin: openai/g*t}
+""",
+    "rule_changes": """
+rules:
+  - name: body
+    when: 'stream'
+    set: {body: {model: fast, stream: false, messages: [], temperature: 0.2}}
+    remove: {body: [stream_options, temperature]}
+  - name: values
+    when: 'path == "/a"'
+    set: {body: {a: True, b: .5, c: 0x10, d: [1, 007], e: {f: , g: 1_000}, h: "${NOWHERE}"}}
+  - name: headers
+    when: 'path == "/b"'
+    set: {headers: {Authorization: a, Host: b, x-edgeroute-rule: c, x-tenant: acme, x-auth-token: d, x y: e}}
+    remove: {headers: [X-Tenant, cookie, content-length]}
+""",
+    "rule_scope": """
+rules:
+  - {name: key, virtual_key: dmeo, when: 'stream', model: fast}
+  - {name: team, team: search, when: 'stream', model: fast}
+  - {name: both, virtual_key: demo, team: ads, when: 'stream', model: fast, priority: first}
+  - {name: pasted, virtual_key: sk-very-secret-1234, when: 'path == "/"', model: fast}
+  - {name: foreign, scope: team, scope_id: ads, chain_rule: true, when: 'stream == true', model: fast}
+teams: {ads: {}}
+""",
+    "include": """
+rules: [{name: a, when: 'stream', model: fast}]
+include: [rules/wrong.yaml, rules/none.yaml, rules/w*.yaml, "ru*/a", rules/broken.yaml, rules/n*.yaml, "${NO}"]
+""",
+    "rule_circle": """
+rules:
+  - {name: a, when: 'model == "fast"', model: smart, continue: true}
+  - {name: b, when: "model in ['other', 'smart']", model: fast, continue: true}
+  - {name: c, when: 'model == "self"', model: self, continue: true}
+  - {name: d, virtual_key: demo, when: 'model == "back"', model: self, tag: d, continue: true}
+  - {name: e, when: 'model == "self" && stream', model: fast, continue: true}
+models: {fast: openai/a, smart: openai/b, other: openai/c, self: openai/d, back: openai/e}
+""",
     "rule_reject": """
 rules:
   - {name: a, when: 'stream', reject: {status: 500, message: no}}
@@ -228,6 +285,10 @@ rules:
   - {name: nor-this, when: '! true', model: fast}
   - {name: rest, when: 'true', model: fast}
   - {name: late, when: 'path == "/"', model: smart}
+  - {name: scoped, virtual_key: demo, when: 'stream', model: smart}
+  - {name: earlier, when: 'message_count > 5', tag: t, continue: true, priority: -2}
+  - {name: early, when: 'message_count > 5', model: smart, priority: -1}
+  - {name: outrun, when: 'message_count > 5', model: fast}
 workers: none
 """,
     "team_unknown": """

@@ -22,6 +22,11 @@ providers: {{openai: {{api_key: "${{OPENAI_API_KEY}}"}}}}
 models: {{fast: openai/gpt-5-mini}}
 virtual_keys: {{demo: {{hash: "{HASH}"}}}}
 """
+# A rule as workers get it, with nothing set.
+RULE: dict[str, Any] = {
+    "virtual_key": None, "team": None, "priority": 0, "on_error": "no_match", "models": [], "sticky": None,
+    "pin": None, "body": [], "headers": [], "tag": None, "fallbacks": None, "reject": None, "continue": False,
+}  # fmt: skip
 # The example of the design document, with a hash and a path that exist.
 DESIGN = f"""
 listen: 0.0.0.0:4000
@@ -98,7 +103,7 @@ def test_the_example_of_the_design_as_workers_get_it(tmp_path: Path) -> None:
         return {"name": name, "targets": list(targets), **empty, **given}
 
     def rule(name: str, when: str, model: str) -> dict[str, Any]:
-        return {"name": name, "when": when, "model": model, "reject": None}
+        return {**RULE, "name": name, "when": when, "models": [{"model": model, "weight": 1}]}
 
     assert normalised(loaded) == {
         "providers": [
@@ -217,6 +222,72 @@ def test_rejections(tmp_path: Path) -> None:
     rules = f"rules: [{first}, {second}]\n"
     rejections = [rule["reject"] for rule in normalised(load_text(tmp_path, MINIMAL + rules))["rules"]]
     assert rejections == [{"status": 403, "message": "no"}, {"status": 422, "message": "x"}]
+
+
+def test_actions(tmp_path: Path) -> None:
+    def check(settings: str, **expected: Any) -> None:
+        rule = f"rules: [{{name: a, when: stream, {settings}}}]\n"
+        more = MINIMAL.replace("{fast:", "{smart: openai/gpt-5.5, fast:") + "teams: {search: {}}\n"
+        [found] = normalised(load_text(tmp_path, more + rule))["rules"]
+        assert found == {"name": "a", "when": "stream", **RULE, **expected}
+
+    shares = [{"model": "fast", "weight": 80}, {"model": "smart", "weight": 20}]
+    check("model: {fast: 80, smart: 20}, sticky: virtual_key", models=shares, sticky="virtual_key")
+    check("tag: a, virtual_key: demo, priority: -5", tag="a", virtual_key="demo", priority=-5)
+    check("tag: a, team: search, on_error: reject, continue: true", tag="a", team="search", on_error="reject",
+          **{"continue": True})  # fmt: skip
+    check("pin: openai/org/model", pin={"provider": "openai", "model": "org/model"})
+    check("fallbacks: []", fallbacks={"models": [], "add": False})
+    check("fallbacks: [smart]", fallbacks={"models": ["smart"], "add": False})
+    check("fallbacks: {add: [smart]}", fallbacks={"models": ["smart"], "add": True})
+    check(
+        "set: {headers: {X-Tenant: a b}}, remove: {headers: [OpenAI-Beta], body: [top_p]}",
+        headers=[["x-tenant", "a b"], ["openai-beta", None]],
+        body=[["top_p", None]],
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("0.20", "0.20"), ("-1e-5", "-1e-5"), ("100000000000000000000", "100000000000000000000"),
+        ("true", "true"), ("false", "false"), ("low", '"low"'), ("'0.2'", '"0.2"'), ("'true'", '"true"'), ("''", '""'),
+        ("yes", '"yes"'), ("1.2.3", '"1.2.3"'), ("1:30", '"1:30"'), ("é", '"é"'), (r'"a\"b\n"', r'"a\"b\n"'),
+        ("[END, 1, [x]]", '["END",1,["x"]]'), ("[]", "[]"), ("{}", "{}"),
+        ('{effort: low, "a b": {c: true}}', '{"effort":"low","a b":{"c":true}}'),
+        ("'${N}'", '"0.5"'), ("'a ${N}'", '"a 0.5"'),
+    ],
+)  # fmt: skip
+def test_values_of_a_body(written: str, expected: str, tmp_path: Path) -> None:
+    rule = f"rules: [{{name: a, when: stream, set: {{body: {{it: {written}}}}}}}]\n"
+    path = tmp_path / "edgeroute.yaml"
+    path.write_text(MINIMAL + rule, encoding="utf-8")
+    loaded = load(path, {**ENVIRON, "N": "0.5"})
+    assert normalised(loaded)["rules"][0]["body"] == [["it", expected]]
+    msgspec.json.decode(expected)
+
+
+def test_rules_of_included_files(tmp_path: Path) -> None:
+    def rule(name: str) -> str:
+        return f"rules: [{{name: {name}, when: 'model == \"{name}\"', model: fast}}]\n"
+
+    def included(text: str) -> list[str]:
+        loaded = load_text(tmp_path, MINIMAL + text)
+        folder = tmp_path / "team"
+        assert loaded.watched[0] == tmp_path / "edgeroute.yaml"
+        assert (folder in loaded.watched) == ("*" in text)
+        assert not loaded.warnings
+        return [each["name"] for each in normalised(loaded)["rules"]]
+
+    (tmp_path / "team").mkdir()
+    for name in ("b", "a", ".hidden"):
+        (tmp_path / "team" / f"{name}.yaml").write_text(rule(name))
+    (tmp_path / "last.yaml").write_text(rule("last"))
+    (tmp_path / "empty.yaml").write_text("rules: []\n")
+    assert included("include: [team/*.yaml]\n") == ["a", "b"]
+    assert included(f"include: ['{tmp_path}/last.yaml', team/a.yaml]\n") == ["last", "a"]
+    assert included(rule("own") + "include: [last.yaml, empty.yaml, team/*.yaml]\n") == ["own", "last", "a", "b"]
+    assert included("include: []\n") == []
 
 
 def test_warnings(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Pa
         path = Path("tls", name)
         path.write_bytes((_TLS / name.replace("open", "localhost")).read_bytes())
         path.chmod(mode)
+    shutil.copytree(_TLS.parent / "rules", "rules")
     Path("tls/damaged.key").write_text("-----BEGIN PRIVATE KEY-----\nMIGdo-not-print\n-----END PRIVATE KEY-----\n")
 
     def write(text: str) -> Path:

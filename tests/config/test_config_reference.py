@@ -19,7 +19,7 @@ def test_every_setting_has_its_row_and_every_link_its_section() -> None:
     page = render_reference(AT_RESTART)
     sections = [each for each in vars(schema).values() if isinstance(each, type) and issubclass(each, Section)]
     for section in sections:
-        for name in section.__struct_fields__:
+        for name in section.__struct_encode_fields__:
             assert f"| `{name}` |" in page, f"{section.__name__}.{name}"
     for title in examples():
         assert page.count(f"\n## {title}\n") == 1

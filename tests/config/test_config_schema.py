@@ -47,6 +47,9 @@ def test_every_setting_is_described() -> None:
         {"models": {"fast": {"fallbacks": ["slow"]}}},
         {"rules": [{"name": "a", "when": "true"}]},
         {"rules": [{"name": "a", "when": "true", "model": "fast", "reject": "no"}]},
+        {"rules": [{"name": "a", "when": "true", "sticky": "user"}]},
+        {"rules": [{"name": "a", "when": "true", "tag": "t", "team": "a", "virtual_key": "b"}]},
+        {"rules": [{"name": "a", "when": "true", "set": {"body": {"temperature": None}}}]},
         {"virtual_keys": {"a": {"hash": "sk-plain"}}},
     ],
 )

@@ -1,5 +1,8 @@
 """What `deploy/` offers is valid, and what it configures passes `edgeroute check`."""
 
+import json
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -7,8 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from router_answers import STATUS, RouterAdmin
 
-from edgeroute.config import load
+from edgeroute.config import Secret, load
 from edgeroute.config.values import parse_quantity
 
 ROOT = Path(__file__).parent.parent.parent
@@ -22,6 +26,28 @@ def run(*command: str | Path) -> None:
 
 def test_the_dockerfile() -> None:
     run(Path(sys.executable).with_name("hadolint"), DEPLOY / "Dockerfile")
+
+
+def test_the_image_builds_with_the_locked_maturin() -> None:
+    """The lines that the Dockerfile takes from the lock file are a requirement with hashes."""
+    command = re.search(r"(sed --quiet .*) > /tmp/maturin.txt", (DEPLOY / "Dockerfile").read_text())
+    assert command is not None
+    found = subprocess.run(shlex.split(command[1]), cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    first, *hashes = found.replace("\\\n", "").split()
+    assert first.startswith("maturin==")
+    assert hashes
+    assert all(each.startswith("--hash=sha256:") for each in hashes)
+
+
+def test_the_image_is_healthy_while_it_is_ready() -> None:
+    health = re.search(r"HEALTHCHECK .* CMD (\[.*?\])$", (DEPLOY / "Dockerfile").read_text(), re.DOTALL | re.MULTILINE)
+    assert health is not None
+    _, *arguments = json.loads(health[1].replace("\\\n", ""))
+    with RouterAdmin(Secret("letmein")) as router:
+        arguments = [each.replace("9400", router.address.partition(":")[2]) for each in arguments]
+        run(sys.executable, *arguments)
+        router.answers.now = STATUS | {"reason": "no worker lives"}
+        assert subprocess.run([sys.executable, *arguments], check=False).returncode == 1
 
 
 def test_the_image_has_what_the_build_needs() -> None:

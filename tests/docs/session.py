@@ -136,11 +136,12 @@ class Session:
         return text
 
     def _write(self, name: str, text: str) -> None:
+        (self.folder / name).parent.mkdir(exist_ok=True)
         (self.folder / name).write_text(text, encoding="utf-8")
 
     def _took(self, block: Block, name: str) -> None:
         """A file has been written: a configuration is checked, and served if a router runs."""
-        if not name.endswith(".yaml"):
+        if not name.endswith(".yaml") or name.startswith("rules/"):
             return
         wrong = "wrong" in block.directives
         self._check(name, wrong=wrong)

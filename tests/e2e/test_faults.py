@@ -17,7 +17,7 @@ DIALECTS = [("/v1/chat/completions", "one"), ("/v1/messages", "claude")]
 PASSES = "passes"
 CUT, PROTOCOL = "next target, else 502 `upstream_cut`", "next target, else 502 `upstream_protocol_error`"
 ERROR, TIMEOUT = "next target, else 502 `upstream_error`", "next target, else 504 `upstream_timeout`"
-STATUS = "next target, else that status"
+STATUS, REFUSED = "next target, else that status", "next target, else 502 `upstream_authentication`"
 OUTCOMES: dict[str, tuple[str, str]] = {
     "tokens-30": (PASSES, PASSES),
     "delay-1": (PASSES, PASSES),
@@ -25,6 +25,7 @@ OUTCOMES: dict[str, tuple[str, str]] = {
     "slow-head-1": (PASSES, PASSES),
     "interim-3": (PASSES, PASSES),
     "interim-10000": (PROTOCOL, PROTOCOL),
+    "status-403": (REFUSED, REFUSED),
     "status-503": (STATUS, STATUS),
     "status-429+retry-after-7": (STATUS, STATUS),
     "html-503": (ERROR, ERROR),

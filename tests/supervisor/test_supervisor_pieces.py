@@ -262,6 +262,15 @@ def test_new_content_counts_once_it_is_still(tmp_path: Path):
     assert watch.changed()
 
 
+def test_a_file_that_appears_in_a_folder_is_a_change(tmp_path: Path):
+    watch = Watch([tmp_path])
+    assert not settled(watch)
+    (tmp_path / "rules.yaml").write_text("one")
+    assert settled(watch)
+    (tmp_path / "rules.yaml").write_text("another")
+    assert not settled(watch), "the file itself is watched for that"
+
+
 def test_touching_is_not_changing(tmp_path: Path):
     file = tmp_path / "a"
     file.write_text("one")

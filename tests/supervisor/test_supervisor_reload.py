@@ -68,6 +68,21 @@ def test_a_changed_secret_file_is_a_change(make_router: MakeRouter):
     wait_for(lambda: reloads(router, "applied") == 1)
 
 
+def test_included_files_are_watched_and_so_is_their_folder(make_router: MakeRouter):
+    router = make_router()
+    (router.folder / "rules").mkdir()
+    router.configure("first", include="[rules/*.yaml]")
+    router.start().ready()
+    rule = "rules: [{name: own, when: 'stream', model: NAME}]\n"
+    (router.folder / "rules" / "own.yaml").write_text(rule.replace("NAME", "first"))
+    wait_for(lambda: reloads(router, "applied") == 1)
+    (router.folder / "rules" / "own.yaml").write_text(rule.replace("NAME", "nothing"))
+    wait_for(lambda: reloads(router, "invalid") == 1)
+    assert 'own.yaml:1:44: error: unknown model "nothing"' in router.said()
+    (router.folder / "rules" / "own.yaml").unlink()
+    wait_for(lambda: reloads(router, "applied") == 2)
+
+
 def test_the_command_reloads_and_says_so(router: Router):
     router.configure("second")
     code, text = reload_command(router)

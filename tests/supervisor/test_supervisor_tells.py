@@ -30,6 +30,26 @@ def test_systemd_is_told(make_router: MakeRouter, tmp_path: Path, monkeypatch: p
     assert router.wait() == 0
 
 
+def ask(router: Router) -> None:
+    """Ask for the model `first`, whatever becomes of it."""
+    body = json.dumps({"model": "first", "messages": [{"role": "user", "content": "Hello"}]})
+    connection = http.client.HTTPConnection("127.0.0.1", router.listen, timeout=PATIENCE)
+    with contextlib.closing(connection):
+        fields = {"authorization": "Bearer sk-test", "content-type": "application/json"}
+        connection.request("POST", "/v1/chat/completions", body, fields)
+        connection.getresponse().read()
+
+
+def wait_for_trouble(router: Router, url: str) -> None:
+    """Ask until it is told that this replica cannot be reached."""
+
+    def told() -> bool:
+        ask(router)
+        return f"{url} cannot be reached: it is tried last, until it can be" in router.said()
+
+    wait_for(told)
+
+
 def test_a_replica_that_cannot_be_reached_is_told_once(make_router: MakeRouter) -> None:
     """A provider that nobody plays, and then somebody does."""
     router, port = make_router(), free_port()
@@ -37,19 +57,7 @@ def test_a_replica_that_cannot_be_reached_is_told_once(make_router: MakeRouter) 
     router.replace(router.text("first").replace("http://127.0.0.1:9/v1", url))
     router.start().ready()
 
-    def ask() -> None:
-        body = json.dumps({"model": "first", "messages": [{"role": "user", "content": "Hello"}]})
-        connection = http.client.HTTPConnection("127.0.0.1", router.listen, timeout=PATIENCE)
-        with contextlib.closing(connection):
-            fields = {"authorization": "Bearer sk-test", "content-type": "application/json"}
-            connection.request("POST", "/v1/chat/completions", body, fields)
-            connection.getresponse().read()
-
-    def told(sentence: str) -> bool:
-        ask()
-        return f"{url} {sentence}" in router.said()
-
-    wait_for(lambda: told("cannot be reached: it is tried last, until it can be"))
+    wait_for_trouble(router, url)
     assert router.metric(f'edgeroute_replica_available{{provider="stub",url="{url}"}}') == 0
     with socket.create_server(("127.0.0.1", port)) as somebody:
         somebody.settimeout(PATIENCE)
@@ -70,7 +78,7 @@ def test_a_replica_that_cannot_be_reached_is_told_once(make_router: MakeRouter) 
 
         def go_on_asking() -> None:
             while not stop.is_set():
-                ask()
+                ask(router)
 
         asking = threading.Thread(target=go_on_asking)
         asking.start()
@@ -81,3 +89,14 @@ def test_a_replica_that_cannot_be_reached_is_told_once(make_router: MakeRouter) 
             somebody.close()
             asking.join(PATIENCE)
     assert router.said().count("cannot be reached: it is tried last") == 1
+
+
+def test_a_replica_that_is_configured_no_more_is_not_told_to_be_reached(make_router: MakeRouter) -> None:
+    router = make_router()
+    first, second = (f"http://127.0.0.1:{free_port()}/v1" for _ in range(2))
+    router.replace(router.text("first").replace("http://127.0.0.1:9/v1", first))
+    router.start().ready()
+    wait_for_trouble(router, first)
+    router.replace(router.text("first").replace("http://127.0.0.1:9/v1", second))
+    wait_for_trouble(router, second)
+    assert "can be reached again" not in router.said()

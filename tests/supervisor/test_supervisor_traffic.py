@@ -29,6 +29,7 @@ models:
   broken: gone/gpt-5-mini
   mock/*: mock/*
 rules:
+  - {{name: odd, when: "prompt_tokens + 9223372036854775807 > 0", model: fast}}
   - {{name: premium, when: 'headers["x-tier"] == "premium"', model: fast}}
 teams:
   tiny: {{limits: {{requests_per_minute: 1}}}}

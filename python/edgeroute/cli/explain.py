@@ -17,7 +17,7 @@ _KEYS = (
 )
 
 
-@click.command("explain", epilog='Example: echo \'{"path": "/v1/models"}\' | edgeroute explain -c edgeroute.yaml -')
+@click.command("explain", epilog="Example: edgeroute explain -c edgeroute.yaml request.json")
 @click.argument("request_path", metavar="REQUEST.json", type=click.Path(path_type=Path, allow_dash=True))
 @config_option
 @json_option

@@ -27,7 +27,7 @@ def check(document: Document, config: Config) -> None:
     for name in names.models:
         _check_model(document, names, name)
     _check_cycles(document, names)
-    check_rules(document, names)
+    check_rules(document, config, names)
     for name in document.names("teams"):
         _check_team(document, names, name)
     _check_virtual_keys(document, config)

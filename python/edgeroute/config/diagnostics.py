@@ -94,13 +94,23 @@ class ConfigError(EdgerouteError):
 
 
 class Source:
-    """The text of the file and what of it may be shown."""
+    """The text of the file, or of several one after the other, and what of it may be shown."""
 
     def __init__(self, path: str, text: str) -> None:
         self.path = path
         self.text = text
         self._visible = text
         self._line_starts = [0, *(found.end() for found in re.finditer("\n", text))]
+        self._files = [(0, path)]
+        """Lines before each file, and its path."""
+
+    def append(self, path: str, text: str) -> int:
+        """Adds another file; its text begins at the offset that is returned. Nothing is hidden any longer."""
+        start = len(self.text) + 1
+        self._files.append((len(self._line_starts), path))
+        self.text = self._visible = f"{self.text}\n{text}"
+        self._line_starts += [start, *(start + found.end() for found in re.finditer("\n", text))]
+        return start
 
     def hide(self, spans: Iterable[Span]) -> None:
         """Blot out these spans, and no others, in snippets; their width stays, so that carets stay true."""
@@ -118,20 +128,27 @@ class Source:
         self.hide(Span(*each.span(each.lastindex or 0)) for each in found)
 
     def position(self, offset: int) -> tuple[int, int]:
-        """Line and column, both from 1, of a character offset."""
+        """Line and column in its file, both from 1, of a character offset."""
         line = bisect_right(self._line_starts, offset)
-        return line, offset - self._line_starts[line - 1] + 1
+        return line - self._file(line)[0], offset - self._line_starts[line - 1] + 1
+
+    def place(self, offset: int, seen_from: int) -> str:
+        """A character offset in words for somebody who reads another: `line 3`, or `line 3 of rules.yaml`."""
+        here, there = (self._file(bisect_right(self._line_starts, each)) for each in (offset, seen_from))
+        line, _ = self.position(offset)
+        return f"line {line}" if here == there else f"line {line} of {here[1]}"
 
     def diagnose(self, severity: Severity, span: Span, message: str, advice: str | None = None) -> Diagnostic:
         """A diagnostic for a span; a span over several lines is underlined to the end of its first."""
-        line, column = self.position(min(span.start, len(self.text)))
-        start = self._line_starts[line - 1]
+        offset = min(span.start, len(self.text))
+        line, column = self.position(offset)
+        start = offset - column + 1
         snippet = self._visible[start : self.text.find("\n", start) % (len(self.text) + 1)]
         width = span.end - span.start
         return Diagnostic(
             severity,
             _printable(_redacted(message)[:_LONGEST_SENTENCE]),
-            self.path,
+            self._file(bisect_right(self._line_starts, offset))[1],
             line,
             column,
             _printable(_redacted(snippet)),
@@ -139,10 +156,16 @@ class Source:
             None if advice is None else _printable(_redacted(advice)[:_LONGEST_SENTENCE]),
         )
 
+    def _file(self, line: int) -> tuple[int, str]:
+        """The file of a line of the whole text: how many lines are before it, and its path."""
+        return self._files[bisect_right(self._files, line - 1, key=lambda file: file[0]) - 1]
+
 
 def render(diagnostics: Iterable[Diagnostic]) -> str:
-    """All diagnostics as text, errors first, closed by a line that counts them."""
-    found = sorted(diagnostics, key=lambda each: (each.severity, each.line, each.column))
+    """All diagnostics as text, errors first, file by file, closed by a line that counts them."""
+    found = list(diagnostics)
+    files = {path: place for place, path in enumerate(dict.fromkeys(each.path for each in found if each.line), 1)}
+    found.sort(key=lambda each: (each.severity, files.get(each.path, 0) if each.line else 0, each.line, each.column))
     errors = sum(each.severity == "error" for each in found)
     counts = [_count(errors, "error"), _count(len(found) - errors, "warning")]
     summary = "found " + " and ".join(filter(None, counts)) if found else "found nothing wrong"

@@ -128,6 +128,10 @@ def names_a_secret(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None or nearest(name, _OFTEN_MISSPELT) is not None
 
 
+def _holds_a_key(node: Node) -> bool:
+    return not isinstance(node, Scalar) or node.text.startswith("sk-")
+
+
 def secret_spans(node: Node, name: str = "") -> Iterator[Span]:
     """Values that must not be shown: what stands under a setting whose name means a credential.
 
@@ -136,6 +140,8 @@ def secret_spans(node: Node, name: str = "") -> Iterator[Span]:
     secret = names_a_secret(name) or name in _SECRET_MAPS
     if isinstance(node, Mapping):
         for key, value in (*node.entries.values(), *((key, value) for key, _, value in node.repeated)):
+            if key.text == "remove" or (key.text == "virtual_key" and not _holds_a_key(value)):
+                continue  # names of headers and of virtual keys
             named = "" if name in _NAMED_BY_PEOPLE else key.text
             if name in _HAVE_SECRETS and isinstance(value, Scalar):
                 named = "credential"  # in the place of a whole provider or virtual key

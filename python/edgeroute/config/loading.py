@@ -12,6 +12,7 @@ from edgeroute.config.checks import check
 from edgeroute.config.diagnostics import ConfigError, Diagnostic, Source
 from edgeroute.config.document import Document, secret_spans
 from edgeroute.config.from_environment import ENVIRONMENT, configuration_from
+from edgeroute.config.include import include
 from edgeroute.config.marks import MarkupError, compose
 from edgeroute.config.models import urls_of
 from edgeroute.config.normalise import normalise
@@ -29,7 +30,8 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 class Loaded:
     """A configuration that can be used.
 
-    `normalised` is what workers compile; it holds credentials. `watched` are the files that were read, as
+    `normalised` is what workers compile; it holds credentials. `watched` are the files that were read, and folders in
+    which files may appear, as
     their paths were written: links are not followed, so that a changed link is noticed like a changed file.
     """
 
@@ -66,9 +68,11 @@ def _load(source: Source, variables: Variables, watched: list[Path], options: Ma
     except MarkupError as problem:
         diagnostic = source.diagnose("error", problem.span, problem.message, problem.advice)
         raise ConfigError([diagnostic], watched) from None
+    root, included = include(source, root, variables)
     source.hide(secret_spans(root))
     document = Document(source, root)
     config = _override(document, read(document, variables), variables, options)
+    document.diagnostics += included
     check(document, config)
     document.diagnostics += _check_proxy(config, variables.environ)
     watched = [*watched, *variables.files]

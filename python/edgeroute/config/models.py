@@ -3,7 +3,17 @@
 from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from edgeroute.config.schema import Config, Dialect, ListedTarget, Pool, Provider, TargetTimeouts, WeightedTarget
+from edgeroute.config.schema import (
+    AddedFallbacks,
+    Config,
+    Dialect,
+    ListedTarget,
+    Pool,
+    Provider,
+    Rule,
+    TargetTimeouts,
+    WeightedTarget,
+)
 from edgeroute.config.values import Url
 from edgeroute.providers import CATALOGUE
 
@@ -40,6 +50,16 @@ def interpret(value: str | Pool, providers: Container[str]) -> Model:
         weighted = tuple(_weighted(name, each) for name, each in value.targets.items())
         return Model(None, weighted, True, tuple(value.fallbacks))
     return Model(None, tuple(map(_listed, value.targets)), False, tuple(value.fallbacks))
+
+
+def models_of(rule: Rule) -> dict[str, int]:
+    """The models that a rule chooses among, with their weights."""
+    return {rule.model: 1} if isinstance(rule.model, str) else rule.model or {}
+
+
+def fallbacks_of(rule: Rule) -> list[str]:
+    """The models that a rule lets follow, instead of the model's own fallbacks or after them."""
+    return rule.fallbacks.add if isinstance(rule.fallbacks, AddedFallbacks) else rule.fallbacks or []
 
 
 def split_target(text: str) -> Target:

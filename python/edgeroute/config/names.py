@@ -29,7 +29,7 @@ class Names:
         fallbacks = self._document.texts(("models", name, "fallbacks"))
         return Model(None, (), False, tuple(text for _, text in fallbacks))
 
-    def check_model(self, name: str, path: Path, where: str) -> bool:
+    def check_model(self, name: str, path: Path, where: str, *, at_key: bool = False) -> bool:
         """Reports a name that no model has, and says whether one has it; `where` is as in "a fallback"."""
         if self.match(name) is not None:
             return True
@@ -39,7 +39,7 @@ class Names:
         else:
             near = self._document.nearest(name, self.models)
             advice = suggest(near, self.models, "models are" if self.models else "add it under models")
-        self._document.error(path, f'unknown model "{shown}"', advice)
+        self._document.error(path, f'unknown model "{shown}"', advice, at_key=at_key)
         return False
 
     def check_provider(self, target: Target, path: Path, *, at_key: bool = False) -> bool:

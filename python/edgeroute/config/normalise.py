@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from edgeroute.config.models import dialect_of, interpret, urls_of
+from edgeroute.config.models import dialect_of, fallbacks_of, interpret, models_of, split_target, urls_of
 from edgeroute.config.proxies import proxy_for
-from edgeroute.config.schema import Config, Limits, Provider, Rejection, Rule
+from edgeroute.config.schema import AddedFallbacks, Config, Limits, Provider, Rejection, Removals, Rule, Settings
 from edgeroute.config.values import Url
 
 _VERSION = re.compile(r"v[0-9]+[a-z0-9]*")
@@ -106,11 +106,26 @@ def _model(config: Config, name: str) -> dict[str, object]:
 
 def _rule(rule: Rule) -> dict[str, object]:
     reject = Rejection(rule.reject) if isinstance(rule.reject, str) else rule.reject
+    pin = split_target(rule.pin) if rule.pin is not None else None
+    fallbacks = {"models": fallbacks_of(rule), "add": isinstance(rule.fallbacks, AddedFallbacks)}
+    settings, removals = rule.set or Settings(), rule.remove or Removals()
+    headers = [[name.lower(), value.reveal()] for name, value in settings.headers.items()]
     return {
         "name": rule.name,
+        "virtual_key": rule.virtual_key,
+        "team": rule.team,
+        "priority": rule.priority,
         "when": str(rule.when),
-        "model": rule.model,
+        "on_error": rule.on_error,
+        "models": [{"model": name, "weight": weight} for name, weight in models_of(rule).items()],
+        "sticky": rule.sticky,
+        "pin": {"provider": pin.provider, "model": pin.model} if pin else None,
+        "body": [*([name, str(value)] for name, value in settings.body.items()), *([n, None] for n in removals.body)],
+        "headers": [*headers, *([name.lower(), None] for name in removals.headers)],
+        "tag": rule.tag,
+        "fallbacks": fallbacks if rule.fallbacks is not None else None,
         "reject": {"status": reject.status, "message": reject.message} if reject else None,
+        "continue": rule.continues,
     }
 
 

@@ -11,7 +11,7 @@ from edgeroute.providers import CATALOGUE
 CREDENTIAL_HEADERS = ("authorization", "x-api-key")
 """Where an `api_key` is sent, so that none of them can stand beside one."""
 
-_LIKELY_CREDENTIALS = (*CREDENTIAL_HEADERS, "api-key")
+LIKELY_CREDENTIALS = (*CREDENTIAL_HEADERS, "api-key")
 _WRITTEN_BY_US = "edgeroute writes it for each request itself"
 _FORBIDDEN_HEADERS = {
     **dict.fromkeys(("host", "content-length", "content-type", "expect"), _WRITTEN_BY_US),
@@ -120,7 +120,7 @@ def _warn_no_credential(document: Document, name: str, path: Path) -> None:
     known = CATALOGUE.get(name)
     if known is None or not {"url", "urls", "api_key", "api_keys"}.isdisjoint(document.names(*path)):
         return
-    if not any(header.lower() in _LIKELY_CREDENTIALS for header in document.names(*path, "headers")):
+    if not any(header.lower() in LIKELY_CREDENTIALS for header in document.names(*path, "headers")):
         advice = f'add api_key: "${{{known.key_variable}}}"'
         document.warn(path, f'provider "{name}" has no api_key and will refuse requests', advice, at_key=True)
 
@@ -130,7 +130,7 @@ def _warn_written_credentials(document: Document, path: Path) -> None:
     for index in range(len(document.items((*path, "api_keys")))):
         warn_written_credential(document, (*path, "api_keys", index))
     for header in document.names(*path, "headers"):
-        if header.lower() in _LIKELY_CREDENTIALS or names_a_secret(header):
+        if header.lower() in LIKELY_CREDENTIALS or names_a_secret(header):
             warn_written_credential(document, (*path, "headers", header))
 
 

@@ -15,7 +15,7 @@ from edgeroute.config.document import Document, Path
 from edgeroute.config.marks import Mapping, Node, Scalar, Sequence, locate
 from edgeroute.config.overrides import Override
 from edgeroute.config.schema import Config, Section, VirtualKey
-from edgeroute.config.values import Condition, Malformed, Value, format_quantity, parse_quantity
+from edgeroute.config.values import Condition, Json, Malformed, Value, format_quantity, parse_quantity
 from edgeroute.config.variables import Variables
 from edgeroute.config.vocabulary import CREDENTIALS, FOREIGN, HASH, LATER, foreign_variable
 
@@ -70,6 +70,8 @@ class _Reader:
             self._document.error(path, f"{_setting(path)} has no value", advice, at_key=True)
             return _INVALID
         for choice, extra in choices:
+            if isinstance(choice, inspect.CustomType) and choice.cls is Json:
+                return self._json(node, path)
             if isinstance(node, Mapping) and isinstance(choice, inspect.StructType):
                 return self._struct(node, choice, path)
             if isinstance(node, Mapping) and isinstance(choice, inspect.DictType):
@@ -82,7 +84,7 @@ class _Reader:
 
     def _struct(self, node: Mapping, kind: inspect.StructType, path: Path) -> Any:
         self._repeated(node)
-        fields = {each.name: each for each in kind.fields}
+        fields = {each.encode_name: each for each in kind.fields}
         values: dict[str, Any] = {}
         for name, (key, value) in node.entries.items():
             if name not in fields:
@@ -90,16 +92,32 @@ class _Reader:
                 continue
             read = self.value(value, fields[name].type, (*path, name))
             if read is not _INVALID:
-                values[name] = read
+                values[fields[name].name] = read
         missing = [name for name, each in fields.items() if each.required and name not in node.entries]
         for name in missing:
             noun = _section(kind).noun
             self._document.error(
                 path, f'{noun} needs "{name}"', f"add {name}: {_expected(fields[name].type)}", at_key=True
             )
-        if any(each.required and name not in values for name, each in fields.items()):
+        if any(each.required and each.name not in values for each in kind.fields):
             return _INVALID
         return kind.cls(**values)
+
+    def _json(self, node: Node, path: Path) -> Any:
+        """A value of a request's body, with lists and maps as deep as YAML may be."""
+        kind = inspect.type_info(Json)
+        match node:
+            case Mapping():
+                self._repeated(node)
+                values = {key: self.value(value, kind, (*path, key)) for key, (_, value) in node.entries.items()}
+                read, members = [*values.values()], [f"{Json.quote(key)}:{value}" for key, value in values.items()]
+                made = f"{{{','.join(members)}}}"
+            case Sequence():
+                read = [self.value(item, kind, (*path, index)) for index, item in enumerate(node.items)]
+                made = f"[{','.join(map(str, read))}]"
+            case Scalar():
+                return self._scalar(node, kind, {}, path)
+        return _INVALID if _INVALID in read else Json(made)
 
     def _dict(self, node: Mapping, kind: inspect.DictType, path: Path) -> dict[str, Any]:
         self._repeated(node)
@@ -158,6 +176,12 @@ class _Reader:
                 near = nearest(text, map(str, values)) if text == node.text else None
                 advice = f'did you mean "{near}"?' if near else None
                 return self._refuse(path, f"{_setting(path)} must be {_expected(kind)}{_not(node, text)}", advice)
+            case inspect.BoolType():
+                if text in ("true", "false"):
+                    return text == "true"
+                return self._refuse(path, f"{_setting(path)} must be true or false{_not(node, text)}", None)
+            case inspect.CustomType(cls=cls) if cls is Json and node.style:
+                return Json.quote(text)
             case inspect.CustomType(cls=cls):
                 try:
                     value = cast(type[Value], cls).parse(text)
@@ -213,7 +237,7 @@ class _Reader:
 
     def _unknown(self, key: Scalar, kind: inspect.StructType) -> None:
         name = key.text
-        known = [each.name for each in kind.fields]
+        known = [each.encode_name for each in kind.fields]
         noun = _section(kind).noun
         if name in LATER:
             message, advice = f'"{name}" is not enforced by this version', LATER[name]
@@ -286,6 +310,8 @@ def _expected_choice(kind: inspect.Type, extra: dict[str, Any]) -> str:
             )
         case inspect.LiteralType(values=values):
             return " or ".join(f'"{value}"' for value in values)
+        case inspect.BoolType():
+            return "true or false"
         case inspect.CustomType(cls=cls):
             return cast(type[Value], cls).expected
         case inspect.ListType():
@@ -293,7 +319,7 @@ def _expected_choice(kind: inspect.Type, extra: dict[str, Any]) -> str:
         case inspect.DictType():
             return "a map"
         case inspect.StructType():
-            return f"a map of settings ({', '.join(each.name for each in kind.fields)})"
+            return f"a map of settings ({', '.join(each.encode_name for each in kind.fields)})"
         case _:
             return extra.get("form", "text")
 
@@ -326,7 +352,7 @@ def _digits(text: str, unit: str | None) -> str | None:
 
 def _elsewhere(name: str) -> str | None:
     """Says where a setting belongs that is unknown here but known in another place."""
-    places = [each for each in _sections() if name in each.__struct_fields__]
+    places = [each for each in _sections() if name in each.__struct_encode_fields__]
     if not places:
         return None
     return f'"{name}" belongs in {" or ".join(dict.fromkeys(each.noun for each in places))}'

@@ -127,7 +127,28 @@ _PARTS = (
         schema.Rule,
         "rules:\n"
         "  - {name: long-prompt, when: 'prompt_tokens > 200000', model: long}\n"
+        "  - {name: rollout, when: 'model == \"smart\"', model: {smart: 90, fast: 10}, sticky: user, tag: rollout}\n"
         '  - {name: no-batch, when: \'headers["x-purpose"] == "batch"\', reject: Batch jobs run at night.}',
+    ),
+    _Part(
+        "set",
+        schema.Settings,
+        "rules:\n"
+        "  - name: small-answers\n"
+        "    when: 'key.name.startsWith(\"trial-\")'\n"
+        "    set:\n"
+        "      body: {max_tokens: 200, temperature: 0.2, stop: [END]}\n"
+        "      headers: {x-tenant: trial}",
+    ),
+    _Part(
+        "remove",
+        schema.Removals,
+        "rules:\n  - {name: no-logprobs, when: 'has(body.logprobs)', remove: {body: [logprobs, top_logprobs]}}",
+    ),
+    _Part(
+        "fallbacks of a rule",
+        schema.AddedFallbacks,
+        'rules:\n  - {name: important, when: \'headers["x-tier"] == "gold"\', fallbacks: {add: [fast]}}',
     ),
     _Part(
         "reject",
@@ -180,8 +201,8 @@ def _render(part: _Part, at_restart: Collection[str]) -> str:
     lines += ["| setting | value | default | meaning |" + " change |" * top, "|---|---|---|---|" + "---|" * top]
     for each in kind.fields:
         meaning, value = _describe(each.type)
-        change = f" {'*restart*' if each.name in at_restart else 'reload'} |" * top
-        lines.append(f"| `{each.name}` | {value} | {_default(each)} | {meaning} |{change}")
+        change = f" {'*restart*' if each.encode_name in at_restart else 'reload'} |" * top
+        lines.append(f"| `{each.encode_name}` | {value} | {_default(each)} | {meaning} |{change}")
     return "\n".join([*lines, ""])
 
 
@@ -214,6 +235,8 @@ def _values(kind: inspect.Type, extra: dict[str, Any] | None = None) -> Iterator
             yield {"milliseconds": "time, ", "bytes": "size, "}.get(unit or "", "number, ") + bounds
         case inspect.LiteralType(values=values):
             yield " or ".join(f"`{value}`" for value in values)
+        case inspect.BoolType():
+            yield "`true` or `false`"
         case inspect.CustomType(cls=cls):
             yield cast(type[Value], cls).expected.removeprefix("a ").removeprefix("an ").removeprefix("the ")
         case inspect.ListType(item_type=item):
@@ -235,6 +258,8 @@ def _default(field: inspect.Field) -> str:
         return "needed"
     value = field.default if field.default is not NODEFAULT else field.default_factory()
     unit = next(_units(field.type), None)
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
     if isinstance(value, int):
         return f"`{format_quantity(value, unit)}`"
     return "" if value is None or isinstance(value, Struct) or not value else f"`{value}`"

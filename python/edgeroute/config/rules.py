@@ -1,16 +1,21 @@
-"""Checks of the rules: each has one action and a name of its own, its condition compiles and can match."""
+"""Checks of the rules: each has actions and a name of its own, its condition compiles and can match."""
 
 import re
+from collections import ChainMap
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from edgeroute import _native
+from edgeroute.config.actions import check_actions, check_scope
 from edgeroute.config.diagnostics import Span
 from edgeroute.config.document import Document, Path
-from edgeroute.config.marks import Mapping, Scalar, locate
+from edgeroute.config.marks import Scalar, locate
+from edgeroute.config.models import find_cycles
 from edgeroute.config.names import Names
 from edgeroute.config.schema import Config
 
+_TEXT = r"""\"[^"\\]*\"|'[^'\\]*'"""
+_ONLY_MODELS = re.compile(rf"model\s*==\s*(?:{_TEXT})|model\s+in\s*\[\s*(?:{_TEXT})(?:\s*,\s*(?:{_TEXT}))*\s*\]")
 _NEVER = {"false", "!true"}
 _USES = {
     "tokens_used": "tokens_per_minute",
@@ -46,13 +51,16 @@ def rule_diagnostics(expressions: Sequence[str]) -> list[RuleProblem]:
     return [RuleProblem(*problem) for problem in _native.check_rules(list(expressions))]
 
 
-def check_rules(document: Document, names: Names) -> None:
+def check_rules(document: Document, config: Config, names: Names) -> None:
     """Reports every error and warning about rules."""
     rules: list[Path] = [("rules", index) for index in range(len(document.items(("rules",))))]
     for rule in rules:
-        _check_action(document, names, rule)
+        check_actions(document, names, rule, _label(document, rule))
+        check_scope(document, rule, _label(document, rule))
     _check_names(document, rules)
-    _check_order(document, rules)
+    ordered = sorted(rules, key=lambda rule: (_rank(document, rule), _priority(document, rule)))
+    _check_order(document, ordered)
+    _check_circles(document, config, ordered)
     _check_conditions(document, [(*rule, "when") for rule in rules])
 
 
@@ -79,39 +87,49 @@ def _words(condition: str) -> Iterator[tuple[str, int]]:
             yield piece["word"], piece.start()
 
 
-def _check_action(document: Document, names: Names, rule: Path) -> None:
-    node = document.find(rule)
-    if not isinstance(node, Mapping):
-        return
-    actions = [action for action in ("model", "reject") if action in node.entries]
-    if len(actions) != 1:
-        problem = "has two actions" if actions else "does nothing"
-        advice = "give it one action: model: NAME, or reject: MESSAGE"
-        document.error(rule, f"{_label(document, rule)} {problem}", advice)
-    model = document.text((*rule, "model"))
-    if model is not None:
-        names.check_model(model, (*rule, "model"), "a rule")
-
-
 def _check_names(document: Document, rules: list[Path]) -> None:
-    lines: dict[str, int] = {}
+    places: dict[str, int] = {}
     for rule in rules:
         path, name = (*rule, "name"), document.text((*rule, "name"))
-        if name is not None and name in lines:
-            message = f'a rule is called "{document.shown(path, name)}" already, on line {lines[name]}'
+        start = document.span(path).start
+        if name is not None and name in places:
+            place = document.source.place(places[name], start)
+            message = f'a rule is called "{document.shown(path, name)}" already, on {place}'
             document.error(path, message, "names become labels; give each rule its own")
         elif name is not None:
-            lines[name], _ = document.source.position(document.span(path).start)
+            places[name] = start
+
+
+def _rank(document: Document, rule: Path) -> int:
+    """Rules for a virtual key are tried before those for a team, and those before all others."""
+    return 0 if document.text((*rule, "virtual_key")) else 1 if document.text((*rule, "team")) else 2
+
+
+def _priority(document: Document, rule: Path) -> int:
+    text = document.text((*rule, "priority")) or "0"
+    return int(text) if re.fullmatch("-?[0-9]{1,7}", text) else 0
+
+
+def _scope(document: Document, rule: Path) -> tuple[str | None, str | None]:
+    return document.text((*rule, "virtual_key")), document.text((*rule, "team"))
+
+
+def _continues(document: Document, rule: Path) -> bool:
+    return document.text((*rule, "continue")) == "true"
 
 
 def _check_order(document: Document, rules: list[Path]) -> None:
-    """Warns of rules that an earlier one outruns: one that always matches, or has the same condition."""
-    earlier: dict[str, str] = {}
+    """Warns of rules that an earlier one outruns: one that always matches, or has the same condition.
+
+    The rules are in the order in which they are tried. One that continues lets others match after it.
+    """
+    outruns: dict[tuple[str | None, str | None], dict[str, str]] = {}
     for rule in rules:
         when, label = document.text((*rule, "when")), _label(document, rule)
         if when is None:
             continue
         condition = when.strip()
+        earlier = outruns.setdefault(_scope(document, rule), {})
         if "true" in earlier:
             message = f"{label} can never match: {earlier['true']} before it always does"
             document.warn(rule, message, "move it up, or remove it")
@@ -121,8 +139,39 @@ def _check_order(document: Document, rules: list[Path]) -> None:
         elif condition in earlier:
             message = f"{label} can never match: {earlier[condition]} has the same condition"
             document.warn((*rule, "when"), message, "change the condition, or remove the rule")
-        else:
+        elif not _continues(document, rule):
             earlier[condition] = label
+
+
+def _check_circles(document: Document, config: Config, rules: list[Path]) -> None:
+    """Reports rules that certainly lead a model back to itself, for somebody: `model == "a"` to b, and b to a."""
+    deciding: dict[tuple[str | None, str | None], dict[str, Path]] = {}
+    for rule in rules:
+        for model in _only_models(document.text((*rule, "when")) or ""):
+            deciding.setdefault(_scope(document, rule), {}).setdefault(model, rule)
+    reported: set[frozenset[Path]] = set()
+    for key, team in deciding:
+        of_key = config.virtual_keys.get(key or "")
+        scopes = [(key, None), (None, of_key.team if of_key else team), (None, None)]
+        decides = dict(ChainMap(*(deciding.get(scope, {}) for scope in scopes)))
+        leads = {
+            model: [to]
+            for model, rule in decides.items()
+            if _continues(document, rule) and (to := document.text((*rule, "model"))) is not None
+        }
+        for circle in find_cycles(leads):
+            involved = frozenset(decides[model] for model in circle)
+            if involved not in reported:
+                reported.add(involved)
+                message = f"rules lead round in a circle: {' → '.join(circle)}"
+                advice = "take continue from one of them, or let it choose another model"
+                document.error((*decides[circle[0]], "continue"), message, advice, at_key=True)
+
+
+def _only_models(condition: str) -> list[str]:
+    """The models for which a condition holds whatever else is asked: of `model == "a"` and `model in ["a", "b"]`."""
+    found = _ONLY_MODELS.fullmatch(condition.strip())
+    return [text[1:-1] for text in re.findall(_TEXT, found[0])] if found else []
 
 
 def _check_conditions(document: Document, paths: list[Path]) -> None:

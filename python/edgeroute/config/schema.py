@@ -18,6 +18,7 @@ from edgeroute.config.values import (
     Address,
     Condition,
     HeaderValue,
+    Json,
     KeyHash,
     Network,
     ProxyUrl,
@@ -50,6 +51,10 @@ Slug = Annotated[
         pattern=r"^[a-z0-9][a-z0-9-]{0,63}$",
         extra={"form": "lower-case letters, digits and hyphens (it becomes a label and a header), at most 64"},
     ),
+]
+FieldName = Annotated[
+    str,
+    Meta(pattern=r"^[ -~]{1,128}$", extra={"form": "printable ASCII, as in temperature (at most 128)"}),
 ]
 HeaderName = Annotated[
     str,
@@ -215,13 +220,71 @@ class Rejection(Section, frozen=True):
     status: Annotated[int, Meta(description="The HTTP status.", ge=400, le=499)] = 403
 
 
+class Settings(Section, frozen=True):
+    """What a rule sets in the request to the provider, whether the client sent it or not."""
+
+    noun: ClassVar[str] = "set"
+    body: Annotated[
+        dict[FieldName, Json],
+        _about("Top-level fields of the body, such as temperature; text, numbers, lists and maps become JSON."),
+    ] = {}
+    headers: Annotated[dict[HeaderName, HeaderValue], _about("Headers; they replace the client's and provider's.")] = {}
+
+
+class Removals(Section, frozen=True):
+    """What a rule removes from the request to the provider, if it is there."""
+
+    noun: ClassVar[str] = "remove"
+    body: Annotated[list[FieldName], _about("Top-level fields of the body.")] = []
+    headers: Annotated[list[HeaderName], _about("Headers, the client's and the provider's.")] = []
+
+
+class AddedFallbacks(Section, frozen=True):
+    """Fallbacks of a rule that come after the model's own."""
+
+    noun: ClassVar[str] = "fallbacks of a rule"
+    add: Annotated[list[str], _about("Models to try, in order, after those of the model failed.")]
+
+
 class Rule(Section, frozen=True):
-    """A condition with one action. The first rule that matches a request decides."""
+    """A condition with actions: `reject` alone, or any of the others together. The first rule that matches decides."""
 
     noun: ClassVar[str] = "a rule"
     name: Annotated[Slug, _about("Names the rule in headers, logs and metrics.")]
     when: Annotated[Condition, _about("A CEL condition; it is code, so variables are not replaced in it.")]
-    model: Annotated[str | None, _about("Action: serve the request with this model.")] = None
+    virtual_key: Annotated[str | None, _about("Whose requests it is for; such rules are tried first.")] = None
+    team: Annotated[str | None, _about("Whose requests it is for; such rules are tried next, then all others.")] = None
+    priority: Annotated[
+        int, Meta(description="Lower ones are tried first, among rules for the same.", ge=-1_000_000, le=1_000_000)
+    ] = 0
+    on_error: Annotated[
+        Literal["no_match", "match", "reject"], _about("What follows if the condition cannot be evaluated.")
+    ] = "no_match"
+    model: Annotated[
+        str | dict[str, Weight] | None,
+        _about("Action: serve the request with this model; a map gives several with weights, of which one is drawn."),
+    ] = None
+    sticky: Annotated[
+        Literal["user", "virtual_key"] | None,
+        _about("Who gets the same of several models always: a user, as the client names it, or a virtual key."),
+    ] = None
+    pin: Annotated[
+        str | None,
+        Meta(
+            description="Action: serve it with this target alone, `provider/model`, instead of the model's.",
+            extra={"form": "provider/model"},
+        ),
+    ] = None
+    set: Annotated[Settings | None, _about("Action: set fields of the body and headers.")] = None
+    remove: Annotated[Removals | None, _about("Action: remove fields of the body and headers.")] = None
+    fallbacks: Annotated[
+        list[str] | AddedFallbacks | None,
+        _about("Action: try these models, in order, instead of the model's own fallbacks, or after them."),
+    ] = None
+    tag: Annotated[Slug | None, _about("Action: add this word to `tags`, for later rules and the log.")] = None
+    continues: Annotated[bool, _about("Whether rules match again afterwards, each once.")] = field(
+        default=False, name="continue"
+    )
     reject: Annotated[Message | Rejection | None, _about("Action: refuse; a message, or status and message.")] = None
 
 
@@ -293,6 +356,9 @@ class Config(Section, frozen=True):
         _about("What clients ask for: `provider/model`, another model's name, or targets. A name may end in `*`."),
     ] = field(default_factory=dict[str, Any])
     rules: Annotated[list[Rule], _about("The first match decides.")] = []
+    include: Annotated[
+        list[str], _about("Files with more `rules`, which come after those above; a name may have a `*`.")
+    ] = []
     teams: Annotated[dict[Name, Team], _about("Who shares models and limits.")] = field(default_factory=dict[str, Team])
     virtual_keys: Annotated[dict[Name, VirtualKey], _about("Who may call.")] = field(
         default_factory=dict[str, VirtualKey]

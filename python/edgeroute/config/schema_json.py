@@ -12,13 +12,20 @@ from typing import Any, cast
 import msgspec
 import orjson
 
+from edgeroute.config.actions import ACTIONS
 from edgeroute.config.schema import Config, Pool, Provider, Rule
-from edgeroute.config.values import QUANTITY_PATTERNS, Value, format_quantity
+from edgeroute.config.values import QUANTITY_PATTERNS, Json, Value, format_quantity
 
 _VARIABLE = {"$ref": "#/$defs/Variable"}
 # What the types cannot say: settings of which exactly one, or at most one, is given.
 _CONSTRAINTS: dict[str, dict[str, Any]] = {
-    Rule.__name__: {"oneOf": [{"required": ["model"]}, {"required": ["reject"]}]},
+    Rule.__name__: {
+        "oneOf": [
+            {"anyOf": [{"required": [action]} for action in ACTIONS]},
+            {"required": ["reject"]},
+        ],
+        "not": {"required": ["virtual_key", "team"]},
+    },
     Provider.__name__: {"not": {"anyOf": [{"required": ["url", "urls"]}, {"required": ["api_key", "api_keys"]}]}},
     Pool.__name__: {"properties": {"targets": {"minItems": 1, "minProperties": 1}}},
 }
@@ -52,6 +59,8 @@ def render_json_schema() -> str:
 
 
 def _text_schema(kind: type) -> dict[str, Any]:
+    if kind is Json:
+        return {"type": ["string", "number", "boolean", "array", "object"]}
     return {"type": "string", "pattern": cast(type[Value], kind).pattern}
 
 
@@ -72,7 +81,7 @@ def _adapt(node: Any) -> Any:
     if "anyOf" in schema:
         choices = [each for each in schema.pop("anyOf") if each != {"type": "null"}]
         schema |= {"anyOf": choices} if len(choices) > 1 else choices[0]
-    elif schema.get("type") == "integer" or "enum" in schema or ("pattern" in schema and "type" in schema):
+    elif schema.get("type") in ("integer", "boolean") or "enum" in schema or ("pattern" in schema and "type" in schema):
         outside = {key: schema.pop(key) for key in ("description",) if key in schema}
         schema = {**outside, "anyOf": [schema, _VARIABLE]}
     if default is not None and not isinstance(default, (dict, list)):

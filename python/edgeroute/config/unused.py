@@ -1,7 +1,7 @@
 """Warnings about what a correct configuration has and nothing leads to."""
 
 from edgeroute.config.document import Document
-from edgeroute.config.models import match
+from edgeroute.config.models import fallbacks_of, match, models_of, split_target
 from edgeroute.config.names import Names
 from edgeroute.config.schema import Config
 
@@ -9,6 +9,7 @@ from edgeroute.config.schema import Config
 def warn_unused(document: Document, config: Config, names: Names) -> None:
     """Reports providers without targets, teams without keys, and models that no request can reach."""
     serving = {target.provider for model in names.interpreted.values() for target in model.targets}
+    serving |= {split_target(rule.pin).provider for rule in config.rules if rule.pin is not None}
     for name in config.providers:
         if name not in serving:
             message = f'provider "{name}" serves no model'
@@ -27,7 +28,7 @@ def warn_unused(document: Document, config: Config, names: Names) -> None:
 
 def _reachable(config: Config, names: Names) -> set[str]:
     """The models that some virtual key may ask for, and those that rules, aliases and fallbacks lead to."""
-    pending = [rule.model for rule in config.rules if rule.model is not None]
+    pending = [name for rule in config.rules for name in (*models_of(rule), *fallbacks_of(rule))]
     for key in config.virtual_keys.values():
         team = config.teams[key.team] if key.team is not None else None
         if team is None or team.models is None:

@@ -9,6 +9,8 @@ import re
 from typing import ClassVar, Protocol, Self
 from urllib.parse import unquote
 
+import orjson
+
 from edgeroute.config.vocabulary import HASH
 
 _UNITS = {
@@ -20,6 +22,8 @@ _PROXY = "write http://host:port; with http://user:password@host:port, special c
 _CREDENTIALS = "write % as %25, no line breaks and the like, and no colon in the user"
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::0*([1-9][0-9]{0,4}))?")
 _EXAMPLES = {"milliseconds": "such as 500ms, 2s, 15m or 1h", "bytes": "such as 64KiB or 8MiB"}
+_JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_LIKE_A_NUMBER = re.compile(r"[+-]?(0[xXoO][0-9a-fA-F_]+|[0-9][0-9_]*\.?[0-9_]*([eE][+-]?[0-9_]+)?|\.[0-9][0-9_]*)")
 QUANTITY_PATTERNS = {unit: f"^[0-9]+({'|'.join(scales)})$" for unit, scales in _UNITS.items()}
 
 
@@ -150,7 +154,8 @@ class Address(str):
 
     __slots__ = ()
     expected: ClassVar[str] = "an address such as 127.0.0.1:4000"
-    pattern: ClassVar[str] = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$"
+    # Labels of names have 1 to 63 characters (RFC 1035, section 2.3.4).
+    pattern: ClassVar[str] = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*\.?):[0-9]{1,5}$"
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -212,6 +217,30 @@ class KeyHash(str):
         if not re.fullmatch(cls.pattern, text):
             raise Malformed('a hash is "sha256:" and the 64 hexadecimal digits of the key\'s SHA-256', HASH)
         return cls(text.removeprefix("sha256:").lower())
+
+
+class Json(str):
+    """A value of a request's body, as the JSON it becomes: `0.20` stays `0.20`."""
+
+    __slots__ = ()
+    expected: ClassVar[str] = "text, a number, true, false, a list or a map"
+    pattern: ClassVar[str] = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """What plain text in YAML stands for: true, false, a number of JSON, or else text."""
+        if text in ("true", "false") or _JSON_NUMBER.fullmatch(text):
+            return cls(text)
+        if text.lower() in ("true", "false"):
+            raise Malformed("true and false are written in lower case", f'write {text.lower()}, or "{text}" in quotes')
+        if _LIKE_A_NUMBER.fullmatch(text):
+            raise Malformed("this is no number of JSON", "write it as in 0.5, 100 or 1e-3, or put it in quotes")
+        return cls.quote(text)
+
+    @classmethod
+    def quote(cls, text: str) -> Self:
+        """Text."""
+        return cls(orjson.dumps(text).decode())
 
 
 class Condition(str):

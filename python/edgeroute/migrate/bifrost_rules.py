@@ -19,6 +19,7 @@ _PEOPLE = "team_name|team_id|customer_name|customer_id|virtual_key_name|virtual_
 _PIECE = re.compile(
     rf"""(?xs)
     \b(?P<compared>model|provider|request_type|{_PEOPLE})\s*(?P<operator>==|!=)\s*(?P<text>{_TEXT})
+    | (?P<first>{_TEXT})\s*(?P<between>==|!=)\s*(?P<second>model|provider|request_type|{_PEOPLE})\b(?!\s*[.(\[])
     | \b(?P<one>model|provider|request_type|{_PEOPLE})\s+in\s+\[\s*(?P<texts>(?:{_TEXT})(?:\s*,\s*(?:{_TEXT}))*)\s*\]
     | \bmodel\s*\.\s*startsWith\(\s*(?P<start>{_TEXT})\s*\)
     | \b(?P<map>headers|params)\s*\[\s*(?P<key>{_TEXT})\s*\]
@@ -27,6 +28,7 @@ _PIECE = re.compile(
     | \b(?P<word>[A-Za-z_]\w*)
     """
 )
+_BLANKS = re.compile(rf"(?s)(?P<literal>{_TEXT})|(?:\s|//[^\n]*)+")
 _MISSING = {
     "budget_used": "budgets come later",
     "complexity_tier": "classification of requests comes later",
@@ -51,6 +53,9 @@ def translate(condition: str, names: Names) -> str:
         if found["compared"]:
             made = _compared(found["compared"], [_value(found["text"])], names)
             return made if found["operator"] == "==" else f"!({made})"
+        if found["second"]:
+            made = _compared(found["second"], [_value(found["first"])], names)
+            return made if found["between"] == "==" else f"!({made})"
         if found["one"]:
             return _compared(found["one"], [_value(each) for each in re.findall(_TEXT, found["texts"])], names)
         if found["start"]:
@@ -62,15 +67,21 @@ def translate(condition: str, names: Names) -> str:
             raise UntranslatableError(f"it reads `{found['word']}`: {_MISSING[found['word']]}")
         return found.group()
 
-    return _PIECE.sub(replace, " ".join(condition.split()) or "true")
+    return _PIECE.sub(replace, _on_one_line(condition) or "true")
 
 
 def only_model(condition: str) -> str | None:
     """The one model for which a condition can hold, if it says so: `model == "x" && …`."""
+    condition = _on_one_line(condition)
     if re.search(r"\|\||\?|!", re.sub(_TEXT, '""', condition)):
         return None
     found = (each for each in _PIECE.finditer(condition) if each["compared"] == "model" and each["operator"] == "==")
     return next((_value(each["text"]) for each in found), None)
+
+
+def _on_one_line(condition: str) -> str:
+    """Without comments and line breaks; literals stay as they are."""
+    return _BLANKS.sub(lambda found: found["literal"] or " ", condition).strip()
 
 
 def _compared(variable: str, values: list[str], names: Names) -> str:

@@ -3,6 +3,7 @@
 What an importer does not read is reported at the end, so nothing of the file is passed over in silence.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,16 +76,18 @@ class Settings:
         return self._scalar(node, self.at(name)) if node is not None else None
 
     def number(self, name: str) -> float | None:
-        """A number, also `80_000` and one in quotes."""
+        """A number that is not negative, also `80_000` and one in quotes."""
         text = self.text(name)
         if text is None:
             return None
         try:
             number = float(text)
         except ValueError:
-            self._report.left_out(self.at(name), "a number is expected here, written out")
-            return None
-        return number if 0 <= number < 1e15 else None
+            number = math.nan
+        if 0 <= number < 1e15:
+            return number
+        self._report.left_out(self.at(name), "a number from 0 to 10^15 is expected here, written out")
+        return None
 
     def flag(self, name: str, *, otherwise: bool = False) -> bool:
         """Whether a setting is true."""

@@ -25,13 +25,18 @@ _LIMITS = {
     "max_parallel_requests": "concurrency",
 }
 _ALL_MODELS = {"all-proxy-models", "all-team-models"}
+_BUDGETS = ("budgets come later", "limit with limits: {tokens_per_minute: …}")
 _NOT_CARRIED = {
-    "max_budget": ("budgets come later", "limit with limits: {tokens_per_minute: …}"),
-    "soft_budget": ("budgets come later", "limit with limits: {tokens_per_minute: …}"),
+    "max_budget": _BUDGETS,
+    "soft_budget": _BUDGETS,
+    "model_max_budget": _BUDGETS,
+    "budget_id": ("budgets come later; the limits in this one are not in the export", "write them under limits"),
+    "metadata": ("metadata has no counterpart, nor have limits of single models in it", "look whether it limits"),
     "aliases": ("a virtual key has no names of its own for models", "write aliases in its team"),
     "allowed_routes": ("a virtual key may use every endpoint", ""),
 }
 _EMPTY = {"", "{}", "[]", "null", "false", "f", "0"}
+_WHOLE_NUMBER = re.compile(r"([0-9]{1,11})(\.0*)?")
 
 Row = dict[str, str]
 
@@ -44,7 +49,7 @@ def read_teams(source: Source, draft: Draft, access: Access) -> None:
             access.add_team(row["team_id"], ForeignTeam(row["team_id"], (), {}, place("team_id")))
             continue
         name = row.get("team_alias") or row["team_id"]
-        team = ForeignTeam(name, _models(row, place, access), _limits(row), place("team_alias"))
+        team = ForeignTeam(name, _models(row, place, access), _limits(row, place, draft), place("team_alias"))
         access.add_team(row["team_id"], team)
         _report_rest(row, place, draft)
 
@@ -70,7 +75,7 @@ def read_keys(source: Source, draft: Draft, access: Access, now: datetime) -> No
             draft.report.left_out(place("team_id"), reason, "export LiteLLM_TeamTable too, and give it with --teams")
             continue
         name = row.get("key_alias") or row.get("key_name") or token[:8]
-        key = VirtualKey(f"sha256:{token}", limits=_limits(row))
+        key = VirtualKey(f"sha256:{token}", limits=_limits(row, place, draft))
         if access.add_key(name, key, team, _models(row, place, access), place("token")):
             _report_rest(row, place, draft)
 
@@ -91,9 +96,20 @@ def _listed(text: str) -> list[str]:
     return [each for row in csv.reader([text.strip("{}")], escapechar="\\") for each in row if each]
 
 
-def _limits(row: Row) -> Limits:
-    found = {ours: row.get(theirs, "") for theirs, ours in _LIMITS.items()}
-    return {name: max(1, int(text)) for name, text in found.items() if re.fullmatch(r"[0-9]{1,11}", text)}
+def _limits(row: Row, place: Callable[[str], Place], draft: Draft) -> Limits:
+    """The limits of a row, which spreadsheets may have made decimals (`100.0`)."""
+    limits: Limits = {}
+    for theirs, ours in _LIMITS.items():
+        text = row.get(theirs, "").strip()
+        number = _WHOLE_NUMBER.fullmatch(text)
+        if number is not None:
+            limits[ours] = max(1, int(number[1]))
+            if limits[ours] != int(number[1]):
+                draft.report.changed(place(theirs), "the least limit is 1, not 0", "remove who may do nothing")
+        elif text.lower() not in _EMPTY:
+            reason = f"{theirs} is not a whole number of at most 11 digits, so there is no such limit"
+            draft.report.left_out(place(theirs), reason, f"write {ours} under limits")
+    return limits
 
 
 def _report_rest(row: Row, place: Callable[[str], Place], draft: Draft) -> None:

@@ -28,8 +28,7 @@ def write(draft: Draft, origin: str) -> str:
     if draft.rules:
         lines += ["", "rules:"]
     for rule in draft.rules:
-        when = f"'{rule.when.replace(chr(39), chr(39) * 2)}'"
-        lines += [f"  # {rule.comment}", f"  - name: {rule.name}", f"    when: {when}"]
+        lines += [f"  # {rule.comment}", f"  - name: {rule.name}", f"    when: {_condition(rule.when)}"]
         lines += [f"    model: {_scalar(rule.model)}"]
     teams: dict[str, tuple[Value, str]] = {}
     for name, team in draft.teams.items():
@@ -139,6 +138,13 @@ def _flow(value: Value) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_flow, value))}]"
     return _scalar(value)
+
+
+def _condition(text: str) -> str:
+    """In single quotes, so that those of its literals stay; YAML would fold line breaks in them."""
+    if not text.isprintable():
+        return json.dumps(text, ensure_ascii=False)
+    return f"'{text.replace(chr(39), chr(39) * 2)}'"
 
 
 def _scalar(value: str | int) -> str:

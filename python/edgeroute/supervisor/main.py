@@ -246,11 +246,10 @@ class Supervisor:
     def _look_after_workers(self) -> None:
         """Refund what dead workers held; tell of deaths and of silence; drop what is out of date."""
         # A dead worker's row stays until it is reaped here, so no death is missed.
-        dead = [each for each in self._cells.workers() if not each.alive]
-        if self._reaped():
-            self._deaths += len(dead)
-            for each in dead:
-                _log.error("worker %d died", each.pid)
+        dead = self._reap()
+        self._deaths += len(dead)
+        for pid in dead:
+            _log.error("worker %d died", pid)
         live = {each.pid: each for each in self._live()}
         silent = {pid for pid, each in live.items() if _unix_ms() - each.heartbeat_ms >= STALE_HEARTBEAT_MS}
         for pid in silent - self._silent:
@@ -262,24 +261,26 @@ class Supervisor:
     def _look_after_replicas(self) -> None:
         """Tell of replicas that cannot be reached, and of those that can be again."""
         replicas = self.generations.replicas(_unix_ms())
-        unreachable = {f"{provider} at {url}" for provider, url, breaker in replicas if breaker != "closed"}
+        breakers = {f"{provider} at {url}": breaker for provider, url, breaker in replicas}
+        unreachable = {replica for replica, breaker in breakers.items() if breaker != "closed"}
         for replica in sorted(unreachable - self._unreachable):
             _log.warning("%s cannot be reached: it is tried last, until it can be", replica)
-        for replica in sorted(self._unreachable - unreachable):
+        for replica in sorted((self._unreachable - unreachable) & breakers.keys()):
             _log.info("%s can be reached again", replica)
         self._unreachable = unreachable
 
-    def _reaped(self) -> bool:
-        """Reap dead workers. A failure is logged once; the next look tries again."""
-        trouble = None
+    def _reap(self) -> list[int]:
+        """Reap dead workers; their ids. A failure is logged once; the next look tries again."""
         try:
-            self._cells.reap()
+            dead = self._cells.reap()
         except OSError as error:
             trouble = f"what dead workers held is not given back yet: {error}"
             if trouble != self._trouble:
                 _log.error("%s", trouble)
-        self._trouble = trouble
-        return trouble is None
+            self._trouble = trouble
+            return []
+        self._trouble = None
+        return dead
 
     def _reload_if_wanted(self) -> None:
         waiting: list[Future[Reloaded]] = []

@@ -49,7 +49,11 @@ def _signature(path: Path) -> Signature:
 
 
 def _digest(path: Path) -> bytes | None:
+    """Of a file's bytes, or of the names in a folder."""
     try:
+        if path.is_dir():
+            names = sorted(os.fsencode(each.name) for each in path.iterdir())
+            return hashlib.sha256(b"/".join(names)).digest()
         # What is no regular file may never end, or be taken from who reads it next.
         return hashlib.sha256(path.read_bytes()).digest() if path.is_file() else None
     except OSError:

@@ -164,15 +164,21 @@ impl Count {
 }
 
 /// Empties the rows of dead workers and gives back what they had reserved in windows that still run; what they held of
-/// a concurrency limit ends with the row. Returns the number of rows. `reaper` is the calling process, `is_alive`
+/// a concurrency limit ends with the row. Returns the owner of each row, `None` where
+/// it had left the row. `reaper` is the calling process, `is_alive`
 /// usually [`Owner::is_alive`].
-pub fn reap(cells: &Cells, reaper: Owner, is_alive: impl Fn(Owner) -> bool) -> Result<usize, Error> {
-    let rows = cells.reap(reaper, is_alive, |_, refunds, value| {
-        if let Some(exact) = refunds {
-            correct(cells.at(exact), Count::unpack(value), 0);
-        }
-    })?;
-    Ok(rows)
+pub fn reap(
+    cells: &Cells,
+    reaper: Owner,
+    is_alive: impl Fn(Owner) -> bool,
+) -> Result<Vec<Option<Owner>>, Error> {
+    cells
+        .reap(reaper, is_alive, |_, refunds, value| {
+            if let Some(exact) = refunds {
+                correct(cells.at(exact), Count::unpack(value), 0);
+            }
+        })
+        .map_err(Error::from)
 }
 
 fn correct(cell: &AtomicU64, taken: Count, actual: u64) {

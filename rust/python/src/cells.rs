@@ -74,9 +74,11 @@ impl PyCells {
         self.0.gauges().collect()
     }
 
-    /// Empties the rows of dead workers and gives back what they had reserved; returns how many.
-    fn reap(&self) -> PyResult<usize> {
+    /// Empties the rows of dead workers and gives back what they had reserved; returns the ids of those that died
+    /// without leaving their row.
+    fn reap(&self) -> PyResult<Vec<u32>> {
         let reaper = Owner::current().map_err(os_error)?;
-        edgeroute_limits::reap(&self.0, reaper, Owner::is_alive).map_err(os_error)
+        let rows = edgeroute_limits::reap(&self.0, reaper, Owner::is_alive).map_err(os_error)?;
+        Ok(rows.into_iter().flatten().map(|owner| owner.pid).collect())
     }
 }

@@ -21,6 +21,7 @@ const _: () = assert!(
         && align_of::<cells::PyCells>() <= 16
         && align_of::<cells::WorkerStatus>() <= 16
         && align_of::<rules::RuleSet>() <= 16
+        && align_of::<rules::Expression>() <= 16
 );
 
 /// The compiled core of edgeroute; see `_native.pyi`.
@@ -28,6 +29,7 @@ const _: () = assert!(
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<cells::PyCells>()?;
     module.add_class::<cells::WorkerStatus>()?;
+    module.add_class::<rules::Expression>()?;
     module.add_class::<rules::RuleSet>()?;
     module.add_class::<snapshot::PySnapshot>()?;
     module.add_class::<ticket::PyTicket>()?;

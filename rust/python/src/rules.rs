@@ -1,193 +1,154 @@
-//! Rules from Python: a rule set that a person can ask in a REPL, and checking the rules of a configuration.
+//! Rules from Python: rule sets and expressions that a person can ask in a REPL, and checking the rules of a
+//! configuration.
+
+mod diagnostics;
+mod expression;
+mod values;
+mod variables;
+
+pub(crate) use expression::Expression;
 
 use edgeroute_router::{VARIABLES, environment};
 use edgeroute_rules as rules;
-use edgeroute_rules::{Attribute, Environment, EvaluationError, Source, Type, Value};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyDict, PyList, PyMapping, PyString, PyTuple};
 
-use crate::border::value_error;
+use variables::Variables;
 
-/// Lists and maps may be nested this deep, as request bodies may.
-const MAX_DEPTH: u32 = 64;
-
-/// Conditions by name, tried in order.
-#[pyclass(frozen, module = "edgeroute._native")]
+/// Conditions in CEL that are tried in order, for use without a router.
+///
+/// They are known by the names of a mapping, or by their positions in a list; one text is a list of one. What is
+/// evaluated is a mapping from variables to values; `edgeroute.rules` says which Python values.
+#[pyclass(frozen, generic, module = "edgeroute.rules")]
 pub(crate) struct RuleSet {
-    names: Vec<String>,
+    keys: Vec<Py<PyAny>>,
     conditions: Vec<String>,
-    variables: Vec<String>,
-    environment: Environment,
+    variables: Variables,
     compiled: rules::RuleSet,
 }
 
 #[pymethods]
 impl RuleSet {
-    /// Compiles conditions against declared variables, or against those that edgeroute's rules have.
     #[new]
-    #[pyo3(signature = (conditions, variables = None))]
-    fn new(conditions: &Bound<'_, PyDict>, variables: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
-        let (environment, variables) = match variables {
-            Some(written) => declared(written)?,
-            None => (environment(), VARIABLES.iter().map(|(name, _)| (*name).to_owned()).collect()),
-        };
-        let mut names = Vec::with_capacity(conditions.len());
-        let mut texts = Vec::with_capacity(conditions.len());
-        for (name, condition) in conditions {
-            names.push(name.extract::<String>()?);
-            texts.push(condition.extract::<String>()?);
-        }
-        let compiled = rules::RuleSet::compile(&environment, &texts).map_err(|errors| {
-            let rendered = errors.iter().filter_map(|(index, error)| {
-                Some(format!("rule `{}`: {}", names.get(*index)?, error.render(texts.get(*index)?)))
+    #[pyo3(signature = (rules, variables = None))]
+    fn new(rules: &Bound<'_, PyAny>, variables: Option<&Bound<'_, PyMapping>>) -> PyResult<Self> {
+        let py = rules.py();
+        let (keys, conditions) = keyed(rules)?;
+        let variables = Variables::new(py, variables, environment)?;
+        let compiled = py.detach(|| rules::RuleSet::compile(&variables.environment, &conditions));
+        let compiled = compiled.map_err(|errors| {
+            let errors = errors.iter().filter_map(|(index, error)| {
+                Some((Some(keys.get(*index)?.bind(py)), conditions.get(*index)?.as_str(), error))
             });
-            value_error(rendered.collect::<Vec<_>>().join("\n"))
+            diagnostics::rule_error(py, errors)
         })?;
-        Ok(Self { names, conditions: texts, variables, environment, compiled })
+        Ok(Self { keys, conditions, variables, compiled })
     }
 
-    /// The names of the rules in order.
-    #[getter]
-    fn names(&self) -> Vec<String> {
-        self.names.clone()
+    fn __len__(&self) -> usize {
+        self.conditions.len()
     }
 
-    /// The name of the first rule that holds. A rule that cannot be evaluated does not hold.
-    #[pyo3(name = "match")]
-    fn first_match(&self, values: &Bound<'_, PyDict>) -> PyResult<Option<String>> {
-        let values = self.read(values)?;
-        let found = self.compiled.pass(&values).first_match(&[], |_, _| ());
-        Ok(found.and_then(|found| self.names.get(found.rule).cloned()))
+    /// The first rule that holds; one that cannot be evaluated does not.
+    fn first_match(&self, py: Python<'_>, mapping: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+        let first = self.first(mapping)?;
+        Ok(first.and_then(|first| self.key(py, first)))
     }
 
-    /// Each rule with whether it holds, or with the reason why that cannot be said.
-    fn outcomes<'py>(
+    /// The first match of each mapping.
+    fn evaluate_batch(
         &self,
-        py: Python<'py>,
-        values: &Bound<'py, PyDict>,
-    ) -> PyResult<Vec<(String, Bound<'py, PyAny>)>> {
-        let values = self.read(values)?;
-        let mut pass = self.compiled.pass(&values);
-        let outcome = |(index, (name, condition)): (usize, (&String, &String))| {
-            let outcome = match pass.evaluate(index) {
-                Ok(truth) => PyBool::new(py, truth).to_owned().into_any(),
-                Err(error) => PyString::new(py, &reason(error, condition)).into_any(),
-            };
-            (name.clone(), outcome)
+        py: Python<'_>,
+        mappings: &Bound<'_, PyAny>,
+    ) -> PyResult<Vec<Option<Py<PyAny>>>> {
+        let one = |mapping: PyResult<Bound<'_, PyAny>>| {
+            Ok(self.first(&mapping?)?.and_then(|first| self.key(py, first)))
         };
-        Ok(self.names.iter().zip(&self.conditions).enumerate().map(outcome).collect())
+        mappings.try_iter()?.map(one).collect()
+    }
+
+    /// Whether each rule holds; None if it cannot be evaluated, of which `explain` tells the reason.
+    fn evaluate<'py>(&self, py: Python<'py>, mapping: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+        let outcomes = PyDict::new(py);
+        for (key, outcome) in self.keys.iter().zip(self.outcomes(mapping)?) {
+            outcomes.set_item(key, outcome.ok())?;
+        }
+        Ok(outcomes)
+    }
+
+    /// What came of each rule and why, as data and, by `str`, for people.
+    fn explain<'py>(&self, py: Python<'py>, mapping: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let module = py.import("edgeroute.rules")?;
+        let outcome_of = module.getattr("Outcome")?;
+        let rules = PyList::empty(py);
+        let mut first = None;
+        let outcomes = self.outcomes(mapping)?;
+        for ((key, condition), outcome) in self.keys.iter().zip(&self.conditions).zip(outcomes) {
+            let (holds, diagnostic) = match outcome {
+                Ok(holds) => (Some(holds), None),
+                Err(error) => {
+                    let found = error.into();
+                    (None, Some(diagnostics::to_python(Some(key.bind(py)), condition, &found, py)?))
+                }
+            };
+            if holds == Some(true) {
+                first.get_or_insert(key);
+            }
+            rules.append(outcome_of.call1((key, condition, holds, diagnostic))?)?;
+        }
+        module.getattr("Explanation")?.call1((first, rules.to_tuple()))
     }
 }
 
 impl RuleSet {
-    fn read(&self, given: &Bound<'_, PyDict>) -> PyResult<Values> {
-        let mut values = vec![None; self.variables.len()];
-        for (name, value) in given {
-            let name: String = name.extract()?;
-            let Some(slot) = self
-                .variables
-                .iter()
-                .position(|variable| *variable == name)
-                .and_then(|index| values.get_mut(index))
-            else {
-                let known = self.variables.join(", ");
-                return Err(value_error(format!("there is no variable `{name}`; there are {known}")));
-            };
-            let lowercase = self.environment.has_lowercase_keys(&name);
-            *slot = Some(value_of(&value, lowercase, MAX_DEPTH)?);
-        }
-        Ok(Values(values))
+    fn first(&self, mapping: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+        let bindings = self.variables.bind(mapping)?;
+        let first = self.compiled.pass(&bindings).first_match(&[], |_, _| ());
+        bindings.finish(first.map(|first| first.rule))
     }
-}
 
-/// What was given for each variable.
-struct Values(Vec<Option<Value<'static>>>);
-
-impl Source for Values {
-    fn attribute(&self, attribute: &Attribute) -> Option<Value<'_>> {
-        let value = self.0.get(attribute.variable)?.as_ref()?;
-        match (&attribute.key, value) {
-            (None, _) => Some(value.borrowed()),
-            (Some(key), Value::Map(entries)) => {
-                let found =
-                    entries.iter().find(|(name, _)| matches!(name, Value::String(name) if **name == **key));
-                found.map(|(_, value)| value.borrowed())
-            }
-            (Some(_), _) => None,
-        }
-    }
-}
-
-fn declared(written: &Bound<'_, PyDict>) -> PyResult<(Environment, Vec<String>)> {
-    let mut environment = Environment::new();
-    let mut names = Vec::with_capacity(written.len());
-    for (name, of_type) in written {
-        let name: String = name.extract()?;
-        let of_type: Type = of_type
-            .extract::<&str>()?
-            .parse()
-            .map_err(|error| value_error(format!("variable `{name}`: {error}")))?;
-        environment = environment.declare(&name, of_type);
-        names.push(name);
-    }
-    Ok((environment, names))
-}
-
-fn value_of(value: &Bound<'_, PyAny>, lowercase_keys: bool, depth: u32) -> PyResult<Value<'static>> {
-    let Some(depth) = depth.checked_sub(1) else {
-        return Err(value_error(format!("values may be nested {MAX_DEPTH} deep")));
-    };
-    if value.is_none() {
-        return Ok(Value::Null);
-    }
-    // Python's bool is an int, so it is asked first.
-    if let Ok(truth) = value.cast::<PyBool>() {
-        return Ok(Value::Bool(truth.is_true()));
-    }
-    if value.is_instance_of::<PyInt>() {
-        return value.extract().map(Value::Int).or_else(|_| value.extract().map(Value::Uint));
-    }
-    if let Ok(number) = value.cast::<PyFloat>() {
-        return Ok(Value::Double(number.value()));
-    }
-    if let Ok(text) = value.cast::<PyString>() {
-        return Ok(Value::String(rules::Ref::Counted(text.to_str()?.into())));
-    }
-    if let Ok(bytes) = value.cast::<PyBytes>() {
-        return Ok(Value::Bytes(rules::Ref::Counted(bytes.as_bytes().into())));
-    }
-    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
-        let elements = value.try_iter()?.map(|element| value_of(&element?, false, depth));
-        return elements.collect::<PyResult<Vec<_>>>().map(Value::list);
-    }
-    if let Ok(entries) = value.cast::<PyDict>() {
-        let entry = |(key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>)| {
-            let key = match value_of(&key, false, depth)? {
-                Value::String(text) if lowercase_keys => {
-                    Value::String(rules::Ref::Counted(text.to_lowercase().into()))
-                }
-                key => key,
-            };
-            Ok((key, value_of(&value, false, depth)?))
+    fn outcomes(&self, mapping: &Bound<'_, PyAny>) -> PyResult<Vec<Result<bool, rules::EvaluationError>>> {
+        let bindings = self.variables.bind(mapping)?;
+        let outcomes = {
+            let mut pass = self.compiled.pass(&bindings);
+            (0..self.conditions.len()).map(|index| pass.evaluate(index)).collect()
         };
-        return entries.iter().map(entry).collect::<PyResult<Vec<_>>>().map(Value::map);
+        bindings.finish(outcomes)
     }
-    let found = value.get_type().name()?;
-    Err(value_error(format!("rules have no values of the Python type {found}")))
+
+    fn key(&self, py: Python<'_>, index: usize) -> Option<Py<PyAny>> {
+        self.keys.get(index).map(|key| key.clone_ref(py))
+    }
 }
 
-#[cold]
-fn reason(error: EvaluationError, condition: &str) -> String {
-    let read = condition.get(error.span()).unwrap_or_default();
-    format!("{error}: {read}")
+/// What rules are known by, and their conditions: a mapping's keys, otherwise positions.
+fn keyed(rules: &Bound<'_, PyAny>) -> PyResult<(Vec<Py<PyAny>>, Vec<String>)> {
+    if let Ok(named) = rules.cast::<PyMapping>() {
+        let entry = |item: Bound<'_, PyAny>| {
+            let (name, condition): (Bound<'_, PyString>, String) = item.cast::<PyTuple>()?.extract()?;
+            Ok((name.into_any().unbind(), condition))
+        };
+        return named
+            .items()?
+            .iter()
+            .map(entry)
+            .collect::<PyResult<Vec<_>>>()
+            .map(|all| all.into_iter().unzip());
+    }
+    let conditions = match rules.cast::<PyString>() {
+        Ok(one) => vec![one.extract()?],
+        Err(_) => rules.extract::<Vec<String>>()?,
+    };
+    let position = |index: usize| Ok(index.into_pyobject(rules.py())?.into_any().unbind());
+    Ok(((0..conditions.len()).map(position).collect::<PyResult<_>>()?, conditions))
 }
 
 /// One error of a rule: its index, byte span, message and help.
-type RuleError = (usize, usize, usize, String, Option<String>);
+type Finding = (usize, usize, usize, String, Option<String>);
 
 /// Compiles rule conditions together and returns every error.
 #[pyfunction]
-pub(crate) fn check_rules(expressions: Vec<String>) -> Vec<RuleError> {
+pub(crate) fn check_rules(expressions: Vec<String>) -> Vec<Finding> {
     match rules::RuleSet::compile(&environment(), &expressions) {
         Ok(_) => Vec::new(),
         Err(errors) => errors
@@ -197,8 +158,8 @@ pub(crate) fn check_rules(expressions: Vec<String>) -> Vec<RuleError> {
     }
 }
 
-/// The variables of rules with their descriptions, for the reference documentation.
+/// The variables of rules, for the reference documentation: name, type, example and description of each.
 #[pyfunction]
-pub(crate) fn rule_variables() -> Vec<(&'static str, &'static str)> {
-    VARIABLES.to_vec()
+pub(crate) fn rule_variables() -> Vec<(&'static str, &'static str, &'static str, &'static str)> {
+    VARIABLES.iter().map(|each| (each.name, each.of_type, each.example, each.description)).collect()
 }

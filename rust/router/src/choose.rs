@@ -1,57 +1,12 @@
-//! Phase 4: which model answers. A rule says so, or else the client does, within what its team may ask for.
+//! Which model answers where no rule says so: the one that the client names, within what its team may ask for.
 
-use crate::plan::Plan;
 use crate::refusal::{Code, Refusal, excerpt};
-use crate::snapshot::{Action, Found, Key, Snapshot};
-use crate::trace::{Phase, Trace};
-use crate::variables::Variables;
+use crate::snapshot::{Found, Key, Snapshot};
 
 /// Characters of a name that are compared with others.
 const COMPARED: usize = 64;
 /// Most distances computed for one unknown name, however many models there are.
 const MOST_DISTANCES: usize = 200;
-
-/// Evaluates the rules; returns the model that one chose.
-pub(crate) fn match_rules<'a>(
-    plan: &mut Plan,
-    snapshot: &'a Snapshot,
-    variables: &Variables<'_>,
-    trace: &mut Trace,
-) -> Result<Option<Found<'a>>, Refusal> {
-    let errors = &mut plan.rule_errors;
-    let matched = snapshot.conditions.pass(variables).first_match(&[], |index, error| {
-        errors.push(index as u16);
-        trace.note(Phase::Match, || {
-            let name = snapshot.rule(index as u16).map_or("", |rule| &rule.name);
-            format!("rule `{name}` does not match: {error}")
-        });
-    });
-    let index = matched.and_then(|found| u16::try_from(found.rule).ok());
-    let Some((index, rule)) = index.and_then(|index| Some((index, snapshot.rule(index)?))) else {
-        trace.note(Phase::Match, || match snapshot.rules.len() {
-            0 => "there are no rules".into(),
-            count => format!("none of {count} rules matches"),
-        });
-        return Ok(None);
-    };
-    plan.rule = Some(index);
-    match &rule.action {
-        Action::Model(resolved) => {
-            let found = resolved.found();
-            trace.note(Phase::Match, || {
-                let model = snapshot.model(found.model).map_or("", |model| &model.name);
-                format!("rule `{}` matches: model `{model}`", rule.name)
-            });
-            Ok(Some(found))
-        }
-        Action::Reject(reject) => {
-            trace.note(Phase::Match, || format!("rule `{}` matches: refused", rule.name));
-            let mut refusal = Refusal::new(Code::RejectedByRule, reject.message.clone());
-            refusal.status = reject.status;
-            Err(refusal)
-        }
-    }
-}
 
 /// The model that a client reaches under this name.
 pub(crate) fn allowed_model<'a>(

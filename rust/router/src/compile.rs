@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 
 use edgeroute_limits::{Breaker, BreakerSettings, Limits};
-use edgeroute_rules::RuleSet;
 use edgeroute_shared::Cells;
 use edgeroute_wire::Dialect;
 
@@ -12,10 +11,10 @@ use crate::client_address::Network;
 use crate::config::{self, Config};
 use crate::meter::{Sums, label};
 use crate::refusal::without_text;
+use crate::rule::compile_rules;
 use crate::snapshot::{
-    Action, Deadlines, Key, Model, ModelId, Names, Provider, Replica, Resolved, Rule, Snapshot, Target, Team,
+    Deadlines, Key, Model, ModelId, Names, Provider, Replica, Resolved, Snapshot, Target, Team,
 };
-use crate::variables;
 
 /// Why a normalised configuration cannot become a snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +41,7 @@ pub enum CompileError {
         message: String,
     },
     /// Aliases or fallbacks that lead back to themselves.
-    #[error("aliases or fallbacks of the model `{0}` form a cycle")]
+    #[error("aliases or fallbacks of the {0} form a cycle")]
     Cycle(String),
     /// A value out of range, or a name that stands twice.
     #[error("{0}")]
@@ -66,8 +65,8 @@ impl Snapshot {
         let providers =
             config.providers.iter().map(|each| provider(each, cells)).collect::<Result<_, _>>()?;
         let written = Written::new(&config.models)?;
-        let (models, targets, names) = compile_models(&config, &written, cells)?;
-        let (rules, conditions) = compile_rules(&config, &written)?;
+        let (models, mut targets, names) = compile_models(&config, &written, cells)?;
+        let (rules, conditions) = compile_rules(&config, &written, &mut targets, cells)?;
         let teams =
             config.teams.iter().map(|each| team(each, &written, cells)).collect::<Result<Vec<_>, _>>()?;
         let mut keys = Vec::with_capacity(config.virtual_keys.len());
@@ -154,7 +153,7 @@ fn provider(written: &config::Provider, cells: &Cells) -> Result<Provider, Compi
 }
 
 /// The models of a configuration, by the names that it uses for them.
-struct Written<'a> {
+pub(crate) struct Written<'a> {
     models: &'a [config::Model],
     by_name: HashMap<&'a str, usize>,
     /// Prefix before the `*`, longest first.
@@ -176,7 +175,7 @@ impl<'a> Written<'a> {
     }
 
     /// Follows aliases. A `*` at the end of an alias hands on what the name's own `*` stands for.
-    fn resolve(&self, name: &str, place: &str) -> Result<Resolved, CompileError> {
+    pub(crate) fn resolve(&self, name: &str, place: &str) -> Result<Resolved, CompileError> {
         let unknown =
             |name: &str| CompileError::Unknown { place: place.into(), kind: "model", name: name.into() };
         let (mut current, mut rest) = (name, None);
@@ -188,7 +187,7 @@ impl<'a> Written<'a> {
                 None => return Ok(Resolved { model: index as ModelId, rest: rest.map(Into::into) }),
             }
         }
-        Err(CompileError::Cycle(name.into()))
+        Err(CompileError::Cycle(format!("model `{name}`")))
     }
 
     fn find<'n>(&self, name: &'n str) -> Option<(usize, Option<&'n str>)> {
@@ -202,26 +201,40 @@ impl<'a> Written<'a> {
     }
 
     /// The fallbacks of a model with theirs, depth first, each once.
-    fn fallbacks(&self, model: &'a config::Model, id: ModelId) -> Result<Vec<Resolved>, CompileError> {
+    fn fallbacks(&self, model: &config::Model, id: ModelId) -> Result<Vec<Resolved>, CompileError> {
         let place = format!("model `{}`", model.name);
+        self.follow(Some(Resolved { model: id, rest: None }), &model.fallbacks, &place)
+    }
+
+    /// These models with their fallbacks, depth first, each once.
+    pub(crate) fn all_fallbacks(&self, names: &[String], place: &str) -> Result<Vec<Resolved>, CompileError> {
+        self.follow(None, names, place)
+    }
+
+    fn follow(
+        &self,
+        from: Option<Resolved>,
+        names: &[String],
+        place: &str,
+    ) -> Result<Vec<Resolved>, CompileError> {
         let mut found = Vec::new();
-        let mut open = vec![(Resolved { model: id, rest: None }, model.fallbacks.iter())];
+        let mut open = vec![(from, names.iter())];
         while let Some((from, names)) = open.last_mut() {
             let Some(name) = names.next() else {
                 open.pop();
                 continue;
             };
-            let mut next = self.resolve(name, &place)?;
-            next.rest = next.rest.or_else(|| from.rest.clone());
-            if open.iter().any(|(passed, _)| passed.model == next.model) {
-                return Err(CompileError::Cycle(model.name.clone()));
+            let mut next = self.resolve(name, place)?;
+            next.rest = next.rest.or_else(|| from.as_ref()?.rest.clone());
+            if open.iter().flat_map(|(passed, _)| passed).any(|passed| passed.model == next.model) {
+                return Err(CompileError::Cycle(place.into()));
             }
             if found.contains(&next) {
                 continue;
             }
             found.push(next.clone());
             let theirs = self.models.get(usize::from(next.model)).map(|model| model.fallbacks.iter());
-            open.push((next, theirs.unwrap_or_default()));
+            open.push((Some(next), theirs.unwrap_or_default()));
         }
         Ok(found)
     }
@@ -258,7 +271,7 @@ fn compile_models(
     Ok((models, targets, names))
 }
 
-fn target(
+pub(crate) fn target(
     written: &config::Target,
     config: &Config,
     place: &str,
@@ -281,31 +294,6 @@ fn target(
             gap_ms: written.gap_ms.unwrap_or(defaults.gap_ms),
         },
     })
-}
-
-fn compile_rules(config: &Config, models: &Written<'_>) -> Result<(Vec<Rule>, RuleSet), CompileError> {
-    let expressions: Vec<&str> = config.rules.iter().map(|rule| rule.when.as_str()).collect();
-    let conditions = RuleSet::compile(&variables::environment(), expressions).map_err(|errors| {
-        let first = errors.first().and_then(|(index, error)| Some((config.rules.get(*index)?, error)));
-        first.map_or_else(
-            || CompileError::Invalid("the rules do not compile".into()),
-            |(rule, error)| CompileError::Rule { rule: rule.name.clone(), message: error.render(&rule.when) },
-        )
-    })?;
-    let rules = config.rules.iter().map(|written| rule(written, models)).collect::<Result<_, _>>()?;
-    Ok((rules, conditions))
-}
-
-fn rule(written: &config::Rule, models: &Written<'_>) -> Result<Rule, CompileError> {
-    let place = format!("rule `{}`", written.name);
-    let action = match (&written.model, &written.reject) {
-        (Some(model), None) => Action::Model(models.resolve(model, &place)?),
-        (None, Some(reject)) => Action::Reject(reject.clone()),
-        _ => {
-            return Err(CompileError::Invalid(format!("{place} needs exactly one of model and reject")));
-        }
-    };
-    Ok(Rule { name: written.name.as_str().into(), action })
 }
 
 fn team(written: &config::Team, models: &Written<'_>, cells: &Cells) -> Result<Team, CompileError> {

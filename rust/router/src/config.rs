@@ -16,7 +16,7 @@ pub(crate) struct Config {
     pub(crate) providers: Vec<Provider>,
     /// Public names and what serves them.
     pub(crate) models: Vec<Model>,
-    /// Rules in order; the first match wins.
+    /// Rules as they are written.
     pub(crate) rules: Vec<Rule>,
     /// Teams with their models, aliases and limits.
     pub(crate) teams: Vec<Team>,
@@ -94,18 +94,93 @@ pub(crate) struct Target {
     pub(crate) gap_ms: Option<u64>,
 }
 
-/// A condition with an action: exactly one of `model` and `reject`.
+/// A condition with actions: `reject` alone, or any of the others.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rule {
     /// Slug; becomes a label and a header value.
     pub(crate) name: String,
+    /// The virtual key that it is for.
+    pub(crate) virtual_key: Option<String>,
+    /// The team that it is for; at most one of the two is given.
+    pub(crate) team: Option<String>,
+    /// Within a scope, lower ones are tried first.
+    pub(crate) priority: i64,
     /// CEL expression of type bool.
     pub(crate) when: String,
-    /// Model to use.
-    pub(crate) model: Option<String>,
+    /// What follows if it cannot be evaluated.
+    pub(crate) on_error: OnError,
+    /// Models of which one is drawn by weight; none if the model stays.
+    pub(crate) models: Vec<Share>,
+    /// By whom it is drawn; by the request's seed if absent.
+    pub(crate) sticky: Option<Sticky>,
+    /// The one target to use.
+    pub(crate) pin: Option<Pin>,
+    /// Top-level fields of the body as JSON text, without one to remove them.
+    pub(crate) body: Vec<(String, Option<String>)>,
+    /// Header fields towards the provider, names in lower case; without a value to remove them.
+    pub(crate) headers: Vec<(String, Option<String>)>,
+    /// A word for later rules and the log.
+    pub(crate) tag: Option<String>,
+    /// Models to try when those of the model failed.
+    pub(crate) fallbacks: Option<Fallbacks>,
     /// Refusal to answer with.
     pub(crate) reject: Option<Reject>,
+    /// Whether rules match again afterwards.
+    #[serde(rename = "continue")]
+    pub(crate) continues: bool,
+}
+
+/// What follows from a condition that cannot be evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OnError {
+    /// The rule does not match.
+    NoMatch,
+    /// The rule matches.
+    Match,
+    /// The request is refused.
+    Reject,
+}
+
+/// Whose requests get the same model of several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Sticky {
+    /// Those of one user, as the client names it, or else of one virtual key.
+    User,
+    /// Those of one virtual key.
+    VirtualKey,
+}
+
+/// A model and its share of requests.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Share {
+    /// Name of the model.
+    pub(crate) model: String,
+    /// Its share, beside those of the others.
+    pub(crate) weight: u32,
+}
+
+/// A target, which need not be one of a model's.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pin {
+    /// Name of the provider.
+    pub(crate) provider: String,
+    /// Model name at the provider.
+    pub(crate) model: String,
+}
+
+/// Models that a rule lets follow.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Fallbacks {
+    /// Their names.
+    pub(crate) models: Vec<String>,
+    /// Whether they come after the model's own, not in place of them.
+    pub(crate) add: bool,
 }
 
 /// What a rejecting rule answers.

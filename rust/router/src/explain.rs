@@ -56,9 +56,21 @@ pub struct Decision {
     pub key: Option<String>,
     /// Model asked for.
     pub requested: String,
-    /// Rule that matched.
+    /// Rule that matched; of several, the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
+    /// Rules that matched before it and let rules match again, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub continued: Vec<String>,
+    /// Tags that rules gave it, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// What rules set towards the provider, and null for what they remove: fields of the body.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub body: BTreeMap<String, Option<Box<RawValue>>>,
+    /// The same for header fields.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, Option<String>>,
     /// Model that answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
@@ -123,13 +135,21 @@ pub fn explain(snapshot: &Snapshot, written: &WrittenRequest) -> Explanation {
     if let (Some(key), Ok(Planned::Attempt)) = (key, &planned) {
         note_limits(snapshot, key, plan.tokens.unwrap_or(0), &mut trace);
     }
-    let rule = plan.rule.and_then(|rule| snapshot.rule(rule));
+    let rule = plan.rules.last().and_then(|rule| snapshot.rule(*rule));
     let model = plan.model.and_then(|model| snapshot.model(model));
     let candidates = plan.candidates.iter().map(|candidate| plan.describe(snapshot, *candidate));
     let decision = Decision {
         key: key.map(|key| key.name.to_string()),
         requested: plan.requested.to_string(),
         rule: rule.map(|rule| rule.name.to_string()),
+        continued: plan.continued(snapshot).map(Into::into).collect(),
+        tags: plan.tags(snapshot).map(Into::into).collect(),
+        body: plan.changes(snapshot).flat_map(|change| &change.body).map(json).collect(),
+        headers: plan
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.as_deref().map(Into::into)))
+            .collect(),
         model: model.map(|model| model.name.to_string()),
         candidates: candidates.collect(),
         reserve_tokens: plan.tokens.unwrap_or(0),
@@ -140,6 +160,11 @@ pub fn explain(snapshot: &Snapshot, written: &WrittenRequest) -> Explanation {
         }),
     };
     Explanation { reasons: trace.into_reasons(), decision }
+}
+
+fn json((name, value): &(Box<str>, Option<Box<str>>)) -> (String, Option<Box<RawValue>>) {
+    let value = value.as_ref().and_then(|value| RawValue::from_string(value.to_string()).ok());
+    (name.to_string(), value)
 }
 
 /// Says what admission would reserve, and of which limits.

@@ -38,7 +38,7 @@ pub fn client_headers(dialect: Dialect, request: &Request<'_>) -> Vec<(&'static 
 }
 
 /// The header fields of an attempt: the credential as its dialect sends it, and `client`, what [`client_headers`] gave.
-/// The provider's own fields replace those of the same name.
+/// The provider's own fields replace those of the same name, and what rules say replaces both.
 pub fn attempt_headers<'a>(
     attempt: &Attempt<'a>,
     client: &'a [(&'static str, Vec<u8>)],
@@ -52,8 +52,14 @@ pub fn attempt_headers<'a>(
     });
     let client = client.iter().map(|(name, value)| (*name, value.as_slice().into()));
     let own = provider.headers.iter().map(|(name, value)| (&**name, value.reveal().as_bytes().into()));
-    let replaced = |name: &str| provider.headers.iter().any(|(own, _)| **own == *name);
-    credential.into_iter().chain(client).filter(|(name, _)| !replaced(name)).chain(own).collect()
+    let is_own = |name: &str| provider.headers.iter().any(|(own, _)| **own == *name);
+    let is_changed = |name: &str| attempt.headers.iter().any(|(changed, _)| **changed == *name);
+    let set = attempt
+        .headers
+        .iter()
+        .filter_map(|(name, value)| Some((&**name, value.as_deref()?.as_bytes().into())));
+    let others = credential.into_iter().chain(client).filter(|(name, _)| !is_own(name)).chain(own);
+    others.filter(|(name, _)| !is_changed(name)).chain(set).collect()
 }
 
 /// Whether a provider's response header reaches the client. Hop-by-hop headers are gone already; the server

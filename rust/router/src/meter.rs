@@ -109,7 +109,7 @@ impl<'a> Meter<'a> {
             self.add(Name::Tokens { model, output: false }, usage.input);
             self.add(Name::Tokens { model, output: true }, usage.output);
         }
-        if let Some(rule) = ticket.plan.rule {
+        for &rule in &ticket.plan.rules {
             self.add(Name::RuleMatches(rule), 1);
         }
         for &rule in &ticket.plan.rule_errors {

@@ -1,16 +1,16 @@
 //! Phase 7: the candidates in the order in which they are tried.
 
-use edgeroute_placement::rotated;
+use edgeroute_placement::{Order, rotated};
 use edgeroute_wire::Dialect;
 use smallvec::SmallVec;
 
 use crate::facts::Facts;
 use crate::plan::{Candidate, Plan};
 use crate::refusal::{Code, Refusal};
-use crate::snapshot::{Model, ModelId, Snapshot, Target};
+use crate::snapshot::{Model, ModelId, Resolved, Snapshot, Target};
 use crate::trace::{Phase, Trace};
 
-/// The model's own targets by its strategy, then those of its fallbacks; each target's replicas in turn, and at each
+/// The model's own targets by its strategy, or the one that a rule pins, then those of its fallbacks; each target's replicas in turn, and at each
 /// replica the credentials in turn: an account that is used up costs no replica. Only targets that speak the caller's
 /// dialect remain.
 pub(crate) fn place(
@@ -33,10 +33,14 @@ pub(crate) fn place(
         turns.push((target.provider, turn));
         turn
     };
-    for (fallback, pool) in (0..).zip(pools(snapshot, model)) {
+    let pools: SmallVec<[&Model; 4]> = pools(snapshot, model, plan.fallbacks(snapshot)).collect();
+    for (fallback, pool) in (0u16..).zip(pools) {
         // Pools draw apart from each other.
-        for position in pool.order(seed ^ u64::from(fallback)) {
-            let Some(&id) = pool.targets.get(usize::from(position)) else { continue };
+        let order = match plan.pin.filter(|_| fallback == 0) {
+            Some(pinned) => Order::from_slice(&[pinned]),
+            None => pool.order(seed ^ u64::from(fallback)),
+        };
+        for id in order {
             let Some(target) = snapshot.target(id) else { continue };
             let Some(provider) = snapshot.provider_of(target) else { continue };
             if provider.dialect != plan.dialect.spoken_by() {
@@ -61,25 +65,38 @@ pub(crate) fn place(
             }
         }
     }
-    if plan.candidates.is_empty() { Err(no_target(plan.dialect, snapshot, model)) } else { Ok(()) }
+    if !plan.candidates.is_empty() {
+        return Ok(());
+    }
+    let own = plan.pin.as_ref().map_or(&*model.targets, std::slice::from_ref);
+    Err(no_target(plan.dialect, model, targets(snapshot, own, plan.fallbacks(snapshot))))
 }
 
 /// Refuses a dialect that neither the model's targets nor those of its fallbacks speak.
 pub(crate) fn check_dialect(snapshot: &Snapshot, id: ModelId, dialect: Dialect) -> Result<(), Refusal> {
     let Some(model) = snapshot.model(id) else { return Err(missing_model()) };
+    let targets = || targets(snapshot, &model.targets, &model.fallbacks);
     let speaks = |(_, spoken): (&Target, Dialect)| spoken == dialect.spoken_by();
-    if targets(snapshot, model).any(speaks) { Ok(()) } else { Err(no_target(dialect, snapshot, model)) }
+    if targets().any(speaks) { Ok(()) } else { Err(no_target(dialect, model, targets())) }
 }
 
 /// The model, then its fallbacks.
-fn pools<'s>(snapshot: &'s Snapshot, model: &'s Model) -> impl Iterator<Item = &'s Model> {
-    let fallbacks = model.fallbacks.iter().filter_map(|fallback| snapshot.model(fallback.model));
-    std::iter::once(model).chain(fallbacks)
+fn pools<'s>(
+    snapshot: &'s Snapshot,
+    model: &'s Model,
+    fallbacks: &[Resolved],
+) -> impl Iterator<Item = &'s Model> {
+    std::iter::once(model).chain(fallbacks.iter().filter_map(|fallback| snapshot.model(fallback.model)))
 }
 
-/// The targets of the model and of its fallbacks, and what each speaks.
-fn targets<'s>(snapshot: &'s Snapshot, model: &'s Model) -> impl Iterator<Item = (&'s Target, Dialect)> {
-    pools(snapshot, model).flat_map(|pool| &pool.targets).filter_map(|&id| {
+/// These targets and those of the fallbacks, and what each speaks.
+fn targets<'s>(
+    snapshot: &'s Snapshot,
+    own: &'s [u16],
+    fallbacks: &'s [Resolved],
+) -> impl Iterator<Item = (&'s Target, Dialect)> {
+    let fallbacks = fallbacks.iter().filter_map(|fallback| snapshot.model(fallback.model));
+    own.iter().chain(fallbacks.flat_map(|pool| &pool.targets)).filter_map(|&id| {
         let target = snapshot.target(id)?;
         Some((target, snapshot.provider_of(target)?.dialect))
     })
@@ -91,9 +108,13 @@ fn missing_model() -> Refusal {
 }
 
 #[cold]
-fn no_target(dialect: Dialect, snapshot: &Snapshot, model: &Model) -> Refusal {
+fn no_target<'s>(
+    dialect: Dialect,
+    model: &Model,
+    targets: impl Iterator<Item = (&'s Target, Dialect)>,
+) -> Refusal {
     let mut spoken = Vec::new();
-    for (target, dialect) in targets(snapshot, model) {
+    for (target, dialect) in targets {
         let each = format!("{} speaks {}", target.name, dialect.name());
         if !spoken.contains(&each) {
             spoken.push(each);

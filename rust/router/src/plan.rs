@@ -1,19 +1,24 @@
 //! Phases 2–7 of a request: who asks, what for, which rule, which targets in which order. Pure: the same
 //! snapshot, request, facts and seed give the same plan. Nothing is reserved here.
 
+use std::cell::OnceCell;
 use std::net::IpAddr;
 
-use edgeroute_wire::{Dialect, Document, Edit, Operation, ScanError, Span, include_usage, prompt};
+use edgeroute_wire::{
+    Change, Dialect, Document, Edit, Operation, ScanError, Span, change_fields, include_usage, prompt,
+};
 use smallvec::SmallVec;
 
-use crate::choose::{allowed_model, match_rules};
+use crate::choose::allowed_model;
 use crate::client_address::client_address;
 use crate::facts::Facts;
 use crate::identify::{check_body, identify, invalid_key};
+use crate::matching::match_rules;
 use crate::place::{check_dialect, place};
 use crate::refusal::{Code, Refusal, excerpt};
 use crate::request::{Endpoint, Request, dialect_of};
-use crate::snapshot::{ModelId, Snapshot};
+use crate::rule::{self, HeaderChange};
+use crate::snapshot::{ModelId, Resolved, Snapshot};
 use crate::trace::{Phase, Trace};
 use crate::variables::{LazyPrompt, Variables};
 
@@ -33,12 +38,19 @@ pub(crate) struct Plan {
     pub(crate) requested: Box<str>,
     pub(crate) stream: bool,
     pub(crate) splice: Splice,
-    pub(crate) rule: Option<u16>,
+    /// Rules that matched, in order.
+    pub(crate) rules: SmallVec<[u16; 4]>,
     /// Rules that could not be evaluated.
     pub(crate) rule_errors: SmallVec<[u16; 4]>,
     pub(crate) model: Option<ModelId>,
     /// What the `*` of the model's name stands for.
     pub(crate) rest: Option<Box<str>>,
+    /// The target that a rule pins.
+    pub(crate) pin: Option<u16>,
+    /// What rules put in place of the model's fallbacks.
+    pub(crate) new_fallbacks: Option<Vec<Resolved>>,
+    /// What rules change of the header fields towards the provider, each once.
+    pub(crate) headers: Vec<HeaderChange>,
     pub(crate) candidates: SmallVec<[Candidate; 8]>,
     /// Estimate; 0 if neither a limit nor a rule asks for it.
     pub(crate) prompt_tokens: u64,
@@ -53,6 +65,8 @@ pub(crate) struct Splice {
     pub(crate) model: Option<Span>,
     /// What makes an OpenAI stream report its usage, when the client did not ask.
     pub(crate) usage: Option<Edit<'static>>,
+    /// What rules set and remove: other fields than those of the above.
+    pub(crate) changes: Vec<(Span, Box<[u8]>)>,
 }
 
 /// A target, one of its replicas, and one of its credentials.
@@ -93,10 +107,13 @@ pub(crate) fn plan(
         requested: Box::default(),
         stream: false,
         splice: Splice::default(),
-        rule: None,
+        rules: SmallVec::new(),
         rule_errors: SmallVec::new(),
         model: None,
         rest: None,
+        pin: None,
+        new_fallbacks: None,
+        headers: Vec::new(),
         candidates: SmallVec::new(),
         prompt_tokens: 0,
         tokens: None,
@@ -168,25 +185,31 @@ impl Plan {
             format!("model `{requested}`, stream {}, max_tokens {most}, {bytes} bytes", self.stream)
         });
 
-        let prompt = LazyPrompt::new(&document, operation);
-        let variables = Variables {
+        let mut variables = Variables {
             snapshot,
             facts,
             request,
+            document: &document,
             key,
             client: self.client,
             model: &requested,
             operation,
-            prompt: &prompt,
+            prompt: LazyPrompt::new(&document, operation),
             max_tokens: most,
             stream: self.stream,
+            tags: SmallVec::new(),
+            used: OnceCell::new(),
         };
-        let found = match match_rules(self, snapshot, &variables, trace)? {
+        let changes = match_rules(self, snapshot, &mut variables, seed, trace)?;
+        let found = match changes.model {
             Some(found) => found,
             None => allowed_model(snapshot, key, &requested)?,
         };
         self.model = Some(found.model);
         self.rest = found.rest.map(Into::into);
+        self.new_fallbacks = changes.fallbacks(snapshot, self, found);
+        self.splice.changes = change_fields(&document, &changes.body);
+        let most = changed_max_tokens(&document, dialect, &changes.body).unwrap_or(most);
         place(self, snapshot, facts, seed, trace)?;
         if self.stream && dialect == Dialect::OpenAiChat {
             self.splice.usage = include_usage(&document).map_err(|error| invalid(error, "stream_options"))?;
@@ -195,8 +218,8 @@ impl Plan {
         if operation == Operation::CountTokens {
             return Ok(Planned::Attempt);
         }
-        if key.counts_tokens || prompt.measured().is_some() {
-            self.prompt_tokens = prompt.get().tokens;
+        if key.counts_tokens || variables.prompt.is_measured() {
+            self.prompt_tokens = variables.prompt.get().tokens;
         }
         let output = match most {
             _ if !operation.generates() => 0,
@@ -220,11 +243,32 @@ impl Plan {
         text
     }
 
+    /// The models tried when the chosen one failed.
+    pub(crate) fn fallbacks<'a>(&'a self, snapshot: &'a Snapshot) -> &'a [Resolved] {
+        let own = || self.model.and_then(|id| snapshot.model(id)).map_or(&[][..], |model| &model.fallbacks);
+        self.new_fallbacks.as_deref().unwrap_or_else(own)
+    }
+
+    /// The rules that matched and let rules match again, in order.
+    pub(crate) fn continued<'a>(&'a self, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a str> {
+        let before = self.rules.split_last().map_or(&[][..], |(_, before)| before);
+        before.iter().filter_map(|rule| Some(&*snapshot.rule(*rule)?.name))
+    }
+
+    /// What rules change, in order; the last word on a thing holds.
+    pub(crate) fn changes<'a>(&'a self, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a rule::Change> {
+        self.rules.iter().filter_map(|rule| snapshot.rule(*rule)?.change())
+    }
+
+    /// The tags that rules gave it, in order.
+    pub(crate) fn tags<'a>(&'a self, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a str> {
+        self.changes(snapshot).filter_map(|change| change.tag.as_deref())
+    }
+
     /// What the `*` of a target stands for. Where no `*` was matched, it is the name that the client asked for.
     pub(crate) fn rest_of<'a>(&'a self, snapshot: &'a Snapshot, candidate: Candidate) -> &'a str {
-        let model = self.model.and_then(|id| snapshot.model(id));
         let fallback = usize::from(candidate.fallback).checked_sub(1);
-        let fallback = fallback.and_then(|index| model?.fallbacks.get(index));
+        let fallback = fallback.and_then(|index| self.fallbacks(snapshot).get(index));
         let rest = fallback.and_then(|fallback| fallback.rest.as_deref());
         rest.or(self.rest.as_deref()).unwrap_or(&self.requested)
     }
@@ -236,6 +280,19 @@ impl Candidate {
         let provider = snapshot.provider_of(snapshot.target(self.target)?)?;
         (provider.credentials.len() > 1).then_some(self.credential + 1)
     }
+}
+
+/// The most tokens that the client or a rule wants in the reply, if a rule changes that.
+fn changed_max_tokens(document: &Document<'_>, dialect: Dialect, changes: &[Change<'_>]) -> Option<u64> {
+    let names = prompt::max_tokens_names(dialect);
+    let change = |name: &str| changes.iter().find(|(changed, _)| *changed == name).map(|(_, value)| *value);
+    names.iter().find(|name| change(name).is_some())?;
+    let value = |name: &&'static str| match change(name) {
+        Some(value) => value.and_then(|value| value.parse().ok()),
+        // What is no number has been refused.
+        None => document.unsigned(name).ok().flatten(),
+    };
+    Some(names.iter().filter_map(value).max().unwrap_or(0))
 }
 
 /// A background response is fetched later by its id, and nothing here remembers which provider made it.

@@ -50,10 +50,16 @@ pub struct Record<'a> {
     /// Which of its provider's credentials was used last, from 1, where there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential: Option<u16>,
-    /// Rule that matched.
+    /// Rule that matched; of several, the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<&'a str>,
-    /// Rules that could not be evaluated and so did not match.
+    /// Rules that matched before it and let rules match again, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub continued: Vec<&'a str>,
+    /// Tags that rules gave it, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<&'a str>,
+    /// Rules that could not be evaluated.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rule_errors: Vec<&'a str>,
     /// Code of edgeroute's own error, or kind of the provider's failure.
@@ -90,6 +96,7 @@ impl Ticket {
     pub fn record(&self, id: &str, now: Now, format: LogFormat, log: &mut Vec<u8>) {
         let duration_us = now.monotonic_us.saturating_sub(self.times.started);
         Meter::lock(&self.snapshot, self.row()).request(self, duration_us);
+        let plan = &self.plan;
         let rule_name = |&index: &u16| self.snapshot.rule(index).map(|rule| &*rule.name);
         let record = Record {
             time_ms: now.unix_ms,
@@ -104,7 +111,9 @@ impl Ticket {
             target: self.target(),
             credential: self.credential(),
             rule: self.rule(),
-            rule_errors: self.plan.rule_errors.iter().filter_map(rule_name).collect(),
+            continued: plan.continued(&self.snapshot).collect(),
+            tags: plan.tags(&self.snapshot).collect(),
+            rule_errors: plan.rule_errors.iter().filter_map(rule_name).collect(),
             error: self.error(),
             detail: self.failure.as_ref().map(|failure| failure.detail.as_str()),
             failed: &self.failed,
@@ -145,6 +154,8 @@ impl Record<'_> {
         text("target", self.target.as_deref());
         text("credential", self.credential.map(|position| position.to_string()).as_deref());
         text("rule", self.rule);
+        text("continued", (!self.continued.is_empty()).then(|| self.continued.join(",")).as_deref());
+        text("tags", (!self.tags.is_empty()).then(|| self.tags.join(",")).as_deref());
         text("rule_errors", (!self.rule_errors.is_empty()).then(|| self.rule_errors.join(",")).as_deref());
         text("error", self.error);
         text("detail", self.detail);

@@ -27,6 +27,8 @@ pub enum Code {
     NoTarget,
     /// A rule refused the request.
     RejectedByRule,
+    /// A rule that cannot be evaluated for the request refuses it then.
+    RuleFailed,
     /// A limit of the key or team is used up.
     LimitExceeded,
     /// The request alone is larger than a limit.
@@ -65,6 +67,7 @@ impl Code {
             Self::ModelNotAllowed => "model_not_allowed",
             Self::NoTarget => "no_target_for_dialect",
             Self::RejectedByRule => "rejected_by_rule",
+            Self::RuleFailed => "rule_failed",
             Self::LimitExceeded => "rate_limit_exceeded",
             Self::LimitTooSmall => "request_exceeds_limit",
             Self::UpstreamUnreachable => "upstream_unreachable",
@@ -87,7 +90,7 @@ impl Code {
             Self::BodyTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::InvalidBody | Self::InvalidField | Self::NoTarget | Self::LimitTooSmall => 400,
-            Self::ModelNotAllowed | Self::RejectedByRule => 403,
+            Self::ModelNotAllowed | Self::RejectedByRule | Self::RuleFailed => 403,
             Self::LimitExceeded => 429,
             Self::UpstreamTimeout => 504,
             Self::UpstreamUnreachable

@@ -5,6 +5,7 @@ use std::fmt;
 use edgeroute_wire::{Dialect, Operation};
 
 use crate::compile::decode_hex;
+use crate::fields::Fields;
 use crate::refusal::{Code, Refusal, excerpt};
 
 /// Moments of one request. The router never reads a clock.
@@ -36,10 +37,7 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// The first value of a header that is valid UTF-8. `name` must be lower case.
     pub fn header(&self, name: &str) -> Option<&'a str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| *key == name.as_bytes())
-            .and_then(|(_, value)| std::str::from_utf8(value).ok())
+        Fields::named(name.as_bytes(), self.headers).next().and_then(|value| std::str::from_utf8(value).ok())
     }
 
     /// The value of the first query parameter whose name equals `name`, letter case ignored. Percent-encoding is

@@ -11,8 +11,9 @@ use edgeroute_wire::Dialect;
 use smallvec::SmallVec;
 
 use crate::client_address::Network;
-use crate::config::{Defaults, Reject};
+use crate::config::Defaults;
 use crate::meter::Sums;
+use crate::rule::Rule;
 
 /// The compiled configuration of one generation.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ pub struct Snapshot {
     /// Targets of all models.
     pub(crate) targets: Vec<Target>,
     pub(crate) models: Vec<Model>,
+    /// In the order in which they are tried.
     pub(crate) rules: Vec<Rule>,
     /// Conditions of the rules, under the same indexes.
     pub(crate) conditions: RuleSet,
@@ -139,23 +141,6 @@ pub(crate) struct Found<'a> {
     pub(crate) rest: Option<&'a str>,
 }
 
-/// A compiled rule; its condition is in the rule set under the same index.
-#[derive(Debug)]
-pub(crate) struct Rule {
-    /// Slug.
-    pub(crate) name: Box<str>,
-    pub(crate) action: Action,
-}
-
-/// What a rule does.
-#[derive(Debug)]
-pub(crate) enum Action {
-    /// Use this model.
-    Model(Resolved),
-    /// Refuse.
-    Reject(Reject),
-}
-
 /// A team.
 #[derive(Debug)]
 pub(crate) struct Team {
@@ -257,12 +242,11 @@ impl Resolved {
 }
 
 impl Model {
-    /// Indexes into `targets`, first choice first.
+    /// Indexes of its targets in the snapshot, first choice first.
     pub(crate) fn order(&self, seed: u64) -> Order {
-        match &self.weights {
-            Some(weights) => edgeroute_placement::weighted(weights, seed),
-            None => edgeroute_placement::ordered(self.targets.len() as u16),
-        }
+        let Some(weights) = &self.weights else { return Order::from_slice(&self.targets) };
+        let positions = edgeroute_placement::weighted(weights, seed);
+        positions.iter().filter_map(|position| self.targets.get(usize::from(*position)).copied()).collect()
     }
 }
 

@@ -4,6 +4,7 @@ use edgeroute_wire::Usage;
 
 use crate::failure::Failure;
 use crate::refusal::Refusal;
+use crate::rule::HeaderChange;
 use crate::snapshot::{Provider, Replica, Secret};
 
 /// What the gateway has to do next.
@@ -114,6 +115,8 @@ pub struct Attempt<'a> {
     pub replica_index: usize,
     /// Which of the provider's credentials is used; none if it has none.
     pub credential: Option<&'a Secret>,
+    /// What rules change of its header fields.
+    pub(crate) headers: &'a [HeaderChange],
     /// Path below the replica's URL.
     pub path: &'static str,
     /// Deadline for a connection, in milliseconds.

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use edgeroute_limits::{Held, Limits, Refused, Row};
 use edgeroute_wire::{Dialect, Edit, SpliceError, Usage, quote, splice};
+use smallvec::SmallVec;
 
 use crate::facts::{Facts, LiveFacts};
 use crate::failure::{Failure, FailureKind};
@@ -131,6 +132,7 @@ impl Ticket {
             replica_index,
             path: self.plan.operation?.path(),
             credential: provider.credentials.get(usize::from(current.credential)),
+            headers: &self.plan.headers,
             connect_ms: target.deadlines.connect_ms,
             first_byte_ms: target.deadlines.first_byte_ms,
             gap_ms: target.deadlines.gap_ms,
@@ -138,23 +140,19 @@ impl Ticket {
         })
     }
 
-    /// Writes the body of the current attempt: the client's bytes with the model's name replaced, and the request
-    /// for usage added where it was missing. `body` must be the one that was decided on.
+    /// Writes the body of the current attempt: the client's bytes with the model's name replaced, the request for
+    /// usage added where it was missing, and what rules change. `body` must be the one that was decided on.
     pub fn write_body(&self, body: &[u8], out: &mut Vec<u8>) -> Result<(), SpliceError> {
         let Some(span) = self.plan.splice.model else { return Ok(()) };
         let mut quoted = Vec::new();
         quote(&self.upstream_model(), &mut quoted);
-        let model = Edit { span, with: &quoted };
-        let mut edits = [model; 2];
-        let edits: &[Edit<'_>] = match &self.plan.splice.usage {
-            // Spans do not overlap: they are different top-level fields, or an insertion before the first.
-            Some(usage) => {
-                edits = if usage.span.start <= span.start { [*usage, model] } else { [model, *usage] };
-                &edits
-            }
-            None => &edits[..1],
-        };
-        splice(body, edits, out)
+        let changes = self.plan.splice.changes.iter().map(|(span, with)| Edit { span: *span, with });
+        let mut edits: SmallVec<[Edit<'_>; 4]> = changes.collect();
+        edits.extend(self.plan.splice.usage);
+        edits.push(Edit { span, with: &quoted });
+        // They do not overlap, being of different top-level fields; insertions come before the first field.
+        edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
+        splice(body, &edits, out)
     }
 
     /// The exchange of the current attempt was started.
@@ -208,9 +206,9 @@ impl Ticket {
         self.current?.credential_position(&self.snapshot)
     }
 
-    /// Name of the rule that matched.
+    /// Name of the rule that matched; of several, the last.
     pub fn rule(&self) -> Option<&str> {
-        self.snapshot.rule(self.plan.rule?).map(|rule| &*rule.name)
+        self.snapshot.rule(*self.plan.rules.last()?).map(|rule| &*rule.name)
     }
 
     /// Attempts so far.

@@ -2,56 +2,241 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::fmt;
 use std::net::IpAddr;
 
+use edgeroute_limits::Used;
 use edgeroute_rules::{Attribute, Environment, Source, Type, Value};
-use edgeroute_wire::{Document, Operation, Prompt, prompt};
+use edgeroute_wire::{Content, Document, Field, Kind, Operation, Prompt, prompt};
+use smallvec::SmallVec;
 
 use crate::facts::Facts;
+use crate::fields::Fields;
 use crate::request::Request;
 use crate::snapshot::{Key, Snapshot};
 
-/// Rule variables in declaration order, with what the reference documentation says of them.
-pub const VARIABLES: [(&str, &str); 15] = [
-    ("headers", "request headers; names in lower case"),
-    ("params", "query parameters; names in lower case"),
-    ("model", "the model that the client asked for"),
-    (
-        "request_type",
-        "`chat_completion`, `text_completion`, `embedding`, `responses` or `count_tokens`, as Bifrost calls them",
-    ),
-    ("path", "the request's path"),
-    ("virtual_key_name", "name of the virtual key"),
-    ("team_name", "name of the key's team, empty without one"),
-    (
-        "tokens_used",
-        "100 × (settled + reserved) / limit of the fullest token limit that applies; 0 without one",
-    ),
-    ("requests_used", "the same for request limits"),
-    ("request", "Bifrost's name for `requests_used`"),
-    ("prompt_tokens", "estimated prompt tokens"),
-    ("max_tokens", "the client's maximum of output tokens, 0 if it names none"),
-    ("stream", "whether the client asked for a stream"),
-    ("message_count", "number of messages, or of items of a response's input"),
-    ("client_ip", "the client's address, as trusted proxies tell it; empty if unknown"),
-];
+/// A variable of rules, as the reference documentation has it.
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type, as CEL calls it.
+    pub of_type: &'static str,
+    /// A condition that uses it.
+    pub example: &'static str,
+    /// What it says of a request.
+    pub description: &'static str,
+    /// Reads it, or an entry of it if it is a map.
+    read: for<'v> fn(&'v Variables<'_>, Option<&str>) -> Option<Value<'v>>,
+}
 
-const HEADERS: usize = 0;
-const PARAMS: usize = 1;
-const PROMPT_TOKENS: usize = 10;
-const MESSAGE_COUNT: usize = 13;
-const CLIENT_IP: usize = 14;
+/// The variable that says which virtual key asks.
+pub(crate) const VIRTUAL_KEY: &str = "virtual_key_name";
+/// The variable that says of which team it is.
+pub(crate) const TEAM: &str = "team_name";
+
+/// Rule variables in declaration order.
+pub const VARIABLES: [Variable; 24] = [
+    Variable {
+        name: "headers",
+        of_type: "map(string, string)",
+        example: r#"headers["x-tier"] == "premium""#,
+        description: "request headers; names in lower case, several fields of one name joined by `, `",
+        read: |request, name| name.map_or_else(|| Some(request.headers()), |name| request.header(name)),
+    },
+    Variable {
+        name: "params",
+        of_type: "map(string, string)",
+        example: r#"params["api-version"] == "2024-10-21""#,
+        description: "query parameters; names in lower case",
+        read: |request, name| match name {
+            Some(name) => Some(Value::from(request.request.parameter(name)?)),
+            None => Some(request.parameters()),
+        },
+    },
+    Variable {
+        name: "model",
+        of_type: "string",
+        example: r#"model == "smart""#,
+        description: "the model that the client asked for, or that a rule with `continue` has chosen",
+        read: |request, _| Some(Value::from(request.model)),
+    },
+    Variable {
+        name: "request_type",
+        of_type: "string",
+        example: r#"request_type == "embedding""#,
+        description: "`chat_completion` (Anthropic's messages too), `text_completion`, `embedding`, `responses` or `count_tokens`, as Bifrost calls them",
+        read: |request, _| {
+            Some(Value::from(match request.operation {
+                Operation::ChatCompletions | Operation::Messages => "chat_completion",
+                Operation::Completions => "text_completion",
+                Operation::Embeddings => "embedding",
+                Operation::Responses => "responses",
+                Operation::CountTokens => "count_tokens",
+            }))
+        },
+    },
+    Variable {
+        name: "path",
+        of_type: "string",
+        example: r#"path.startsWith("/anthropic/")"#,
+        description: "the request's path",
+        read: |request, _| Some(Value::from(request.request.path)),
+    },
+    Variable {
+        name: VIRTUAL_KEY,
+        of_type: "string",
+        example: r#"virtual_key_name.startsWith("batch-")"#,
+        description: "name of the virtual key",
+        read: |request, _| Some(Value::from(&*request.key.name)),
+    },
+    Variable {
+        name: TEAM,
+        of_type: "string",
+        example: r#"team_name == "search""#,
+        description: "name of the key's team, empty without one",
+        read: |request, _| Some(request.team_name()),
+    },
+    Variable {
+        name: "key",
+        of_type: "map(string, string)",
+        example: r#"key.name == "search-prod""#,
+        description: "the virtual key: its `name`",
+        read: |request, field| match field {
+            Some("name") => Some(Value::from(&*request.key.name)),
+            Some(_) => None,
+            None => Some(Value::map(vec![(Value::from("name"), Value::from(&*request.key.name))])),
+        },
+    },
+    Variable {
+        name: "team",
+        of_type: "map(string, string)",
+        example: r#"team.name in ["search", "ads"]"#,
+        description: "the key's team: its `name`, empty without one",
+        read: |request, field| match field {
+            Some("name") => Some(request.team_name()),
+            Some(_) => None,
+            None => Some(Value::map(vec![(Value::from("name"), request.team_name())])),
+        },
+    },
+    Variable {
+        name: "tokens_used",
+        of_type: "double",
+        example: "tokens_used > 75",
+        description: "100 × (settled + reserved) / limit of the fullest token limit that applies, before this request; 0 without one",
+        read: |request, _| Some(Value::Double(request.used().tokens_percent)),
+    },
+    Variable {
+        name: "requests_used",
+        of_type: "double",
+        example: "requests_used > 90",
+        description: "the same for request limits",
+        read: |request, _| Some(Value::Double(request.used().requests_percent)),
+    },
+    Variable {
+        name: "request",
+        of_type: "double",
+        example: "request > 90",
+        description: "Bifrost's name for `requests_used`",
+        read: |request, _| Some(Value::Double(request.used().requests_percent)),
+    },
+    Variable {
+        name: "prompt_tokens",
+        of_type: "int",
+        example: "prompt_tokens > 100000",
+        description: "estimated prompt tokens",
+        read: |request, _| Some(count(request.prompt.get().tokens)),
+    },
+    Variable {
+        name: "max_tokens",
+        of_type: "int",
+        example: "prompt_tokens + max_tokens > 200000",
+        description: "the client's maximum of output tokens under any of its dialect's names, 0 if it names none",
+        read: |request, _| Some(count(request.max_tokens)),
+    },
+    Variable {
+        name: "stream",
+        of_type: "bool",
+        example: "!stream",
+        description: "whether the client asked for a stream",
+        read: |request, _| Some(Value::Bool(request.stream)),
+    },
+    Variable {
+        name: "message_count",
+        of_type: "int",
+        example: "message_count > 50",
+        description: "number of messages, or of items of a response's `input`",
+        read: |request, _| Some(count(request.prompt.get().messages)),
+    },
+    Variable {
+        name: "has_tools",
+        of_type: "bool",
+        example: r#"has_tools && model == "small""#,
+        description: "whether the model may call tools or functions",
+        read: |request, _| Some(Value::Bool(request.has_tools())),
+    },
+    Variable {
+        name: "has_images",
+        of_type: "bool",
+        example: "has_images",
+        description: "whether the prompt has an image",
+        read: |request, _| Some(Value::Bool(request.prompt.get().images > 0)),
+    },
+    Variable {
+        name: "last_user_text",
+        of_type: "string",
+        example: r#"last_user_text.contains("translate")"#,
+        description: "what the user said last, its parts on lines of their own; the prompt of a completion, the input of an embedding; empty without a text",
+        read: |request, _| Some(text(request.prompt.get().last_user.text())),
+    },
+    Variable {
+        name: "system_text",
+        of_type: "string",
+        example: r#"system_text.startsWith("You are a coding agent")"#,
+        description: "system prompt, instructions and messages of the system or developer, on lines of their own; empty without one",
+        read: |request, _| Some(text(request.system_text())),
+    },
+    Variable {
+        name: "body",
+        of_type: "map(string, dyn)",
+        example: "has(body.temperature) && body.temperature > 1.0",
+        description: "top-level fields of the request's body that are text, numbers, true, false or null; lists and objects count as absent",
+        read: |request, name| match name {
+            Some(name) => request.field(request.document.get(name)?),
+            None => Some(request.fields()),
+        },
+    },
+    Variable {
+        name: "client_ip",
+        of_type: "string",
+        example: r#"client_ip.startsWith("192.0.2.")"#,
+        description: "the client's address: the TCP peer, or as long as that is one of `trusted_proxies`, whom it names in `x-forwarded-for`; empty if unknown",
+        read: |request, _| {
+            Some(request.client.map_or(Value::from(""), |client| Value::from(client.to_string())))
+        },
+    },
+    Variable {
+        name: "user",
+        of_type: "string",
+        example: r#"user == "alice@example.com""#,
+        description: "whom the client acts for, as it says itself: `user` or `safety_identifier` of OpenAI's dialects, `metadata.user_id` of Anthropic's; empty if it does not say",
+        read: |request, _| Some(text(request.user().unwrap_or_default())),
+    },
+    Variable {
+        name: "tags",
+        of_type: "list(string)",
+        example: r#""batch" in tags"#,
+        description: "tags that rules with `continue` have given the request",
+        read: |request, _| {
+            Some(Value::list(request.tags.iter().map(|tag| Value::from(*tag)).collect::<Vec<_>>()))
+        },
+    },
+];
 
 /// The environment that rules are checked against.
 pub fn environment() -> Environment {
-    VARIABLES.iter().fold(Environment::new(), |environment, (name, _)| match *name {
-        "headers" | "params" => environment.declare_map_lowercase(name, Type::String),
-        "model" | "request_type" | "path" | "virtual_key_name" | "team_name" | "client_ip" => {
-            environment.declare(name, Type::String)
-        }
-        "stream" => environment.declare(name, Type::Bool),
-        "prompt_tokens" | "max_tokens" | "message_count" => environment.declare(name, Type::Int),
-        _ => environment.declare(name, Type::Double),
+    VARIABLES.iter().fold(Environment::new(), |environment, variable| match variable.name {
+        "headers" | "params" => environment.declare_map_lowercase(variable.name, Type::String),
+        name => environment.declare(name, variable.of_type.parse().unwrap_or(Type::Dyn)),
     })
 }
 
@@ -60,7 +245,7 @@ pub fn environment() -> Environment {
 pub(crate) struct LazyPrompt<'a> {
     document: &'a Document<'a>,
     operation: Operation,
-    measured: OnceCell<Prompt>,
+    measured: OnceCell<Prompt<'a>>,
 }
 
 impl<'a> LazyPrompt<'a> {
@@ -68,12 +253,12 @@ impl<'a> LazyPrompt<'a> {
         Self { document, operation, measured: OnceCell::new() }
     }
 
-    pub(crate) fn get(&self) -> Prompt {
-        *self.measured.get_or_init(|| prompt::measure(self.document, self.operation))
+    pub(crate) fn get(&self) -> &Prompt<'a> {
+        self.measured.get_or_init(|| prompt::measure(self.document, self.operation))
     }
 
-    pub(crate) fn measured(&self) -> Option<Prompt> {
-        self.measured.get().copied()
+    pub(crate) fn is_measured(&self) -> bool {
+        self.measured.get().is_some()
     }
 }
 
@@ -82,62 +267,99 @@ pub(crate) struct Variables<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) facts: &'a dyn Facts,
     pub(crate) request: &'a Request<'a>,
+    pub(crate) document: &'a Document<'a>,
     pub(crate) key: &'a Key,
     pub(crate) client: Option<IpAddr>,
     pub(crate) model: &'a str,
     pub(crate) operation: Operation,
-    pub(crate) prompt: &'a LazyPrompt<'a>,
+    pub(crate) prompt: LazyPrompt<'a>,
     pub(crate) max_tokens: u64,
     pub(crate) stream: bool,
+    pub(crate) tags: SmallVec<[&'a str; 4]>,
+    /// Read once, so that it is the same for all rules.
+    pub(crate) used: OnceCell<Used>,
 }
 
 impl Source for Variables<'_> {
     fn attribute(&self, attribute: &Attribute) -> Option<Value<'_>> {
-        let count = |n: u64| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
-        Some(match (attribute.variable, attribute.key.as_deref()) {
-            (HEADERS, Some(name)) => self.header(name)?,
-            (HEADERS, None) => self.headers(),
-            (PARAMS, Some(name)) => Value::from(self.request.parameter(name)?),
-            (PARAMS, None) => self.parameters(),
-            (2, _) => Value::from(self.model),
-            (3, _) => Value::from(match self.operation {
-                Operation::ChatCompletions | Operation::Messages => "chat_completion",
-                Operation::Completions => "text_completion",
-                Operation::Embeddings => "embedding",
-                Operation::Responses => "responses",
-                Operation::CountTokens => "count_tokens",
-            }),
-            (4, _) => Value::from(self.request.path),
-            (5, _) => Value::from(&*self.key.name),
-            (6, _) => Value::from(self.snapshot.team_of(self.key).map_or("", |team| &team.name)),
-            (7, _) => Value::Double(self.facts.used(&self.key.scopes).tokens_percent),
-            (8 | 9, _) => Value::Double(self.facts.used(&self.key.scopes).requests_percent),
-            (PROMPT_TOKENS, _) => count(self.prompt.get().tokens),
-            (11, _) => count(self.max_tokens),
-            (12, _) => Value::Bool(self.stream),
-            (MESSAGE_COUNT, _) => count(self.prompt.get().messages),
-            (CLIENT_IP, _) => self.client.map_or(Value::from(""), |client| Value::from(client.to_string())),
-            _ => return None,
-        })
+        let variable = VARIABLES.get(attribute.variable)?;
+        (variable.read)(self, attribute.key.as_deref())
+    }
+
+    fn is_typed(&self) -> bool {
+        true
     }
 }
 
 impl Variables<'_> {
+    /// Whom the client acts for, as it says itself.
+    pub(crate) fn user(&self) -> Option<Cow<'_, str>> {
+        let named = |document: &Document<'_>, name| {
+            let text = document.string(name).ok()??;
+            (!text.is_empty()).then(|| text.into_owned())
+        };
+        let in_metadata = || named(&self.document.nested(self.document.get("metadata")?).ok()?, "user_id");
+        let user = named(self.document, "user").or_else(|| named(self.document, "safety_identifier"));
+        user.or_else(in_metadata).map(Cow::Owned)
+    }
+
+    fn team_name(&self) -> Value<'_> {
+        Value::from(self.snapshot.team_of(self.key).map_or("", |team| &team.name))
+    }
+
+    fn used(&self) -> Used {
+        *self.used.get_or_init(|| self.facts.used(&self.key.scopes))
+    }
+
+    fn has_tools(&self) -> bool {
+        let is_filled = |name| {
+            let field = self.document.get(name).filter(|field| field.kind == Kind::Array);
+            let elements =
+                field.and_then(|field| field.value.of(self.document.bytes()).get(1..)?.split_last());
+            elements.is_some_and(|(_, elements)| !elements.trim_ascii().is_empty())
+        };
+        is_filled("tools") || is_filled("functions")
+    }
+
+    fn system_text(&self) -> Cow<'_, str> {
+        match self.prompt.get().system.as_slice() {
+            [] => Cow::Borrowed(""),
+            [one] => one.text(),
+            several => several.iter().map(|content| content.text()).collect::<Vec<_>>().join("\n").into(),
+        }
+    }
+
+    fn field(&self, field: &Field) -> Option<Value<'_>> {
+        let text = || str::from_utf8(field.value.of(self.document.bytes())).ok();
+        Some(match field.kind {
+            Kind::String => self::text(Content::of(self.document, field).text()),
+            Kind::Number => {
+                let number = text()?;
+                number.parse().map(Value::Int).or_else(|_| number.parse().map(Value::Double)).ok()?
+            }
+            Kind::Boolean => Value::Bool(text()? == "true"),
+            Kind::Null => Value::Null,
+            Kind::Object | Kind::Array => return None,
+        })
+    }
+
+    fn fields(&self) -> Value<'_> {
+        let fields = self.document.fields().iter();
+        map(fields.filter_map(|field| Some((text(self.document.key(field)), self.field(field)?))))
+    }
+
     /// Fields of one name are one list (RFC 9110 §5.3): what a proxy appends cannot be hidden by what a client sends.
     /// A value that is not UTF-8 counts as absent.
     fn header(&self, name: &str) -> Option<Value<'_>> {
         let mut joined: Option<Cow<'_, str>> = None;
-        for (_, value) in self.request.headers.iter().filter(|(key, _)| *key == name.as_bytes()) {
+        for value in Fields::named(name.as_bytes(), self.request.headers) {
             let text = std::str::from_utf8(value).ok()?;
             joined = Some(match joined {
                 None => Cow::Borrowed(text),
                 Some(before) => Cow::Owned(format!("{before}, {text}")),
             });
         }
-        Some(match joined? {
-            Cow::Borrowed(text) => Value::from(text),
-            Cow::Owned(text) => Value::from(text),
-        })
+        joined.map(text)
     }
 
     fn headers(&self) -> Value<'_> {
@@ -151,6 +373,17 @@ impl Variables<'_> {
     }
 }
 
+fn count(number: u64) -> Value<'static> {
+    Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+fn text(text: Cow<'_, str>) -> Value<'_> {
+    match text {
+        Cow::Borrowed(text) => Value::from(text),
+        Cow::Owned(text) => Value::from(text),
+    }
+}
+
 /// A map in which the first of several equal keys counts.
 fn map<'a>(pairs: impl Iterator<Item = (Value<'a>, Value<'a>)>) -> Value<'a> {
     let mut entries: Vec<(Value<'a>, Value<'a>)> = Vec::new();
@@ -160,4 +393,29 @@ fn map<'a>(pairs: impl Iterator<Item = (Value<'a>, Value<'a>)>) -> Value<'a> {
         }
     }
     Value::map(entries)
+}
+
+impl fmt::Debug for Variable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Variable({}: {})", self.name, self.of_type)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_variable_has_a_type_and_an_example_that_compiles() {
+        for variable in &VARIABLES {
+            assert!(variable.of_type.parse::<Type>().is_ok(), "{variable:?}");
+            let compiled = edgeroute_rules::RuleSet::compile(&environment(), [variable.example]);
+            let uses = compiled
+                .unwrap()
+                .attributes()
+                .iter()
+                .any(|each| VARIABLES[each.variable].name == variable.name);
+            assert!(uses, "{variable:?}");
+        }
+    }
 }

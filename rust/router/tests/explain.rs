@@ -25,7 +25,7 @@ fn host() -> Host {
             model("two/*", &["two/*"], &[]),
         ],
         vec![
-            rule("broken", r#"headers["x-none"] == "a""#, "smart"),
+            rule("broken", "size(headers) / 0 == 1", "smart"),
             rule("premium", r#"headers["x-tier"] == "premium""#, "smart"),
             rule("full", "tokens_used > 75 || requests_used > 90", "one/overflow"),
             reject("forbidden", r#"params.mode == "forbidden""#, 403, "not today"),
@@ -140,8 +140,7 @@ fn reasons_in_the_order_of_the_phases() {
         "read: POST /v1/chat/completions, which speaks openai-chat, from 198.51.100.1",
         "identify: virtual key `test` of team `search`",
         "scan: model `one/gpt-5`, stream false, max_tokens 10, 84 bytes",
-        "match: rule `broken` does not match: there is no such key",
-        "match: rule `forbidden` does not match: there is no such key",
+        "match: rule `broken` does not match: an integer cannot be divided by zero",
         "match: none of 4 rules matches",
         "place: candidate one/gpt-5 at http://one/v1 (model `one/*`)",
         "place: candidate two/x at http://2b/v1 (model `two/*`)",

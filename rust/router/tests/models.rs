@@ -4,7 +4,9 @@
 #[allow(dead_code, unreachable_pub)]
 mod common;
 
-use common::{AT, HEADERS, Host, alias, chat, config, limits, model, openai, pool, refusal, rule, targets};
+use common::{
+    AT, HEADERS, Host, acting, alias, chat, config, limits, model, openai, pool, refusal, rule, targets,
+};
 use edgeroute_router::{Request, Snapshot, Step};
 use edgeroute_shared::{Cells, Layout};
 use serde_json::{Value, json};
@@ -198,10 +200,17 @@ fn configurations_that_cannot_be_enforced() {
     );
     check(&|config| config["rules"] = json!([rule("r", "size(1)", "fast")]), "rule `r`: ");
     check(&|config| config["rules"] = json!([rule("r", "unknown == 1", "fast")]), "unknown");
-    check(
-        &|config| config["rules"] = json!([{"name": "r", "when": "true", "model": null, "reject": null}]),
-        "rule `r` needs exactly one of model and reject",
-    );
+    check(&|config| config["rules"] = json!([acting("r", "true", json!({}))]), "rule `r` has no action");
+    let with = |settings: Value| {
+        move |config: &mut Value| {
+            config["rules"] = json!([acting("r", "true", settings.clone())]);
+        }
+    };
+    check(&with(json!({"tag": "t", "team": "none"})), "rule `r` names the team `none`");
+    check(&with(json!({"tag": "t", "virtual_key": "none"})), "rule `r` names the virtual key `none`");
+    check(&with(json!({"tag": "t", "virtual_key": "test", "team": "search"})), "rule `r` has two scopes");
+    check(&with(json!({"pin": {"provider": "none", "model": "a"}})), "rule `r` names the provider `none`");
+    check(&with(json!({"fallbacks": {"add": true, "models": ["none"]}})), "rule `r` names the model `none`");
     check(&|config| config["teams"][0]["aliases"] = json!({"a": "nothing"}), "team `search` names the model");
     check(&|config| config["virtual_keys"][0]["team"] = json!("none"), "names the team `none`");
     check(&|config| config["virtual_keys"][0]["hash"] = json!("+f".repeat(32)), "not 64 hex digits");

@@ -14,7 +14,7 @@ fn host() -> Host {
         vec![openai("one"), openai("two")],
         vec![model("smart", &["one/a", "two/b"], &[]), model("chosen", &["one/c"], &[])],
         vec![
-            rule("broken", r#"headers["x-none"] == "a""#, "smart"),
+            rule("broken", "size(headers) / 0 == 1", "smart"),
             rule("premium", r#""x-tier" in headers"#, "chosen"),
         ],
         limits(Some(9), Some(1 << 20), None),

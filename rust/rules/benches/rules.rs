@@ -1,73 +1,20 @@
-//! Cost of rules: once per configuration (`load`) and once per request (`request`, over 1,024 requests in turn).
+//! Cost of rules: once per configuration (`load`) and once per request (`request`, over 1,024 requests in turn, with
+//! warm caches; `cold` measures cold ones).
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
+
+mod common;
 
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
-use edgeroute_rules::{Attribute, Environment, RuleSet, Source, Type, Value};
+use common::{EXAMPLE, HEADERS, MIXED, environment, requests, rule_set};
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use edgeroute_rules::{RuleSet, Strategy};
 
-const EXAMPLE: &str = r#"headers["x-tier"] == "premium" && tokens_used > 75"#;
-
-struct Request {
-    headers: Vec<(String, String)>,
-    model: String,
-    tokens_used: f64,
-}
-
-impl Source for Request {
-    fn attribute(&self, attribute: &Attribute) -> Option<Value<'_>> {
-        match (attribute.variable, &attribute.key) {
-            (0, Some(key)) => self
-                .headers
-                .iter()
-                .find(|(name, _)| **name == **key)
-                .map(|(_, value)| Value::from(value.as_str())),
-            (1, None) => Some(Value::from(self.model.as_str())),
-            (2, None) => Some(Value::Double(self.tokens_used)),
-            _ => None,
-        }
-    }
-}
-
-fn environment() -> Environment {
-    Environment::new()
-        .declare_map_lowercase("headers", Type::String)
-        .declare("model", Type::String)
-        .declare("tokens_used", Type::Double)
-}
-
-/// Requests with twelve headers; one in four is premium, one in eight has no tier at all.
-fn requests() -> Vec<Request> {
-    let pick = |index: usize, choices: &[&str]| choices.get(index % choices.len()).unwrap().to_string();
-    (0..1024_usize)
-        .map(|index| {
-            let random = index.wrapping_mul(2_654_435_761) >> 7;
-            let mut headers: Vec<(String, String)> = (0..10)
-                .map(|number| (format!("x-header-{number}"), format!("value {}", random % (number + 2))))
-                .collect();
-            headers.push(("x-region".into(), pick(random / 8, &["eu-west", "us-east", "ap-south"])));
-            if random % 8 != 7 {
-                headers.push(("x-tier".into(), pick(random, &["premium", "standard", "free", "trial"])));
-            }
-            let model = pick(random / 16, &["gpt-5-mini", "gpt-5.5", "claude-opus-4-8", "llama"]);
-            Request { headers, model, tokens_used: (random % 101) as f64 }
-        })
-        .collect()
-}
-
-fn ten_rules() -> Vec<String> {
-    let mut rules: Vec<String> = (0..9)
-        .map(|number| format!("headers[\"x-tier\"] == \"tier-{number}\" && tokens_used > {}", number * 10))
-        .collect();
-    rules.push(EXAMPLE.into());
-    rules
-}
-
-fn first_match(criterion: &mut Criterion, name: &str, rules: &[impl AsRef<str>]) {
-    let rules = RuleSet::compile(&environment(), rules.iter().map(AsRef::as_ref)).unwrap();
+/// Times the first match of a set, for requests in turn.
+fn first_match(criterion: &mut Criterion, id: BenchmarkId, rules: &RuleSet) {
     let requests = requests();
     let mut turn = requests.iter().cycle();
-    criterion.bench_function(name, |bencher| {
+    criterion.benchmark_group("request").bench_function(id, |bencher| {
         bencher.iter(|| {
             let request = turn.next().unwrap();
             rules.pass(black_box(request)).first_match(&[], |_, error| {
@@ -77,30 +24,55 @@ fn first_match(criterion: &mut Criterion, name: &str, rules: &[impl AsRef<str>])
     });
 }
 
+fn compiled(rules: &[impl AsRef<str>]) -> RuleSet {
+    RuleSet::compile(&environment(), rules.iter().map(AsRef::as_ref)).unwrap()
+}
+
 fn load(criterion: &mut Criterion) {
     let environment = environment();
-    criterion.bench_function("load/example", |bencher| {
+    let mut group = criterion.benchmark_group("load");
+    group.bench_function("example", |bencher| {
         bencher.iter(|| RuleSet::compile(&environment, [black_box(EXAMPLE)]).unwrap());
     });
+    for count in [1_000, 10_000] {
+        let rules = rule_set(&MIXED, count);
+        group.sample_size(20).bench_function(BenchmarkId::new("rules", count), |bencher| {
+            bencher.iter(|| RuleSet::compile(&environment, black_box(&rules)).unwrap());
+        });
+    }
 }
 
 fn request(criterion: &mut Criterion) {
-    first_match(criterion, "request/example", &[EXAMPLE]);
-    first_match(criterion, "request/ten rules on one header", &ten_rules());
-    let mixed: Vec<String> = (0..10)
+    first_match(criterion, BenchmarkId::from_parameter("example"), &compiled(&[EXAMPLE]));
+    let searched: Vec<String> = (0..10)
         .map(|number| {
             format!(
                 "model.startsWith(\"model-{number}\") || headers[\"x-header-{number}\"] in [\"a\", \"b\"]"
             )
         })
         .collect();
-    first_match(criterion, "request/ten rules on eleven attributes", &mixed);
     first_match(
         criterion,
-        "request/membership of a missing header",
-        &["\"x-absent\" in headers && tokens_used > 75"],
+        BenchmarkId::from_parameter("ten rules on eleven attributes"),
+        &compiled(&searched),
     );
+    for (name, strings) in [("rules", MIXED), ("rules on headers", HEADERS)] {
+        for count in [10, 100, 1_000, 10_000] {
+            first_match(criterion, BenchmarkId::new(name, count), &compiled(&rule_set(&strings, count)));
+        }
+    }
 }
 
-criterion_group!(benches, load, request);
+/// The strategies beside one another: which one a set gets is decided by such figures.
+fn strategies(criterion: &mut Criterion) {
+    for count in [10, 16, 32, 100, 1_000, 3_000, 10_000] {
+        for strategy in [Strategy::Scan, Strategy::Hash, Strategy::Bits] {
+            let rules =
+                RuleSet::compile_with(&environment(), &rule_set(&MIXED, count), Some(strategy)).unwrap();
+            first_match(criterion, BenchmarkId::new(format!("{strategy:?}"), count), &rules);
+        }
+    }
+}
+
+criterion_group!(benches, load, request, strategies);
 criterion_main!(benches);

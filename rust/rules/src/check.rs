@@ -362,7 +362,7 @@ impl<'e> Checker<'e> {
         let signatures: Vec<&Signature> = match callee {
             Callee::Keyed(index) => return self.keyed(expression, function, index, arguments),
             Callee::Library(overloads) => overloads.iter().map(|overload| &overload.signature).collect(),
-            Callee::Declared(name) => environment.signatures(name).collect(),
+            Callee::Declared(name) => environment.signatures(name, is_argument).collect(),
         };
         if signatures.len() > 1 {
             // Of a value that may be of any type, the first form would decide what it is.

@@ -8,7 +8,6 @@ use crate::cost::{self, Cost};
 use crate::diagnostic::Diagnostic;
 use crate::environment::Environment;
 use crate::failure;
-use crate::parse::parse;
 use crate::types::Type;
 
 /// A parsed expression with its types. It names nothing that does not exist, and cannot cost too much.
@@ -22,7 +21,7 @@ pub(crate) struct Checked {
 impl Checked {
     /// Reads an expression, or says everything that is wrong with it.
     pub(crate) fn read(environment: &Environment, source: &str) -> Result<Self, Vec<Diagnostic>> {
-        let parsed = parse(source).map_err(|error| vec![error])?;
+        let parsed = environment.parse(source).map_err(|error| vec![error])?;
         let types = check(environment, &parsed)?;
         let cost = cost::bound(environment, &parsed).map_err(|error| vec![error])?;
         Ok(Self { root: parsed.root, types, cost })

@@ -1,8 +1,7 @@
 //! Evaluation of the macros that go through lists and maps.
 
-use std::cmp::Ordering;
-
 use crate::ast::Fold;
+use crate::budget::Budget;
 use crate::error::{ErrorKind, EvaluationError};
 use crate::evaluate::{Evaluation, Local, Source, fail};
 use crate::program::Comprehension;
@@ -171,18 +170,25 @@ impl<'a, S: Source> Evaluation<'a, S> {
             keyed.push((evaluation.value(&comprehension.body)?, first.clone()));
             Ok(())
         })?;
-        sort(&mut keyed).map_err(|kind| fail(&comprehension.body, kind))?;
+        sort(&mut self.budget, &mut keyed).map_err(|kind| fail(&comprehension.body, kind))?;
         Ok(Value::list(keyed.into_iter().map(|(_, element)| element).collect::<Vec<_>>()))
     }
 }
 
 /// Sorts elements by their keys, which must be of one kind that has an order.
-pub(crate) fn sort<'a, T>(keyed: &mut [(Value<'a>, T)]) -> Result<(), ErrorKind> {
+pub(crate) fn sort<T>(budget: &mut Budget, keyed: &mut [(Value<'_>, T)]) -> Result<(), ErrorKind> {
     let Some((first, _)) = keyed.first() else { return Ok(()) };
     let kind = first.kind();
     if let Some((other, _)) = keyed.iter().find(|(key, _)| key.kind() != kind || key.order(key).is_none()) {
         return Err(ErrorKind::NoOverload(kind, other.kind()));
     }
-    keyed.sort_by(|(left, _), (right, _)| left.order(right).flatten().unwrap_or(Ordering::Equal));
+    // Each round of merging reads each key about once.
+    let size: usize = keyed.iter().map(|(key, _)| 1 + key.length()).sum();
+    budget.spend(size.saturating_mul(keyed.len().ilog2() as usize + 1))?;
+    // What is not a number comes last.
+    let is_number = |key: &Value<'_>| !matches!(key, Value::Double(number) if number.is_nan());
+    keyed.sort_by(|(left, _), (right, _)| {
+        left.order(right).flatten().unwrap_or_else(|| is_number(right).cmp(&is_number(left)))
+    });
     Ok(())
 }

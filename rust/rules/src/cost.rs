@@ -44,11 +44,9 @@ pub(crate) fn expand(environment: &Environment, parsed: &Parsed) -> Result<(), D
     estimate(environment, parsed).map(|_| ())
 }
 
-fn estimate(
-    environment: &Environment,
-    parsed: &Parsed,
-) -> Result<(Cost, Option<(Span, u64)>), Diagnostic> {
-    let mut estimate = Estimate { environment, locals: Vec::new(), dearest: None, parts: parsed.count, deepest: 0 };
+fn estimate(environment: &Environment, parsed: &Parsed) -> Result<(Cost, Option<(Span, u64)>), Diagnostic> {
+    let mut estimate =
+        Estimate { environment, locals: Vec::new(), dearest: None, parts: parsed.count, deepest: 0 };
     let bound = estimate.expression(&parsed.root);
     let height = parsed.root.height + estimate.deepest;
     if estimate.parts > MOST_PARTS || height > MOST_HEIGHT {
@@ -81,9 +79,7 @@ impl Bound {
         match of_type {
             Type::String | Type::Bytes => Self { cost: 1, size, inner: 1 },
             Type::List(element) => Self::of_type(element, size).within(size),
-            Type::Map(key, value) => {
-                Self::of_type(key, size).or(Self::of_type(value, size)).within(size)
-            }
+            Type::Map(key, value) => Self::of_type(key, size).or(Self::of_type(value, size)).within(size),
             Type::Dyn | Type::Opaque(..) | Type::Parameter(_) | Type::Variable(_) => Self::of_size(size),
             _ => Self::of_size(1),
         }
@@ -136,7 +132,9 @@ impl<'e> Estimate<'e> {
         }
         match &expression.kind {
             ExpressionKind::Literal(value) => match value {
-                Value::String(_) | Value::Bytes(_) => Bound { cost: 0, size: value.length() as u64, inner: 1 },
+                Value::String(_) | Value::Bytes(_) => {
+                    Bound { cost: 0, size: value.length() as u64, inner: 1 }
+                }
                 _ => Bound { cost: 0, ..Bound::of_size(1) },
             },
             ExpressionKind::List(elements) => {

@@ -6,6 +6,8 @@ use crate::ast::Expression;
 use crate::checked::Checked;
 use crate::diagnostic::Diagnostic;
 use crate::functions;
+use crate::parse::{Parsed, parse, parse_without_macros};
+use crate::program::Attribute;
 use crate::signature::Signature;
 use crate::types::{Type, UnknownType};
 use crate::value::Kind;
@@ -18,6 +20,7 @@ pub struct Environment {
     definitions: Vec<Definition>,
     /// `a.b.c` as `["a.b.c.", "a.b.", "a."]`.
     prefixes: Vec<Box<str>>,
+    without_macros: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -134,9 +137,31 @@ impl Environment {
         self
     }
 
+    /// What looks like a macro is the call of a function.
+    #[must_use]
+    pub fn without_macros(mut self) -> Self {
+        self.without_macros = true;
+        self
+    }
+
+    /// Name and type of each variable. One that is a function of a text is the map of its texts.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, Type)> {
+        self.variables.iter().map(|variable| {
+            let of_type = match variable.form {
+                Form::Plain | Form::LowercaseKeys => variable.of_type.clone(),
+                Form::Keyed => Type::map(Type::String, variable.of_type.clone()),
+            };
+            (&*variable.name, of_type)
+        })
+    }
+
     /// Whether the caller must give this variable's keys in lower case.
     pub fn has_lowercase_keys(&self, name: &str) -> bool {
         self.variables.iter().any(|variable| &*variable.name == name && variable.form == Form::LowercaseKeys)
+    }
+
+    pub(crate) fn parse(&self, source: &str) -> Result<Parsed, Diagnostic> {
+        if self.without_macros { parse_without_macros(source) } else { parse(source) }
     }
 
     fn with(mut self, name: &str, of_type: Type, form: Form) -> Self {
@@ -157,6 +182,17 @@ impl Environment {
         self.variables.iter().position(|variable| &*variable.name == name && variable.form != Form::Keyed)
     }
 
+    /// The declared type of what an attribute reads: of a variable, or of an entry of a map.
+    pub(crate) fn type_of(&self, attribute: &Attribute) -> Option<&Type> {
+        let variable = self.variables.get(attribute.variable)?;
+        match (&attribute.key, &variable.of_type) {
+            (None, declared) => Some(declared),
+            (Some(_), declared) if variable.form == Form::Keyed => Some(declared),
+            (Some(_), Type::Map(_, values)) => Some(values),
+            (Some(_), _) => None,
+        }
+    }
+
     /// Names that can stand where a value is expected.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         let variables = self.variables.iter().filter(|variable| variable.form != Form::Keyed);
@@ -170,9 +206,11 @@ impl Environment {
         keyed.map(|variable| &*variable.name).chain(self.functions.iter().map(|(name, _)| &**name))
     }
 
-    /// The signatures of a declared function.
-    pub(crate) fn signatures(&self, name: &str) -> impl Iterator<Item = &Signature> {
-        self.functions.iter().filter(move |(known, _)| &**known == name).map(|(_, signature)| signature)
+    /// The signatures of a declared function or method.
+    pub(crate) fn signatures(&self, name: &str, method: bool) -> impl Iterator<Item = &Signature> {
+        let of_name =
+            move |(known, signature): &&(Box<str>, Signature)| &**known == name && signature.method == method;
+        self.functions.iter().filter(of_name).map(|(_, signature)| signature)
     }
 
     /// What an expression means as a whole, if it is a name. `locals` are the variables of the comprehensions
@@ -192,7 +230,7 @@ impl Environment {
             let found = self.find(&candidate).map(Name::Variable);
             found
                 .or_else(|| definition().map(Name::Definition))
-                .or_else(|| type_named(&candidate).map(Name::Type))
+                .or_else(|| Kind::named(&candidate).map(Name::Type))
         })
     }
 
@@ -210,12 +248,14 @@ impl Environment {
         {
             return Some((found, false));
         }
-        functions::find(function, true).map(|overloads| (Callee::Library(overloads), true))
+        let declared = self.declared(function, true).map(Callee::Declared);
+        let method = declared.or_else(|| functions::find(function, true).map(Callee::Library));
+        method.map(|callee| (callee, true))
     }
 
     fn function(&self, name: &str, absolute: bool) -> Option<Callee<'_>> {
         self.candidates(name, absolute).find_map(|candidate| {
-            if let Some((declared, _)) = self.functions.iter().find(|(known, _)| **known == *candidate) {
+            if let Some(declared) = self.declared(&candidate, false) {
                 return Some(Callee::Declared(declared));
             }
             let keyed = |variable: &Variable| *variable.name == *candidate && variable.form == Form::Keyed;
@@ -224,21 +264,15 @@ impl Environment {
         })
     }
 
+    fn declared(&self, name: &str, method: bool) -> Option<&str> {
+        let of_name =
+            |(known, signature): &&(Box<str>, Signature)| **known == *name && signature.method == method;
+        self.functions.iter().find(of_name).map(|(known, _)| &**known)
+    }
+
     /// The full names that a name may stand for, in the order in which they are tried.
     fn candidates(&self, name: &str, absolute: bool) -> impl Iterator<Item = String> {
         let prefixes = if absolute { &[][..] } else { &self.prefixes };
         prefixes.iter().map(move |prefix| format!("{prefix}{name}")).chain([name.to_owned()])
     }
-}
-
-fn type_named(name: &str) -> Option<Kind> {
-    use Kind::{
-        Bool, Bytes, Cidr, Double, Duration, Int, Ip, List, Map, Null, Optional, String, Timestamp, Type,
-        Uint,
-    };
-    let kinds = [
-        Null, Bool, Int, Uint, Double, String, Bytes, List, Map, Timestamp, Duration, Type, Optional, Ip,
-        Cidr,
-    ];
-    kinds.into_iter().find(|kind| kind.type_name() == name)
 }

@@ -69,6 +69,14 @@ pub enum ErrorKind {
     UnknownFunction,
 }
 
+impl ErrorKind {
+    /// Whether something that was read is not there, which is an everyday matter: a request without the header
+    /// that a rule asks for.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::NoSuchKey | Self::NoValue)
+    }
+}
+
 impl EvaluationError {
     /// The bytes of the rule's source that could not be evaluated.
     pub fn span(&self) -> Range<usize> {

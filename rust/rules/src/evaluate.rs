@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use crate::ast::{Arithmetic, Comparison, Logic, Span, Unary};
 use crate::budget::Budget;
+use crate::cells::{Cells, Empty};
 use crate::comparison;
 use crate::error::{ErrorKind, EvaluationError};
 use crate::functions;
@@ -19,6 +20,12 @@ pub trait Source {
     /// The attribute of a map variable without a key asks for the whole map, as `headers[model]` and
     /// `size(headers)` need it.
     fn attribute(&self, attribute: &Attribute) -> Option<Value<'_>>;
+
+    /// Whether every value given is of its variable's declared type, where any number counts as any other. A
+    /// rule set then need not look for values that are not.
+    fn is_typed(&self) -> bool {
+        false
+    }
 }
 
 /// A request without attributes, for expressions without variables.
@@ -32,7 +39,7 @@ impl Source for () {
 pub(crate) struct Evaluation<'a, S> {
     attributes: &'a [Attribute],
     source: &'a S,
-    slots: SmallVec<[Slot<'a>; 16]>,
+    slots: Cells<Slot<'a>>,
     /// The variables of comprehensions and bindings under way, innermost last.
     pub(crate) locals: Vec<Local<'a>>,
     /// The values of definitions, once they were asked for.
@@ -64,13 +71,17 @@ pub(crate) enum Local<'a> {
     Failed(EvaluationError),
 }
 
+impl Empty for Slot<'_> {
+    const EMPTY: Self = Self::Unread;
+}
+
 impl<'a, S: Source> Evaluation<'a, S> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(attributes: &'a [Attribute], source: &'a S) -> Self {
         Self {
             attributes,
             source,
-            slots: attributes.iter().map(|_| Slot::Unread).collect(),
+            slots: Cells::new(attributes.len()),
             locals: Vec::new(),
             definitions: Vec::new(),
             budget: Budget::new(),
@@ -78,7 +89,7 @@ impl<'a, S: Source> Evaluation<'a, S> {
     }
 
     #[inline]
-    fn attribute(&mut self, index: usize) -> Option<&Value<'a>> {
+    pub(crate) fn attribute(&mut self, index: usize) -> Option<&Value<'a>> {
         let slot = self.slots.get_mut(index)?;
         if let Slot::Unread = slot {
             let value = self.attributes.get(index).and_then(|attribute| self.source.attribute(attribute));
@@ -88,11 +99,6 @@ impl<'a, S: Source> Evaluation<'a, S> {
             Slot::Value(value) => Some(value),
             _ => None,
         }
-    }
-
-    /// Whether an attribute has this text as its value.
-    pub(crate) fn is_text(&mut self, attribute: usize, wanted: &str) -> bool {
-        matches!(self.attribute(attribute), Some(Value::String(text)) if **text == *wanted)
     }
 
     /// The error of an attribute that the request lacks.
@@ -126,7 +132,10 @@ impl<'a, S: Source> Evaluation<'a, S> {
                 answer.map_err(|kind| fail(node, kind))
             }
             Operation::Matches(text, pattern) => match self.value(text)? {
-                Value::String(text) => Ok(pattern.is_match(&text)),
+                Value::String(text) => {
+                    self.budget.spend(pattern.cost(text.len())).map_err(|kind| fail(node, kind))?;
+                    Ok(pattern.is_match(&text))
+                }
                 other => Err(fail(node, ErrorKind::NoOverloadFor(other.kind()))),
             },
             Operation::Unary(Unary::Not, operand) => Ok(!self.truth(operand)?),
@@ -145,17 +154,19 @@ impl<'a, S: Source> Evaluation<'a, S> {
         }
     }
 
-    /// An operand that decides the result makes up for operands that fail, on either side of it.
+    /// An operand that decides the result makes up for operands that fail, on either side of it. Of several that
+    /// fail the first tells why, but what is wrong goes before what is only absent.
     fn logic(&mut self, operator: Logic, terms: &'a [Node]) -> Result<bool, EvaluationError> {
         let decisive = operator == Logic::Or;
-        let mut failure = None;
+        let mut failure: Option<EvaluationError> = None;
         for term in terms {
             match self.truth(term) {
                 Ok(truth) if truth == decisive => return Ok(decisive),
                 Ok(_) => {}
-                Err(error) => {
-                    failure.get_or_insert(error);
-                }
+                Err(error) => match failure {
+                    Some(known) if !known.kind.is_absence() || error.kind.is_absence() => {}
+                    _ => failure = Some(error),
+                },
             }
         }
         failure.map_or(Ok(!decisive), Err)
@@ -196,12 +207,24 @@ impl<'a, S: Source> Evaluation<'a, S> {
                 return Ok(value.map_or(Value::Optional(None), Value::into_optional));
             }
             Operation::Local(place) => return self.local(*place, node),
-            Operation::Definition(index, node) => return self.definition(*index, node),
+            Operation::Definition(index, definition) => {
+                // Its own places are in another text.
+                return self.definition(*index, definition).map_err(|error| fail(node, error.kind));
+            }
             Operation::Sum(terms) => return self.sum(node, terms),
             Operation::Call(overloads, nodes) => {
                 let arguments = nodes.iter().map(|node| self.value(node));
                 let arguments = arguments.collect::<Result<SmallVec<[Value<'a>; 4]>, _>>()?;
                 functions::call(overloads, &mut self.budget, &arguments)
+            }
+            Operation::OrElse(overloads, nodes) => {
+                let [optional, other] = &**nodes;
+                let optional = self.value(optional)?;
+                let other = match optional {
+                    Value::Optional(Some(_)) => Value::Optional(None),
+                    _ => self.value(other)?,
+                };
+                functions::call(overloads, &mut self.budget, &[optional, other])
             }
             Operation::Lowercase(operand) => Ok(match self.value(operand)? {
                 Value::String(text) if text.bytes().any(|byte| byte.is_ascii_uppercase()) => {
@@ -370,7 +393,9 @@ fn ask_again(
     match test {
         Test::Comparison(comparison) => comparison::compare(budget, comparison, left, right),
         Test::Contains => budget.spend(left.length()).and_then(|()| ask(test, left, right)),
-        Test::StartsWith | Test::EndsWith => budget.spend(right.length()).and_then(|()| ask(test, left, right)),
+        Test::StartsWith | Test::EndsWith => {
+            budget.spend(right.length()).and_then(|()| ask(test, left, right))
+        }
     }
 }
 

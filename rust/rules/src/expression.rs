@@ -10,8 +10,8 @@ use crate::environment::Environment;
 use crate::error::EvaluationError;
 use crate::evaluate::{Evaluation, Source};
 use crate::lower::lower;
-use crate::parse::parse;
 use crate::program::{Attribute, Node};
+use crate::registry::Registry;
 use crate::types::Type;
 use crate::value::Value;
 
@@ -33,16 +33,16 @@ impl Expression {
     /// Compiles an expression without checking types or names: what is wrong with it fails when it is
     /// evaluated, and only then.
     pub fn compile_unchecked(environment: &Environment, source: &str) -> Result<Self, Diagnostic> {
-        let parsed = parse(source)?;
+        let parsed = environment.parse(source)?;
         cost::expand(environment, &parsed)?;
         let types = Types::unknown(&parsed);
         Ok(Self::new(environment, &parsed.root, &types))
     }
 
     fn new(environment: &Environment, root: &ast::Expression, types: &Types) -> Self {
-        let mut attributes = Vec::new();
-        let program = lower(environment, types, &mut attributes, root);
-        Self { attributes, program, result_type: types.of(root).clone() }
+        let mut registry = Registry::default();
+        let program = lower(environment, types, &mut registry, root);
+        Self { attributes: registry.into_attributes(), program, result_type: types.of(root).clone() }
     }
 
     /// The type of its value, as far as it is known.

@@ -38,6 +38,12 @@ pub(crate) struct Overload {
     pub(crate) compute: Implementation,
 }
 
+impl PartialEq for Overload {
+    fn eq(&self, other: &Self) -> bool {
+        self.signature.text == other.signature.text
+    }
+}
+
 /// The forms of one name, written in one way (as a method or not).
 pub(crate) type Overloads = [Overload];
 

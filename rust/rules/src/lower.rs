@@ -4,37 +4,35 @@ use std::sync::Arc;
 
 use crate::ast::{Binary, Comparison, Expression, ExpressionKind, Logic, Span};
 use crate::check::Types;
-use crate::environment::{Callee, Environment, Form, Name};
+use crate::environment::{Callee, Definition, Environment, Form, Name};
 use crate::error::ErrorKind;
 use crate::evaluate::Evaluation;
 use crate::functions::Pattern;
 use crate::program::{Attribute, Comprehension, Element, Entry, Node, Operation, Test};
+use crate::registry::Registry;
 use crate::types::Type;
 use crate::value::Value;
+
+/// Nodes of a definition that is repeated where it is used.
+const LONGEST_INLINED: usize = 64;
+
+/// Bytes of text and elements of lists that a computed constant may have, to be kept for as long as the rule.
+const HEAVIEST_FOLDED: usize = 64 * 1024;
 
 /// Lowers one expression; the attributes it reads join those already registered.
 pub(crate) fn lower(
     environment: &Environment,
     types: &Types,
-    attributes: &mut Vec<Attribute>,
+    attributes: &mut Registry,
     root: &Expression,
 ) -> Node {
     Lowering { environment, types, attributes, locals: Vec::new(), used_at: None }.lower(root)
 }
 
-/// The place of an attribute among those registered.
-pub(crate) fn register(attributes: &mut Vec<Attribute>, attribute: Attribute) -> usize {
-    let known = attributes.iter().position(|known| *known == attribute);
-    known.unwrap_or_else(|| {
-        attributes.push(attribute);
-        attributes.len() - 1
-    })
-}
-
 struct Lowering<'l> {
     environment: &'l Environment,
     types: &'l Types,
-    attributes: &'l mut Vec<Attribute>,
+    attributes: &'l mut Registry,
     /// The variables of the comprehensions around, innermost last.
     locals: Vec<&'l str>,
     /// In the expression of a definition: where the rule uses it.
@@ -141,32 +139,45 @@ impl<'l> Lowering<'l> {
         Some(match self.environment.resolve(expression, self.locals.iter().copied())? {
             Name::Local(place) => Operation::Local(place),
             Name::Variable(variable) => {
-                Operation::Attribute(register(self.attributes, Attribute { variable, key: None }))
+                Operation::Attribute(self.attributes.place(Attribute { variable, key: None }))
             }
             Name::Definition(index) => self.definition(index, span)?,
             Name::Type(kind) => Operation::Constant(Value::Type(kind)),
         })
     }
 
-    /// A definition: conditions become part of the rule, so that all that is known of rules is known of them; other
-    /// expressions are evaluated once.
+    /// A definition. A short condition becomes part of the rule, so that all that is known of rules is known of it;
+    /// what else there is, is evaluated once.
     fn definition(&mut self, index: usize, span: Span) -> Option<Operation> {
         let definition = self.environment.definition(index)?;
+        let node = match self.attributes.definition(index) {
+            Some(node) => node,
+            None => {
+                let node = Arc::new(self.lower_definition(definition, None));
+                self.attributes.define(index, Arc::clone(&node));
+                node
+            }
+        };
+        if let Operation::Constant(value) = &node.operation {
+            return Some(Operation::Constant(value.clone()));
+        }
+        let is_condition = *definition.expression.result_type() == Type::Bool;
+        Some(if is_condition && self.locals.is_empty() && node.size() <= LONGEST_INLINED {
+            self.lower_definition(definition, Some(span)).operation
+        } else {
+            Operation::Definition(index, node)
+        })
+    }
+
+    fn lower_definition(&mut self, definition: &'l Definition, used_at: Option<Span>) -> Node {
         let mut lowering = Lowering {
             environment: self.environment,
             types: &definition.expression.types,
             attributes: self.attributes,
             locals: Vec::new(),
-            used_at: Some(span),
+            used_at,
         };
-        let node = lowering.lower(&definition.expression.root);
-        let is_condition = *definition.expression.result_type() == Type::Bool;
-        let is_constant = matches!(node.operation, Operation::Constant(_));
-        Some(if is_constant || (is_condition && self.locals.is_empty()) {
-            node.operation
-        } else {
-            Operation::Definition(index, Arc::new(node))
-        })
+        lowering.lower(&definition.expression.root)
     }
 
     /// The variable that an expression names.
@@ -187,7 +198,7 @@ impl<'l> Lowering<'l> {
         }
         let lowercase = declared.form == Form::LowercaseKeys;
         let key = if lowercase { key.to_ascii_lowercase().into() } else { key.into() };
-        Some(register(self.attributes, Attribute { variable, key: Some(key) }))
+        Some(self.attributes.place(Attribute { variable, key: Some(key) }))
     }
 
     fn select(&mut self, span: Span, operand: &'l Expression, field: &str, optional: bool) -> Operation {
@@ -277,12 +288,12 @@ impl<'l> Lowering<'l> {
             Some((Callee::Keyed(variable), _)) => match nodes.as_slice() {
                 [Node { operation: Operation::Constant(Value::String(key)), .. }] => {
                     let attribute = Attribute { variable, key: Some((**key).into()) };
-                    Operation::Attribute(register(self.attributes, attribute))
+                    Operation::Attribute(self.attributes.place(attribute))
                 }
                 _ => Operation::Fail(ErrorKind::UnknownFunction),
             },
             Some((Callee::Library(overloads), _)) => {
-                if let Some(test) = question(function).filter(|_| nodes.len() == 2)
+                if let Some(test) = question(function).filter(|_| target.is_some() && nodes.len() == 2)
                     && let (Some(part), Some(text)) = (nodes.pop(), nodes.pop())
                 {
                     return match attribute_test(test, text, part) {
@@ -299,7 +310,13 @@ impl<'l> Lowering<'l> {
                         return Operation::Matches(text.into(), pattern);
                     }
                 }
-                Operation::Call(overloads, nodes.into())
+                match <[Node; 2]>::try_from(nodes) {
+                    Ok(nodes) if target.is_some() && matches!(function, "or" | "orValue") => {
+                        Operation::OrElse(overloads, nodes.into())
+                    }
+                    Ok(nodes) => Operation::Call(overloads, nodes.into()),
+                    Err(nodes) => Operation::Call(overloads, nodes.into()),
+                }
             }
             Some((Callee::Declared(_), _)) | None => Operation::Fail(ErrorKind::UnknownFunction),
         }
@@ -369,8 +386,10 @@ fn fold(node: Node, around: usize) -> Node {
     }
     let result = Evaluation::of_constant(around).owned(&node);
     match result {
-        Ok(value) => Node { span: node.span, operation: Operation::Constant(value) },
-        Err(_) => node,
+        Ok(value) if value.weight() <= HEAVIEST_FOLDED => {
+            Node { span: node.span, operation: Operation::Constant(value) }
+        }
+        _ => node,
     }
 }
 

@@ -43,13 +43,22 @@ pub(crate) struct Parsed {
 }
 
 pub(crate) fn parse(source: &str) -> Result<Parsed, Diagnostic> {
+    parse_with(source, true)
+}
+
+/// What looks like a macro is the call of a function.
+pub(crate) fn parse_without_macros(source: &str) -> Result<Parsed, Diagnostic> {
+    parse_with(source, false)
+}
+
+fn parse_with(source: &str, macros: bool) -> Result<Parsed, Diagnostic> {
     if source.len() > MAXIMUM_SOURCE {
         let message = format!("an expression is at most {MAXIMUM_SOURCE} bytes; this has {}", source.len());
         return Err(Diagnostic::new(0..0, message));
     }
     let tokens = lex(source)?;
     let end = Token { kind: TokenKind::End, span: Span::new(source.len(), source.len()) };
-    let mut parser = Parser { tokens: &tokens, end, position: 0, depth: 0, count: 0 };
+    let mut parser = Parser { tokens: &tokens, end, position: 0, depth: 0, count: 0, macros };
     let root = parser.expression()?;
     if parser.peek().kind != TokenKind::End {
         return Err(parser.unexpected("an operator"));
@@ -63,6 +72,7 @@ struct Parser<'t> {
     position: usize,
     depth: usize,
     count: usize,
+    macros: bool,
 }
 
 /// An operator between two operands, and how tightly it binds.
@@ -366,7 +376,7 @@ impl<'t> Parser<'t> {
         };
         let (arguments, closed) = self.arguments(opened)?;
         let span = start.to(closed);
-        if name == "has" {
+        if name == "has" && self.macros {
             return self.has(span, arguments);
         }
         self.node(span, ExpressionKind::Call { function: name.into(), target: None, arguments })

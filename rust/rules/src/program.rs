@@ -16,13 +16,20 @@ pub struct Attribute {
     pub key: Option<Box<str>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub(crate) span: Span,
     pub(crate) operation: Operation,
 }
 
-#[derive(Debug)]
+/// Two nodes are equal if they compute the same, wherever they are written.
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        self.operation == other.operation
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Operation {
     Constant(Value<'static>),
     /// The value of an attribute, by its place among the attributes.
@@ -61,6 +68,8 @@ pub(crate) enum Operation {
     List(Box<[Element]>),
     Map(Box<[Entry]>),
     Call(&'static Overloads, Box<[Node]>),
+    /// A function of an optional and of what is asked for only if it has no value.
+    OrElse(&'static Overloads, Box<[Node; 2]>),
     Comprehension(Box<Comprehension>),
     /// The value of a local variable, and the expression that it is for.
     Bind(Box<[Node; 2]>),
@@ -71,20 +80,20 @@ pub(crate) enum Operation {
     },
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Element {
     pub(crate) optional: bool,
     pub(crate) value: Node,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) optional: bool,
     pub(crate) key: Node,
     pub(crate) value: Node,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Comprehension {
     pub(crate) fold: Fold,
     pub(crate) range: Node,
@@ -103,6 +112,15 @@ pub(crate) enum Test {
     Contains,
 }
 
+impl Node {
+    /// How many nodes it is made of, itself included.
+    pub(crate) fn size(&self) -> usize {
+        let mut size = 1;
+        self.operation.children(&mut |child| size += child.size());
+        size
+    }
+}
+
 impl Operation {
     /// Calls `visit` with each node that this one is made of.
     pub(crate) fn children(&self, visit: &mut dyn FnMut(&Node)) {
@@ -114,7 +132,8 @@ impl Operation {
             | Self::Local(_)
             | Self::Fail(_)
             | Self::AttributeTest { .. } => {}
-            Self::Definition(_, node) => visit(node),
+            // Evaluated once, however often it is used.
+            Self::Definition(..) => {}
             Self::Unary(_, node) | Self::Matches(node, _) | Self::Has(node, _) | Self::Lowercase(node) => {
                 visit(node)
             }
@@ -124,6 +143,7 @@ impl Operation {
             | Self::Index(nodes)
             | Self::OptionalIndex(nodes)
             | Self::Bind(nodes)
+            | Self::OrElse(_, nodes)
             | Self::OptionalMap { nodes, .. } => nodes.iter().for_each(visit),
             Self::Conditional(nodes) => nodes.iter().for_each(visit),
             Self::List(elements) => elements.iter().for_each(|element| visit(&element.value)),

@@ -3,12 +3,15 @@
 use std::fmt;
 
 use crate::checked::Checked;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::engine::{self, Engine, Slots, Strategy, Summary};
 use crate::environment::Environment;
 use crate::error::EvaluationError;
-use crate::evaluate::{Evaluation, Source};
-use crate::lower::{lower, register};
+use crate::evaluate::Source;
+use crate::lower::lower;
 use crate::program::{Attribute, Node};
+use crate::registry::Registry;
+use crate::types::Type;
 
 /// A condition, and how it takes part among others.
 #[derive(Debug, Clone, Copy)]
@@ -45,13 +48,13 @@ pub struct Match {
 pub struct RuleSet {
     attributes: Vec<Attribute>,
     rules: Vec<Compiled>,
+    engine: Engine,
 }
 
 #[derive(Debug)]
 struct Compiled {
     condition: Node,
     scope: Option<(usize, Box<str>)>,
-    on_error: OnError,
 }
 
 impl RuleSet {
@@ -60,24 +63,31 @@ impl RuleSet {
         environment: &Environment,
         rules: impl IntoIterator<Item = R>,
     ) -> Result<Self, Vec<(usize, Diagnostic)>> {
-        let mut attributes = Vec::new();
+        Self::compile_with(environment, rules, None)
+    }
+
+    /// The same, searched in this way instead of the one that would be chosen: to compare. What is found and what is
+    /// reported is the same.
+    pub fn compile_with<'r, R: Into<Rule<'r>>>(
+        environment: &Environment,
+        rules: impl IntoIterator<Item = R>,
+        strategy: Option<Strategy>,
+    ) -> Result<Self, Vec<(usize, Diagnostic)>> {
+        let mut registry = Registry::default();
+        let mut engine = engine::Builder::default();
         let mut compiled = Vec::new();
         let mut errors = Vec::new();
         for (index, rule) in rules.into_iter().enumerate() {
-            let rule = rule.into();
-            match Checked::condition(environment, rule.condition) {
-                Ok(checked) => compiled.push(Compiled {
-                    condition: lower(environment, &checked.types, &mut attributes, &checked.root),
-                    scope: rule.scope.and_then(|(name, value)| {
-                        let variable = environment.find(name)?;
-                        Some((register(&mut attributes, Attribute { variable, key: None }), value.into()))
-                    }),
-                    on_error: rule.on_error,
-                }),
+            match Compiled::new(environment, &mut registry, &mut engine, rule.into()) {
+                Ok(rule) => compiled.push(rule),
                 Err(found) => errors.extend(found.into_iter().map(|diagnostic| (index, diagnostic))),
             }
         }
-        if errors.is_empty() { Ok(Self { attributes, rules: compiled }) } else { Err(errors) }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let attributes = registry.into_attributes();
+        Ok(Self { engine: engine.finish(attributes.len(), strategy), attributes, rules: compiled })
     }
 
     /// How many rules there are.
@@ -100,54 +110,85 @@ impl RuleSet {
         self.attributes.iter().any(|attribute| attribute.variable == variable)
     }
 
+    /// How the set is searched, and what each rule contributes to that.
+    pub fn summary(&self) -> Summary {
+        self.engine.summary(&self.attributes)
+    }
+
     /// Begins to evaluate rules for one request.
-    #[inline]
+    #[inline(always)]
     pub fn pass<'a, S: Source>(&'a self, source: &'a S) -> Pass<'a, S> {
-        Pass { rules: &self.rules, evaluation: Evaluation::new(&self.attributes, source) }
+        let slots = Slots::new(self.engine.tables(), &self.attributes, source);
+        Pass { set: self, typed: source.is_typed(), slots }
+    }
+}
+
+impl Compiled {
+    fn new(
+        environment: &Environment,
+        registry: &mut Registry,
+        engine: &mut engine::Builder,
+        rule: Rule<'_>,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let checked = Checked::condition(environment, rule.condition)?;
+        let condition = lower(environment, &checked.types, registry, &checked.root);
+        let scope = match rule.scope {
+            Some((name, text)) => Some((scope(environment, registry, name)?, text)),
+            None => None,
+        };
+        let declared = |attribute: usize| environment.type_of(registry.attributes().get(attribute)?);
+        let stops = rule.on_error == OnError::Stop;
+        engine.add(rule.condition, &condition, scope, stops, declared).ok_or_else(|| {
+            vec![Diagnostic::new(0..rule.condition.len(), "this rule is too long, or rules read too much")]
+        })?;
+        Ok(Self { condition, scope: scope.map(|(attribute, text)| (attribute, text.into())) })
     }
 }
 
 /// The evaluation of rules for one request. It remembers what it read, so the request must not change.
 pub struct Pass<'a, S> {
-    rules: &'a [Compiled],
-    evaluation: Evaluation<'a, S>,
+    set: &'a RuleSet,
+    typed: bool,
+    slots: Slots<'a, S>,
 }
 
 impl<S: Source> Pass<'_, S> {
-    /// Whether rule `index` holds. A rule that does not exist does not hold.
+    /// Whether rule `index` holds. A rule that does not exist does not hold. Of several operands that fail the
+    /// first tells why, but what is wrong goes before what is only absent.
     pub fn evaluate(&mut self, index: usize) -> Result<bool, EvaluationError> {
-        let Some(rule) = self.rules.get(index) else { return Ok(false) };
+        let Some(rule) = self.set.rules.get(index) else { return Ok(false) };
         if let Some((attribute, wanted)) = &rule.scope
-            && !self.evaluation.is_text(*attribute, wanted)
+            && !self.slots.is_text(*attribute, wanted)
         {
             return Ok(false);
         }
-        self.evaluation.truth(&rule.condition)
+        self.slots.truth(&rule.condition)
     }
 
-    /// The first rule that holds, or stops the search, of those that are not in `except`. A rule that cannot be
-    /// evaluated is reported.
+    /// The first rule that holds, or stops the search, of those that are not in `except`.
+    ///
+    /// Reported are, in order, the rules before it that cannot be evaluated, unless what they read is only absent
+    /// ([`ErrorKind::is_absence`](crate::ErrorKind::is_absence)): a request without a header is no mistake. The rule
+    /// that stops the search is reported in any case.
     pub fn first_match(
         &mut self,
         except: &[usize],
         mut on_error: impl FnMut(usize, &EvaluationError),
     ) -> Option<Match> {
-        for (index, rule) in self.rules.iter().enumerate() {
-            if except.contains(&index) {
-                continue;
-            }
-            match self.evaluate(index) {
-                Ok(true) => return Some(Match { rule: index, error: None }),
-                Ok(false) => {}
-                Err(error) => {
-                    on_error(index, &error);
-                    if rule.on_error == OnError::Stop {
-                        return Some(Match { rule: index, error: Some(error) });
-                    }
-                }
+        let found = self.set.engine.search(&mut self.slots, self.typed, except);
+        for rule in found.failed {
+            if let Err(error) = self.evaluate(rule as usize)
+                && !error.kind.is_absence()
+            {
+                on_error(rule as usize, &error);
             }
         }
-        None
+        let rule = found.rule? as usize;
+        let error = if found.fails { self.evaluate(rule).err() } else { None };
+        if let Some(error) = &error {
+            on_error(rule, error);
+        }
+        Some(Match { rule, error })
     }
 }
 
@@ -165,6 +206,27 @@ impl<'r> From<&'r String> for Rule<'r> {
 
 impl<S> fmt::Debug for Pass<'_, S> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Pass").field("rules", &self.rules.len()).finish_non_exhaustive()
+        formatter.debug_struct("Pass").field("rules", &self.set.len()).finish_non_exhaustive()
+    }
+}
+
+/// The attribute that the variable of a scope is, which must be text.
+fn scope(environment: &Environment, registry: &mut Registry, name: &str) -> Result<usize, Vec<Diagnostic>> {
+    let variable = environment.find(name);
+    match variable.and_then(|variable| Some((variable, &environment.variable(variable)?.of_type))) {
+        Some((variable, Type::String | Type::Dyn)) => Ok(registry.place(Attribute { variable, key: None })),
+        Some((_, declared)) => {
+            let message = format!("a scope is a variable of type string; `{name}` is {declared}");
+            Err(vec![Diagnostic::new(0..0, message)])
+        }
+        None => {
+            let near = nearest(name, environment.names()).map(|near| format!("did you mean `{near}`?"));
+            let unknown =
+                Diagnostic::new(0..0, format!("there is no variable `{name}` for the scope of this rule"));
+            Err(vec![match near {
+                Some(help) => unknown.with_help(help),
+                None => unknown,
+            }])
+        }
     }
 }

@@ -33,7 +33,7 @@ impl Signature {
         let arguments = arguments.into_iter().flat_map(split).map(|one| Type::read(one, true));
         let parameters: Box<[Type]> =
             target.into_iter().map(Ok).chain(arguments).collect::<Result<_, _>>().ok()?;
-        let kinds = parameters.iter().map(kind).collect();
+        let kinds = parameters.iter().map(Type::kind).collect();
         let result = Type::read(result, true).ok()?;
         Some((name, Self { text: text.into(), method, parameters, result, kinds }))
     }
@@ -69,30 +69,6 @@ fn opening(head: &str) -> Option<(&str, &str)> {
 fn last_dot(before: &str) -> Option<(&str, &str)> {
     let (prefix, name) = before.rsplit_once('.')?;
     (!name.contains(')')).then_some((prefix, name))
-}
-
-fn kind(of_type: &Type) -> Option<Kind> {
-    Some(match of_type {
-        Type::Dyn | Type::Parameter(_) | Type::Variable(_) => return None,
-        Type::Null => Kind::Null,
-        Type::Bool => Kind::Bool,
-        Type::Int => Kind::Int,
-        Type::Uint => Kind::Uint,
-        Type::Double => Kind::Double,
-        Type::String => Kind::String,
-        Type::Bytes => Kind::Bytes,
-        Type::Timestamp => Kind::Timestamp,
-        Type::Duration => Kind::Duration,
-        Type::List(_) => Kind::List,
-        Type::Map(..) => Kind::Map,
-        Type::Type(_) => Kind::Type,
-        Type::Opaque(name, _) => match &**name {
-            crate::types::OPTIONAL => Kind::Optional,
-            crate::types::IP => Kind::Ip,
-            crate::types::CIDR => Kind::Cidr,
-            _ => return None,
-        },
-    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::value::Kind;
+
 /// The type of a variable or an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Type {
@@ -80,6 +82,31 @@ impl Type {
     /// `optional_type(value)`
     pub fn optional(value: Type) -> Self {
         Self::Opaque(OPTIONAL.into(), [value].into())
+    }
+
+    /// Which kind its values are of; `None` for any.
+    pub fn kind(&self) -> Option<Kind> {
+        Some(match self {
+            Self::Dyn | Self::Parameter(_) | Self::Variable(_) => return None,
+            Self::Null => Kind::Null,
+            Self::Bool => Kind::Bool,
+            Self::Int => Kind::Int,
+            Self::Uint => Kind::Uint,
+            Self::Double => Kind::Double,
+            Self::String => Kind::String,
+            Self::Bytes => Kind::Bytes,
+            Self::Timestamp => Kind::Timestamp,
+            Self::Duration => Kind::Duration,
+            Self::List(_) => Kind::List,
+            Self::Map(..) => Kind::Map,
+            Self::Type(_) => Kind::Type,
+            Self::Opaque(name, _) => match &**name {
+                OPTIONAL => Kind::Optional,
+                IP => Kind::Ip,
+                CIDR => Kind::Cidr,
+                _ => return None,
+            },
+        })
     }
 
     /// What an optional may hold, if it is one.

@@ -240,6 +240,16 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Bytes of text and elements of lists and maps, all together.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::List(elements) => elements.iter().map(|element| 1 + element.weight()).sum(),
+            Self::Map(entries) => entries.iter().map(|(key, value)| 1 + key.weight() + value.weight()).sum(),
+            Self::Optional(Some(held)) => 1 + held.weight(),
+            other => other.length(),
+        }
+    }
+
     /// `self[key]`: an element of a list by position, an entry of a map by key.
     pub(crate) fn index(&self, key: &Value<'_>) -> Result<Value<'a>, ErrorKind> {
         match self {
@@ -489,6 +499,29 @@ impl fmt::Display for Kind {
 }
 
 impl Kind {
+    const ALL: [Self; 15] = [
+        Self::Null,
+        Self::Bool,
+        Self::Int,
+        Self::Uint,
+        Self::Double,
+        Self::String,
+        Self::Bytes,
+        Self::List,
+        Self::Map,
+        Self::Timestamp,
+        Self::Duration,
+        Self::Type,
+        Self::Optional,
+        Self::Ip,
+        Self::Cidr,
+    ];
+
+    /// The kind of which `name` is the [`Kind::type_name`].
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.type_name() == name)
+    }
+
     /// The name of the type in rules, as `type(null) == null_type`.
     pub fn type_name(self) -> &'static str {
         match self {

@@ -125,6 +125,9 @@ fn definitions_are_part_of_the_language() {
         let (level, message) = refusal.unwrap();
         assert!(level < 20 && message.contains("too large for one expression"), "{level}: {message}");
         assert!(Expression::compile_unchecked(&environment, &format!("d{}", level - 1)).is_ok());
-        assert!(Expression::compile_unchecked(&environment, &next.replace('D', &format!("d{}", level - 1))).is_err());
+        assert!(
+            Expression::compile_unchecked(&environment, &next.replace('D', &format!("d{}", level - 1)))
+                .is_err()
+        );
     }
 }

@@ -203,3 +203,49 @@ fn types_are_deduced() {
         );
     }
 }
+
+#[test]
+fn declared_functions_have_a_type() {
+    let signatures =
+        ["quota(string) -> int", "quota(int) -> string", "string.quota() -> bool", "com.first(list(A)) -> A"];
+    let environment = signatures
+        .into_iter()
+        .fold(environment(), |environment, signature| environment.declare_function(signature).unwrap());
+    for (source, expected) in [
+        ("quota(model)", "int"),
+        ("quota(1)", "string"),
+        ("model.quota()", "bool"),
+        ("com.first([1.5])", "double"),
+        ("com.first(tags).quota()", "bool"),
+    ] {
+        let expression = Expression::compile(&environment, source).unwrap();
+        assert_eq!(expression.result_type().to_string(), expected, "{source}");
+    }
+    for source in ["quota(1.5)", "quota()", "1.quota()", "first([1])"] {
+        assert!(Expression::compile(&environment, source).is_err(), "{source}");
+    }
+    assert!(environment.declare_function("quota").is_err());
+}
+
+#[test]
+fn without_macros_they_are_unknown_functions() {
+    let environment = environment().without_macros();
+    for source in
+        ["has(params.a)", "tags.exists(t, t == model)", "cel.bind(a, 1, a)", "optional.of(1).optMap(a, a)"]
+    {
+        assert!(Expression::compile(&environment, source).is_err(), "{source}");
+    }
+    assert!(Expression::compile(&environment, "size(tags) > 1 && model.startsWith('a')").is_ok());
+}
+
+#[test]
+fn declared_variables_are_told_with_their_types() {
+    let environment = Environment::new()
+        .declare_map_lowercase("headers", Type::Int)
+        .declare("a.b", Type::Bool)
+        .declare_keyed("bucket", Type::Uint);
+    let told: Vec<(&str, String)> =
+        environment.variables().map(|(name, of_type)| (name, of_type.to_string())).collect();
+    let expected = [("headers", "map(string, int)"), ("a.b", "bool"), ("bucket", "map(string, uint)")];
+    assert_eq!(told, expected.map(|(name, of_type)| (name, of_type.to_owned())));
+}

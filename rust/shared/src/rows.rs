@@ -160,8 +160,8 @@ impl Cells {
         })
     }
 
-    /// Empties and frees the rows of dead owners, each in one process only; returns how many it freed. `reaper` is the
-    /// calling process. `refund` gets every gauge that was not zero, with the exact cell to give it back to.
+    /// Empties and frees the rows of dead owners, each in one process only; returns the owner of each row that it
+    /// freed, `None` for rows whose owner had left them. `reaper` is the calling process. `refund` gets every gauge that was not zero, with the exact cell to give it back to.
     ///
     /// A gauge is zeroed before `refund` sees it: if the reaper is killed between, that amount is not given back, but
     /// nothing is ever given back twice. The rest of the row is left to the next reaper.
@@ -170,9 +170,9 @@ impl Cells {
         reaper: Owner,
         is_alive: impl Fn(Owner) -> bool,
         mut refund: impl FnMut(Gauge, Option<Exact>, u64),
-    ) -> Result<usize, Error> {
+    ) -> Result<Vec<Option<Owner>>, Error> {
         let reaping = reaper.pack()? | REAPING;
-        let mut freed = 0;
+        let mut freed = Vec::new();
         for (index, row) in self.map.rows().iter().enumerate() {
             let word = row.owner.load(Ordering::Acquire);
             let dead = word != FREE && (word == ABANDONED || !is_alive(Owner::unpack(word)));
@@ -187,7 +187,7 @@ impl Cells {
                 }
             }
             row.free();
-            freed += 1;
+            freed.push((word != ABANDONED && word & REAPING == 0).then(|| Owner::unpack(word)));
         }
         Ok(freed)
     }

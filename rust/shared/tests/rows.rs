@@ -75,12 +75,12 @@ fn the_dead_are_reaped_and_the_living_are_not() {
     let mut refunds = Vec::new();
     let freed =
         cells.reap(REAPER, |owner| owner != DEAD, |gauge, exact, value| refunds.push((gauge, exact, value)));
-    assert_eq!(freed.unwrap(), 1);
+    assert_eq!(freed.unwrap(), [Some(DEAD)]);
     refunds.sort_by_key(|&(_, _, value)| value);
     assert_eq!(refunds, [(in_flight, None, 2), (reserved, Some(budget), 70)]);
     assert_eq!((cells.gauge_total(in_flight), cells.gauge_total(reserved)), (2, 0));
     assert_eq!(cells.rows().map(|row| row.owner).collect::<Vec<_>>(), [LIVING]);
-    assert_eq!(cells.reap(REAPER, |owner| owner != DEAD, |_, _, _| unreachable!()).unwrap(), 0);
+    assert_eq!(cells.reap(REAPER, |owner| owner != DEAD, |_, _, _| unreachable!()).unwrap(), []);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_row_dropped_with_something_in_it_is_reaped_like_a_dead_one() {
     assert_eq!(cells.rows().count(), 0);
     cells.claim_row(LIVING).unwrap_err();
     let mut refunded = 0;
-    assert_eq!(cells.reap(REAPER, |_| true, |_, _, value| refunded += value).unwrap(), 1);
+    assert_eq!(cells.reap(REAPER, |_| true, |_, _, value| refunded += value).unwrap(), [None]);
     assert_eq!(refunded, 2);
     drop(cells.claim_row(LIVING).unwrap());
 }
@@ -124,11 +124,11 @@ fn a_reaper_that_dies_is_followed_by_another() {
     let nobody = |_, _, _| unreachable!();
     assert_eq!(
         cells.reap(SECOND_REAPER, |owner| owner != DEAD, nobody).unwrap(),
-        0,
+        [],
         "the reaper still lives"
     );
     let dead = |owner| owner != DEAD && owner != REAPER;
-    assert_eq!(cells.reap(SECOND_REAPER, dead, |_, _, value| refunded += value).unwrap(), 1);
+    assert_eq!(cells.reap(SECOND_REAPER, dead, |_, _, value| refunded += value).unwrap(), [None]);
     assert_eq!(refunded, 5);
 }
 
@@ -161,7 +161,7 @@ fn racing_reapers_refund_exactly_once() {
                             refunded.fetch_add(value, Relaxed);
                         },
                     );
-                    *freed.lock().unwrap() += rows.unwrap();
+                    *freed.lock().unwrap() += rows.unwrap().len();
                 });
             }
         });
@@ -191,12 +191,12 @@ fn a_killed_worker_is_dead_before_its_parent_takes_notice() {
     let owner = cells.rows().next().unwrap().owner;
     assert_eq!(owner.pid, child.id());
     let reaper = Owner::current().unwrap();
-    assert_eq!(cells.reap(reaper, Owner::is_alive, |_, _, _| unreachable!()).unwrap(), 0);
+    assert_eq!(cells.reap(reaper, Owner::is_alive, |_, _, _| unreachable!()).unwrap(), []);
 
     child.kill();
     wait_until("the child is a zombie", || !owner.is_alive());
     let mut refunded = 0;
-    assert_eq!(cells.reap(reaper, Owner::is_alive, |_, _, value| refunded += value).unwrap(), 1);
+    assert_eq!(cells.reap(reaper, Owner::is_alive, |_, _, value| refunded += value).unwrap(), [Some(owner)]);
     assert_eq!((refunded, cells.gauge_total(in_flight)), (3, 0));
 }
 

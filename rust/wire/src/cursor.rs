@@ -2,6 +2,7 @@
 
 use crate::blocks::{self, BLOCK, Carry};
 use crate::error::{Fault, ScanErrorKind};
+use crate::scalar::decode_lossy;
 use crate::swar;
 
 /// How deep objects and arrays may nest, the outermost counted.
@@ -120,9 +121,19 @@ impl<'b> Cursor<'b> {
         self.bytes.get(self.at).copied()
     }
 
-    /// Calls `each` with the key of every field, escapes not decoded; it must move past the value.
+    /// The bytes from `start`, an earlier position, to here.
+    pub(crate) fn since(&self, start: usize) -> &'b [u8] {
+        self.bytes.get(start..self.at).unwrap_or_default()
+    }
+
+    /// Where it is.
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Calls `each` with the key of every field; it must move past the value.
     #[inline]
-    pub(crate) fn object(&mut self, mut each: impl FnMut(&mut Self, &'b [u8]) -> Option<()>) -> Option<()> {
+    pub(crate) fn object(&mut self, mut each: impl FnMut(&mut Self, &[u8]) -> Option<()>) -> Option<()> {
         self.take(b'{')?;
         if self.peek()? == b'}' {
             return self.take(b'}');
@@ -130,7 +141,11 @@ impl<'b> Cursor<'b> {
         loop {
             let key = self.string()?;
             self.take(b':')?;
-            each(self, key)?;
+            // Else a key that is written in another way would hide its value from us, and not from the provider.
+            match key.contains(&b'\\') {
+                true => each(self, decode_lossy(str::from_utf8(key).ok()?).as_bytes())?,
+                false => each(self, key)?,
+            }
             match self.peek()? {
                 b',' => self.at += 1,
                 _ => return self.take(b'}'),

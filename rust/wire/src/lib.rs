@@ -5,6 +5,7 @@
 //! standard §9.2 (server-sent events).
 
 mod blocks;
+mod content;
 mod cursor;
 mod dialect;
 mod document;
@@ -16,6 +17,7 @@ mod splice;
 mod swar;
 pub mod usage;
 
+pub use content::Content;
 pub use cursor::MAX_DEPTH;
 pub use dialect::{Dialect, Operation};
 pub use document::{Document, Field, Kind, MAX_FIELDS, Span};
@@ -23,5 +25,5 @@ pub use error::{Excerpt, ScanError, ScanErrorKind};
 pub use events::{EventError, EventStream, MAX_EVENT_BYTES, Remainder};
 pub use prompt::Prompt;
 pub use scalar::quote;
-pub use splice::{Edit, SpliceError, include_usage, splice};
+pub use splice::{Change, Edit, SpliceError, change_fields, include_usage, splice};
 pub use usage::Usage;

@@ -1,5 +1,8 @@
 //! How many tokens a prompt has, estimated in one pass without a tokenizer.
 
+use smallvec::SmallVec;
+
+use crate::content::Content;
 use crate::cursor::Cursor;
 use crate::dialect::{Dialect, Operation};
 use crate::document::{Document, Field, Kind};
@@ -16,13 +19,19 @@ const BYTES_PER_TOKEN: u64 = 4;
 const TOKENS_PER_MESSAGE: u64 = 4;
 const TOKENS_PER_PROMPT: u64 = 3;
 
-/// The size of a prompt.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Prompt {
+/// The size of a prompt, and where its most important texts are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Prompt<'b> {
     /// Estimated tokens.
     pub tokens: u64,
     /// Messages of a chat, or items of a response's input; system prompts and instructions beside them not counted.
     pub messages: u64,
+    /// Images.
+    pub images: u64,
+    /// What the user said last, or the whole prompt of a completion or embedding.
+    pub last_user: Content<'b>,
+    /// System prompts, instructions, and what developers' messages say.
+    pub system: SmallVec<[Content<'b>; 2]>,
 }
 
 /// Estimates the prompt of a request.
@@ -32,21 +41,21 @@ pub struct Prompt {
 /// count [`IMAGE_TOKENS`], [`FILE_TOKENS`] and [`AUDIO_TOKENS`], never the bytes of their encoding. The prompt of
 /// completions and the input of embeddings may be token numbers, which are counted. What a provider has stored (an
 /// earlier response, a file) cannot be. Nested values that are not JSON count as text: the provider will refuse them.
-pub fn measure(document: &Document<'_>, operation: Operation) -> Prompt {
+pub fn measure<'b>(document: &Document<'b>, operation: Operation) -> Prompt<'b> {
     let mut prompt = Prompt::default();
     let body = document.bytes();
-    let mut add = |name: &str, count: fn(&mut Cursor<'_>, &mut Prompt) -> Option<()>| {
+    let mut add = |name: &str, count: Count<'b>| {
         if let Some(field) = document.get(name).filter(|field| field.kind != Kind::Null) {
             prompt.add_field(body, field, count);
         }
     };
     match operation {
         Operation::Embeddings => {
-            add("input", input);
+            add("input", only_input);
             return prompt;
         }
         Operation::Completions => {
-            add("prompt", input);
+            add("prompt", only_input);
             add("suffix", input);
             return prompt;
         }
@@ -55,11 +64,11 @@ pub fn measure(document: &Document<'_>, operation: Operation) -> Prompt {
             add("functions", as_text);
         }
         Operation::Responses => {
-            add("instructions", content);
+            add("instructions", system);
             add("input", messages);
         }
         Operation::Messages | Operation::CountTokens => {
-            add("system", content);
+            add("system", system);
             add("messages", messages);
         }
     }
@@ -74,20 +83,26 @@ pub fn measure(document: &Document<'_>, operation: Operation) -> Prompt {
 /// # Errors
 /// The name of the field that is no such number, and what is wrong with it.
 pub fn max_tokens(document: &Document<'_>, dialect: Dialect) -> Result<u64, (&'static str, ScanError)> {
-    let names: &[&'static str] = match dialect {
-        Dialect::OpenAiChat => &["max_completion_tokens", "max_tokens"],
-        Dialect::OpenAiResponses => &["max_output_tokens"],
-        Dialect::AnthropicMessages => &["max_tokens"],
-    };
-    names.iter().try_fold(0, |most, name| match document.unsigned(name) {
+    max_tokens_names(dialect).iter().try_fold(0, |most, name| match document.unsigned(name) {
         Ok(tokens) => Ok(tokens.unwrap_or(0).max(most)),
         Err(error) => Err((*name, error)),
     })
 }
 
-impl Prompt {
-    fn add_field(&mut self, body: &[u8], field: &Field, count: fn(&mut Cursor<'_>, &mut Self) -> Option<()>) {
-        let before = *self;
+/// The names that a dialect has for the most tokens of a reply.
+pub fn max_tokens_names(dialect: Dialect) -> &'static [&'static str] {
+    match dialect {
+        Dialect::OpenAiChat => &["max_completion_tokens", "max_tokens"],
+        Dialect::OpenAiResponses => &["max_output_tokens"],
+        Dialect::AnthropicMessages => &["max_tokens"],
+    }
+}
+
+type Count<'b> = fn(&mut Cursor<'b>, &mut Prompt<'b>) -> Option<()>;
+
+impl<'b> Prompt<'b> {
+    fn add_field(&mut self, body: &'b [u8], field: &Field, count: Count<'b>) {
+        let before = self.clone();
         let value = field.value.of(body);
         if count(&mut Cursor::new(value), self).is_none() {
             *self = before;
@@ -103,33 +118,66 @@ impl Prompt {
     fn add_text(&mut self, text: &[u8]) {
         self.tokens += (text.len() as u64).div_ceil(BYTES_PER_TOKEN);
     }
+
+    fn add_image(&mut self) {
+        self.images += 1;
+        self.tokens += IMAGE_TOKENS;
+    }
 }
 
 /// The messages of a chat or the items of a response's input, where a string is one message.
-fn messages(cursor: &mut Cursor<'_>, prompt: &mut Prompt) -> Option<()> {
+fn messages<'b>(cursor: &mut Cursor<'b>, prompt: &mut Prompt<'b>) -> Option<()> {
     if cursor.peek()? == b'"' {
         prompt.add_message();
-        return content(cursor, prompt);
+        prompt.last_user = counted_content(cursor, prompt)?;
+        return Some(());
     }
     cursor.array(|cursor| {
         prompt.add_message();
-        cursor.object(|cursor, key| match key {
-            b"content" | b"output" | b"summary" => content(cursor, prompt),
-            b"role" | b"tool_call_id" | b"type" | b"id" | b"call_id" | b"status" | b"encrypted_content" => {
-                cursor.skip().map(drop)
+        let (mut role, mut said) = (Content::default(), None);
+        cursor.object(|cursor, key| {
+            match key {
+                b"content" => said = Some(counted_content(cursor, prompt)?),
+                b"role" => role = Content(cursor.skip()?),
+                b"output" | b"summary" => content(cursor, prompt)?,
+                b"tool_call_id" | b"type" | b"id" | b"call_id" | b"status" | b"encrypted_content" => {
+                    cursor.skip()?;
+                }
+                // An image that a tool has made.
+                b"result" if cursor.peek()? == b'"' => {
+                    cursor.skip()?;
+                    prompt.add_image();
+                }
+                _ => text_inside(cursor, prompt)?,
             }
-            // An image that a tool has made.
-            b"result" if cursor.peek()? == b'"' => {
-                prompt.tokens += cursor.skip().map(|_| IMAGE_TOKENS)?;
-                Some(())
-            }
-            _ => text_inside(cursor, prompt),
-        })
+            Some(())
+        })?;
+        match (said, &*role.text()) {
+            (Some(said), "user") => prompt.last_user = said,
+            (Some(said), "system" | "developer") => prompt.system.push(said),
+            _ => {}
+        }
+        Some(())
     })
 }
 
+/// A system prompt beside the messages.
+fn system<'b>(cursor: &mut Cursor<'b>, prompt: &mut Prompt<'b>) -> Option<()> {
+    let said = counted_content(cursor, prompt)?;
+    prompt.system.push(said);
+    Some(())
+}
+
+/// Counts a content and returns it.
+fn counted_content<'b>(cursor: &mut Cursor<'b>, prompt: &mut Prompt<'b>) -> Option<Content<'b>> {
+    cursor.peek()?;
+    let start = cursor.position();
+    content(cursor, prompt)?;
+    Some(Content(cursor.since(start)))
+}
+
 /// A string, a part, or an array of parts.
-fn content(cursor: &mut Cursor<'_>, prompt: &mut Prompt) -> Option<()> {
+fn content(cursor: &mut Cursor<'_>, prompt: &mut Prompt<'_>) -> Option<()> {
     match cursor.peek()? {
         b'"' => {
             prompt.add_text(cursor.string()?);
@@ -145,7 +193,7 @@ fn content(cursor: &mut Cursor<'_>, prompt: &mut Prompt) -> Option<()> {
 }
 
 /// One part of a message: text, a tool's call or result, or a medium.
-fn part(cursor: &mut Cursor<'_>, prompt: &mut Prompt) -> Option<()> {
+fn part(cursor: &mut Cursor<'_>, prompt: &mut Prompt<'_>) -> Option<()> {
     let mut image = false;
     let mut opaque = false;
     cursor.object(|cursor, key| {
@@ -166,14 +214,16 @@ fn part(cursor: &mut Cursor<'_>, prompt: &mut Prompt) -> Option<()> {
         }
         Some(())
     })?;
-    if opaque {
-        prompt.tokens += if image { IMAGE_TOKENS } else { FILE_TOKENS };
+    match (opaque, image) {
+        (true, true) => prompt.add_image(),
+        (true, false) => prompt.tokens += FILE_TOKENS,
+        (false, _) => {}
     }
     Some(())
 }
 
 /// Where a medium comes from (Anthropic): counts text, and tells whether it is something else.
-fn source(cursor: &mut Cursor<'_>, prompt: &mut Prompt) -> Option<bool> {
+fn source(cursor: &mut Cursor<'_>, prompt: &mut Prompt<'_>) -> Option<bool> {
     let mut text = false;
     let mut data: &[u8] = b"";
     let mut parts = false;
@@ -196,7 +246,7 @@ fn source(cursor: &mut Cursor<'_>, prompt: &mut Prompt) -> Option<bool> {
 }
 
 /// Every string value inside of whatever comes next; the encoded bytes of a medium count as a file.
-fn text_inside(cursor: &mut Cursor<'_>, prompt: &mut Prompt) -> Option<()> {
+fn text_inside(cursor: &mut Cursor<'_>, prompt: &mut Prompt<'_>) -> Option<()> {
     match cursor.peek()? {
         b'"' => {
             let text = cursor.string()?;
@@ -217,13 +267,22 @@ fn text_inside(cursor: &mut Cursor<'_>, prompt: &mut Prompt) -> Option<()> {
 }
 
 /// Whatever comes next, as the text that it is in the body.
-fn as_text(cursor: &mut Cursor<'_>, prompt: &mut Prompt) -> Option<()> {
+fn as_text(cursor: &mut Cursor<'_>, prompt: &mut Prompt<'_>) -> Option<()> {
     prompt.add_text(cursor.skip()?);
     Some(())
 }
 
+/// The input of embeddings or completions, which is what the user says.
+fn only_input<'b>(cursor: &mut Cursor<'b>, prompt: &mut Prompt<'b>) -> Option<()> {
+    cursor.peek()?;
+    let start = cursor.position();
+    input(cursor, prompt)?;
+    prompt.last_user = Content(cursor.since(start));
+    Some(())
+}
+
 /// The input of embeddings or completions: a string or token numbers, or an array of either.
-fn input(cursor: &mut Cursor<'_>, prompt: &mut Prompt) -> Option<()> {
+fn input(cursor: &mut Cursor<'_>, prompt: &mut Prompt<'_>) -> Option<()> {
     match cursor.peek()? {
         b'[' => cursor.array(|cursor| input(cursor, prompt)),
         b'0'..=b'9' => {

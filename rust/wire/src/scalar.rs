@@ -1,6 +1,7 @@
 //! JSON scalars: their ends, strictly checked, the text of strings, and quoting.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 
 use crate::error::{Fault, ScanErrorKind};
 use crate::swar;
@@ -84,6 +85,19 @@ fn end_of_escape(bytes: &[u8], backslash: usize) -> Result<usize, Fault> {
 
 /// The text of a string's content; `offset` is where the content starts in the body, for the error.
 pub(crate) fn decode(content: &str, offset: usize) -> Result<Cow<'_, str>, Fault> {
+    decode_or(content, |kind, at| Err(Fault::new(kind, offset + at)))
+}
+
+/// The same where nothing has checked the string yet: U+FFFD stands for what is no character.
+pub(crate) fn decode_lossy(content: &str) -> Cow<'_, str> {
+    decode_or(content, |_, _| Ok::<_, Infallible>(())).unwrap_or_else(|never| match never {})
+}
+
+/// `malformed` is told of each escape that is none, and where it is.
+fn decode_or<E>(
+    content: &str,
+    mut malformed: impl FnMut(ScanErrorKind, usize) -> Result<(), E>,
+) -> Result<Cow<'_, str>, E> {
     if !content.contains('\\') {
         return Ok(Cow::Borrowed(content));
     }
@@ -91,26 +105,35 @@ pub(crate) fn decode(content: &str, offset: usize) -> Result<Cow<'_, str>, Fault
     let mut rest = content;
     while let Some((plain, escape)) = rest.split_once('\\') {
         text.push_str(plain);
-        let fault = |kind| Fault::new(kind, offset + content.len() - escape.len() - 1);
-        let mut following = escape.chars();
-        match following.next() {
-            Some('b') => text.push('\u{8}'),
-            Some('f') => text.push('\u{c}'),
-            Some('n') => text.push('\n'),
-            Some('r') => text.push('\r'),
-            Some('t') => text.push('\t'),
-            Some(same @ ('"' | '\\' | '/')) => text.push(same),
-            Some('u') => {
-                let (decoded, after) = unicode_escape(following.as_str()).map_err(fault)?;
-                text.push(decoded);
-                following = after.chars();
+        let (character, after) = match escaped(escape) {
+            Ok(decoded) => decoded,
+            Err(kind) => {
+                let digits = if kind == ScanErrorKind::LoneSurrogate { "uXXXX".len() } else { 0 };
+                malformed(kind, content.len() - escape.len() - 1)?;
+                (char::REPLACEMENT_CHARACTER, escape.get(digits..).unwrap_or_default())
             }
-            _ => return Err(fault(ScanErrorKind::MalformedEscape)),
-        }
-        rest = following.as_str();
+        };
+        text.push(character);
+        rest = after;
     }
     text.push_str(rest);
     Ok(Cow::Owned(text))
+}
+
+/// The character that an escape stands for, without its backslash, and what follows it.
+fn escaped(escape: &str) -> Result<(char, &str), ScanErrorKind> {
+    let mut following = escape.chars();
+    let character = match following.next() {
+        Some('b') => '\u{8}',
+        Some('f') => '\u{c}',
+        Some('n') => '\n',
+        Some('r') => '\r',
+        Some('t') => '\t',
+        Some(same @ ('"' | '\\' | '/')) => same,
+        Some('u') => return unicode_escape(following.as_str()),
+        _ => return Err(ScanErrorKind::MalformedEscape),
+    };
+    Ok((character, following.as_str()))
 }
 
 /// The character of an escape whose digits come first in `digits`, a surrogate pair together, and what follows it.

@@ -2,6 +2,7 @@
 
 use crate::document::{Document, Field, Kind, Span};
 use crate::error::ScanError;
+use crate::scalar::quote;
 
 /// New bytes for a span; an empty span inserts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,50 @@ pub fn splice(body: &[u8], edits: &[Edit<'_>], out: &mut Vec<u8>) -> Result<(), 
     }
     out.extend_from_slice(body.get(copied..).unwrap_or_default());
     Ok(())
+}
+
+/// A top-level field and its new value as JSON; without one the field is removed.
+pub type Change<'a> = (&'a str, Option<&'a str>);
+
+/// The edits that set and remove top-level fields, in the order of the body. A field that is not there yet comes before
+/// all others. No name may stand twice among the changes, and at least one field must remain.
+pub fn change_fields(document: &Document<'_>, changes: &[Change<'_>]) -> Vec<(Span, Box<[u8]>)> {
+    if changes.is_empty() {
+        return Vec::new();
+    }
+    let mut edits = Vec::with_capacity(changes.len());
+    let start = Span { start: document.inside(), end: document.inside() };
+    for (name, value) in changes {
+        if let (Some(value), None) = (value, document.get(name)) {
+            let mut field = Vec::with_capacity(name.len() + value.len() + 4);
+            quote(name, &mut field);
+            field.extend([b":", value.as_bytes(), b","].concat());
+            edits.push((start, field.into()));
+        }
+    }
+    // A field that goes takes the comma before it along, or, where none before it remains, the comma after it.
+    let (mut end_of_previous, mut one_remains) = (None, false);
+    for (index, field) in document.fields().iter().enumerate() {
+        let name = document.key(field);
+        match changes.iter().find(|(changed, _)| *changed == name) {
+            Some((_, None)) => {
+                let key = field.key.start - 1;
+                let next = document.fields().get(index + 1).map(|next| next.key.start - 1);
+                let span = match end_of_previous.filter(|_| one_remains) {
+                    Some(end) => Span { start: end, end: field.value.end },
+                    None => Span { start: key, end: next.unwrap_or(field.value.end) },
+                };
+                edits.push((span, Box::default()));
+            }
+            Some((_, Some(value))) => {
+                one_remains = true;
+                edits.push((field.value, value.as_bytes().into()));
+            }
+            None => one_remains = true,
+        }
+        end_of_previous = Some(field.value.end);
+    }
+    edits
 }
 
 /// The edit that makes an OpenAI stream report its usage; `None` if it does so already.

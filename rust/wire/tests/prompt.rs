@@ -18,6 +18,81 @@ fn content_tokens(operation: Operation, body: &str) -> u64 {
 }
 
 #[test]
+fn finds_what_was_said() {
+    let check = |operation, body: &str, last_user: &str, system: &[&str], images: u64| {
+        let prompt = prompt::measure(&Document::scan(body.as_bytes()).expect(body), operation);
+        let found: Vec<_> = prompt.system.iter().map(|content| content.text()).collect();
+        assert_eq!(
+            (&*prompt.last_user.text(), &*found, prompt.images),
+            (last_user, system_of(system).as_slice(), images)
+        );
+    };
+    fn system_of(texts: &[&str]) -> Vec<std::borrow::Cow<'static, str>> {
+        texts.iter().map(|text| (*text).to_owned().into()).collect()
+    }
+    let chat = |messages: &str| format!(r#"{{"model":"m","messages":{messages}}}"#);
+    check(ChatCompletions, &chat("[]"), "", &[], 0);
+    check(ChatCompletions, &chat("7"), "", &[], 0);
+    check(
+        ChatCompletions,
+        &chat(
+            r#"[{"role":"system","content":"Be \"brief\"."},{"role":"user","content":"first"},
+                {"content":"second","role":"user"},{"role":"assistant","content":"third"},
+                {"role":"developer","content":["a",{"type":"text","text":"b"}]}]"#,
+        ),
+        "second",
+        &["Be \"brief\".", "a\nb"],
+        0,
+    );
+    check(
+        ChatCompletions,
+        &chat(
+            r#"[{"role":"user","content":[{"type":"text","text":"What"},{"type":"image_url","image_url":{"url":"text"}},
+                {"type":"text","text":"is this?"}]}]"#,
+        ),
+        "What\nis this?",
+        &[],
+        1,
+    );
+    // What hides from a reader of bytes does not hide from the provider.
+    check(
+        ChatCompletions,
+        &chat(r#"[{"r\u006fle":"us\u0065r","c\u006fntent":"b\u006fmb"}]"#),
+        "bomb",
+        &[],
+        0,
+    );
+    check(
+        ChatCompletions,
+        &chat(r#"[{"role":"user","content":"b\u006fmb \ud800!"}]"#),
+        "bomb \u{fffd}!",
+        &[],
+        0,
+    );
+    check(ChatCompletions, &chat(r#"[{"role":"user","content":"a","content":"b"}]"#), "b", &[], 0);
+    check(
+        Messages,
+        r#"{"system":[{"type":"text","text":"Be kind."}],"messages":[{"role":"user","content":[
+            {"type":"image","source":{"type":"base64","data":"AAAA"}},{"type":"text","text":"look"},
+            {"type":"tool_result","content":"not said by the user"}]}]}"#,
+        "look",
+        &["Be kind."],
+        1,
+    );
+    check(
+        Responses,
+        r#"{"instructions":"Be short.","input":[{"role":"user","content":[{"type":"input_text","text":"hello"},
+            {"type":"input_image","image_url":"https://a/b.png"}]},{"type":"image_generation_call","result":"AAAA"}]}"#,
+        "hello",
+        &["Be short."],
+        2,
+    );
+    check(Responses, r#"{"input":"hello"}"#, "hello", &[], 0);
+    check(Completions, r#"{"prompt":["one","two"],"suffix":"three"}"#, "one\ntwo", &[], 0);
+    check(Embeddings, r#"{"input":[1,2,3]}"#, "", &[], 0);
+}
+
+#[test]
 fn counts_the_content_of_openai_messages() {
     let check = |messages: &str, expected: u64| {
         let body = format!(r#"{{"model":"a model that does not count","messages":{messages}}}"#);

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used)]
 
-use edgeroute_wire::{Document, Edit, Span, SpliceError, include_usage, quote, splice};
+use edgeroute_wire::{
+    Change, Document, Edit, Span, SpliceError, change_fields, include_usage, quote, splice,
+};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -46,6 +48,31 @@ fn makes_a_stream_report_its_usage() {
         r#"{"a":{"stream_options":{"include_usage":true}}}"#,
         Some(r#"{"stream_options":{"include_usage":true},"a":{"stream_options":{"include_usage":true}}}"#),
     );
+}
+
+fn changed(body: &str, changes: &[Change<'_>]) -> String {
+    let edits = change_fields(&Document::scan(body.as_bytes()).unwrap(), changes);
+    let edits: Vec<Edit<'_>> = edits.iter().map(|(span, with)| Edit { span: *span, with }).collect();
+    String::from_utf8(spliced(body.as_bytes(), &edits)).unwrap()
+}
+
+#[test]
+fn changes_top_level_fields_and_no_other_byte() {
+    let check = |changes: &[Change<'_>], expected: &str| {
+        assert_eq!(changed(r#" {"a" : 1, "b":[ 2 ] , "c":"\u0033"} "#, changes), expected);
+    };
+    check(&[], r#" {"a" : 1, "b":[ 2 ] , "c":"\u0033"} "#);
+    check(&[("b", Some("0.20"))], r#" {"a" : 1, "b":0.20 , "c":"\u0033"} "#);
+    check(&[("new\"", Some("{}"))], r#" {"new\"":{},"a" : 1, "b":[ 2 ] , "c":"\u0033"} "#);
+    check(&[("x", Some("1")), ("y", Some("2"))], r#" {"x":1,"y":2,"a" : 1, "b":[ 2 ] , "c":"\u0033"} "#);
+    check(&[("a", None)], r#" {"b":[ 2 ] , "c":"\u0033"} "#);
+    check(&[("b", None)], r#" {"a" : 1 , "c":"\u0033"} "#);
+    check(&[("c", None)], r#" {"a" : 1, "b":[ 2 ]} "#);
+    check(&[("a", None), ("b", None)], r#" {"c":"\u0033"} "#);
+    check(&[("c", None), ("b", None), ("z", None)], r#" {"a" : 1} "#);
+    check(&[("a", None), ("c", None)], r#" {"b":[ 2 ]} "#);
+    check(&[("a", None), ("n", Some("1"))], r#" {"n":1,"b":[ 2 ] , "c":"\u0033"} "#);
+    assert_eq!(changed(r#"{"\u0061":1,"b":2}"#, &[("a", None)]), r#"{"b":2}"#);
 }
 
 #[test]
@@ -108,6 +135,28 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn changed_fields_are_what_a_parser_would_make(
+        fields in prop::collection::btree_map("[a-f]", 0u32..100, 1..6),
+        changes in prop::collection::btree_map("[a-h]", prop::option::of(0u32..100), 0..8),
+    ) {
+        let mut expected: Map<String, Value> =
+            fields.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        expected.insert("model".into(), json!("m"));
+        let body = Value::Object(expected.clone()).to_string().replace(',', " ,\n ");
+        let texts: Vec<(&str, Option<String>)> =
+            changes.iter().map(|(name, value)| (name.as_str(), value.map(|value| value.to_string()))).collect();
+        let written: Vec<Change<'_>> = texts.iter().map(|(name, value)| (*name, value.as_deref())).collect();
+        for (name, value) in changes.clone() {
+            match value {
+                Some(value) => expected.insert(name, json!(value)),
+                None => expected.remove(&name),
+            };
+        }
+        let found: Value = serde_json::from_str(&changed(&body, &written)).unwrap();
+        prop_assert_eq!(found, Value::Object(expected));
+    }
 
     #[test]
     fn changes_what_it_should_and_nothing_else(body in body(), model in any::<String>()) {

@@ -103,12 +103,27 @@ pub fn alias(name: &str, of: &str) -> Value {
     json!({"name": name, "alias": of, "targets": [], "weighted": false, "fallbacks": []})
 }
 
+/// A rule that chooses a model.
 pub fn rule(name: &str, when: &str, model: &str) -> Value {
-    json!({"name": name, "when": when, "model": model, "reject": null})
+    acting(name, when, json!({"models": [{"model": model, "weight": 1}]}))
 }
 
 pub fn reject(name: &str, when: &str, status: u16, message: &str) -> Value {
-    json!({"name": name, "when": when, "model": null, "reject": {"status": status, "message": message}})
+    acting(name, when, json!({"reject": {"status": status, "message": message}}))
+}
+
+/// A rule with these settings; all others are not set.
+pub fn acting(name: &str, when: &str, settings: Value) -> Value {
+    let mut rule = json!({
+        "name": name, "virtual_key": null, "team": null, "priority": 0, "when": when, "on_error": "no_match",
+        "models": [], "sticky": null, "pin": null, "body": [], "headers": [], "tag": null, "fallbacks": null,
+        "reject": null, "continue": false,
+    });
+    for (setting, value) in settings.as_object().unwrap() {
+        assert!(rule.get(setting).is_some(), "{setting}");
+        rule[setting] = value.clone();
+    }
+    rule
 }
 
 pub fn limits(requests: Option<u64>, tokens: Option<u64>, concurrency: Option<u64>) -> Value {

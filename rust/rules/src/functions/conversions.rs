@@ -174,15 +174,18 @@ pub(super) fn text_of_double(number: f64) -> String {
     }
     let magnitude = number.abs();
     if magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
-        let text = format!("{number:e}");
-        // Go and C write a sign and at least two digits.
-        return match text.split_once('e') {
-            Some((digits, exponent)) => match exponent.strip_prefix('-') {
-                Some(exponent) => format!("{digits}e-{exponent:0>2}"),
-                None => format!("{digits}e+{exponent:0>2}"),
-            },
-            None => text,
-        };
+        return two_digit_exponent(format!("{number:e}"));
     }
     format!("{number}")
+}
+
+/// A number whose exponent is written as Go and C write it: with its sign and at least two digits.
+pub(super) fn two_digit_exponent(number: String) -> String {
+    match number.split_once('e') {
+        Some((digits, exponent)) => match exponent.strip_prefix('-') {
+            Some(exponent) => format!("{digits}e-{exponent:0>2}"),
+            None => format!("{digits}e+{exponent:0>2}"),
+        },
+        None => number,
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::{Implementation, Table, mismatch};
 use crate::error::ErrorKind;
+use crate::time::Timestamp;
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: Table = &[
@@ -34,8 +35,9 @@ pub(super) const FUNCTIONS: Table = &[
     }),
 ];
 
-const UNWRAP: Implementation = |_, arguments| {
+const UNWRAP: Implementation = |budget, arguments| {
     let [Value::List(elements)] = arguments else { return Err(mismatch(arguments)) };
+    budget.make_list(elements.len())?;
     let held = elements.iter().filter_map(|element| match element {
         Value::Optional(held) => held.as_ref().map(|held| Ok(Value::clone(held))),
         other => Some(Err(ErrorKind::NoOverloadFor(other.kind()))),
@@ -49,7 +51,7 @@ fn one<'a>(arguments: &[Value<'a>]) -> Result<Value<'a>, ErrorKind> {
 
 fn is_zero(value: &Value<'_>) -> bool {
     match value {
-        Value::Null | Value::Optional(None) => true,
+        Value::Null => true,
         Value::Bool(truth) => !truth,
         Value::Int(number) => *number == 0,
         Value::Uint(number) => *number == 0,
@@ -59,8 +61,7 @@ fn is_zero(value: &Value<'_>) -> bool {
         Value::List(elements) => elements.is_empty(),
         Value::Map(entries) => entries.is_empty(),
         Value::Duration(length) => length.nanoseconds() == 0,
-        Value::Timestamp(_) | Value::Type(_) | Value::Optional(Some(_)) | Value::Ip(_) | Value::Cidr(_) => {
-            false
-        }
+        Value::Timestamp(time) => Timestamp::from_unix(0, 0) == Some(*time),
+        Value::Type(_) | Value::Optional(_) | Value::Ip(_) | Value::Cidr(_) => false,
     }
 }

@@ -29,6 +29,10 @@ impl Parser<'_> {
         name: Box<str>,
         arguments: Vec<Expression>,
     ) -> Result<Expression, Diagnostic> {
+        if !self.macros {
+            let target = Some(target.into());
+            return self.node(span, ExpressionKind::Call { function: name, target, arguments });
+        }
         if matches!(&target.kind, ExpressionKind::Variable { name: namespace, .. } if **namespace == *"cel")
             && &*name == "bind"
             && arguments.len() == 3

@@ -1,0 +1,248 @@
+//! Requests and rule sets that benchmarks share.
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub, dead_code, reason = "a benchmark")]
+
+use std::borrow::Cow;
+
+use edgeroute_rules::{Attribute, Environment, Source, Type, Value};
+
+pub const EXAMPLE: &str = r#"headers["x-tier"] == "premium" && tokens_used > 75"#;
+
+/// How many requests take turns.
+pub const REQUESTS: usize = 1_024;
+
+/// Names of string attributes in rules, and how many values each has.
+pub type Strings = [(&'static str, u64); 6];
+
+/// What rules of a router compare: headers and what the router knows of the caller.
+pub const MIXED: Strings = [
+    (r#"headers["x-tier"]"#, 4),
+    (r#"headers["x-application"]"#, 16),
+    ("team_name", 200),
+    ("model", 60),
+    ("virtual_key_name", 2_000),
+    (r#"headers["x-region"]"#, 30),
+];
+
+/// Every one has to be found among the headers.
+pub const HEADERS: Strings = [
+    (r#"headers["x-tier"]"#, 4),
+    (r#"headers["x-application"]"#, 16),
+    (r#"headers["x-team"]"#, 200),
+    (r#"headers["x-model"]"#, 60),
+    (r#"headers["x-user"]"#, 2_000),
+    (r#"headers["x-region"]"#, 30),
+];
+
+/// A request as a router has it: parsed header fields in order, names in lower case, all in one buffer.
+pub struct Request {
+    pub head: &'static [u8],
+    pub headers: Vec<(&'static [u8], &'static [u8])>,
+    pub model: &'static str,
+    pub team: &'static str,
+    pub key: &'static str,
+    pub tokens_used: f64,
+    pub prompt_tokens: i64,
+}
+
+impl Source for Request {
+    fn attribute(&self, attribute: &Attribute) -> Option<Value<'_>> {
+        Some(match (attribute.variable, attribute.key.as_deref()) {
+            (0, Some(name)) => self.header(name)?,
+            (1, _) => Value::from(self.model),
+            (2, _) => Value::from(self.team),
+            (3, _) => Value::from(self.key),
+            (4, _) => Value::Double(self.tokens_used),
+            (5, _) => Value::Int(self.prompt_tokens),
+            _ => return None,
+        })
+    }
+
+    fn is_typed(&self) -> bool {
+        true
+    }
+}
+
+impl Request {
+    /// As the router reads one: fields of one name are one list, which must be UTF-8.
+    fn header(&self, name: &str) -> Option<Value<'_>> {
+        let mut joined: Option<Cow<'_, str>> = None;
+        let fields = Fields {
+            name: name.as_bytes(),
+            ends: ends(name.as_bytes()),
+            here: &[],
+            candidates: 0,
+            after: &self.headers,
+        };
+        for value in fields {
+            let text = std::str::from_utf8(value).ok()?;
+            joined = Some(match joined {
+                None => Cow::Borrowed(text),
+                Some(before) => Cow::Owned(format!("{before}, {text}")),
+            });
+        }
+        Some(match joined? {
+            Cow::Borrowed(text) => Value::from(text),
+            Cow::Owned(text) => Value::from(text),
+        })
+    }
+}
+
+/// As the router finds header fields (`router/src/fields.rs`).
+struct Fields<'n, 'a> {
+    name: &'n [u8],
+    ends: (u64, u64),
+    here: &'n [(&'a [u8], &'a [u8])],
+    candidates: u64,
+    after: &'n [(&'a [u8], &'a [u8])],
+}
+
+impl<'a> Iterator for Fields<'_, 'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        loop {
+            while self.candidates != 0 {
+                let field = self.here.get(self.candidates.trailing_zeros() as usize);
+                self.candidates &= self.candidates - 1;
+                if let Some((name, value)) = field
+                    && ends(name) == self.ends
+                    && (name.len() <= 16 || *name == self.name)
+                {
+                    return Some(value);
+                }
+            }
+            if self.after.is_empty() {
+                return None;
+            }
+            (self.here, self.after) = self.after.split_at(self.after.len().min(64));
+            for (place, (name, _)) in self.here.iter().enumerate() {
+                self.candidates |= u64::from(name.len() == self.name.len()) << place;
+            }
+        }
+    }
+}
+
+/// The first and the last bytes of a text: of one of up to 16, all that are not given by its length.
+fn ends(text: &[u8]) -> (u64, u64) {
+    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+        return (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+    }
+    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+        return (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into());
+    }
+    let byte = |place: usize| text.get(place).copied().map_or(0, u64::from);
+    (byte(0) | byte(1) << 8, byte(2))
+}
+
+pub fn environment() -> Environment {
+    Environment::new()
+        .declare_map_lowercase("headers", Type::String)
+        .declare("model", Type::String)
+        .declare("team_name", Type::String)
+        .declare("virtual_key_name", Type::String)
+        .declare("tokens_used", Type::Double)
+        .declare("prompt_tokens", Type::Int)
+}
+
+/// A small generator (SplitMix64), so that every run measures the same.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % end
+    }
+}
+
+fn value(attribute: usize, number: u64) -> String {
+    match (attribute, number) {
+        (0, number) => ["premium", "standard", "free", "trial"].get(number as usize).unwrap().to_string(),
+        (1, number) => format!("application-{number}"),
+        (2, number) => format!("team-{number}"),
+        (3, number) => format!("vendor/model-{number}"),
+        (4, number) => format!("user-{number:05}"),
+        (_, number) => format!("region-{number}"),
+    }
+}
+
+/// Requests of 12 to 20 headers; one in eight lacks the first.
+pub fn requests() -> Vec<Request> {
+    const USUAL: [(&str, &str); 14] = [
+        ("host", "api.example.com"),
+        ("user-agent", "OpenAI/Python 2.7.1"),
+        ("accept", "application/json"),
+        ("accept-encoding", "gzip, deflate"),
+        ("content-type", "application/json"),
+        ("content-length", "1042"),
+        ("authorization", "Bearer sk-not-a-key"),
+        ("x-stainless-lang", "python"),
+        ("x-stainless-os", "Linux"),
+        ("x-stainless-runtime", "CPython"),
+        ("x-request-id", "5f0c2b1e"),
+        ("x-forwarded-for", "192.0.2.7"),
+        ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736"),
+        ("connection", "keep-alive"),
+    ];
+    let mut random = Random(1);
+    let own = ["x-tier", "x-application", "x-team", "x-model", "x-user", "x-region"];
+    (0..REQUESTS)
+        .map(|_| {
+            let values: Vec<String> = HEADERS
+                .iter()
+                .enumerate()
+                .map(|(place, (_, end))| value(place, random.below(*end)))
+                .collect();
+            let usual = 7 + random.below(8) as usize;
+            let mut headers: Vec<(&str, &str)> = USUAL.iter().take(usual).copied().collect();
+            for (place, name) in own.iter().enumerate() {
+                if place != 0 || random.below(8) != 0 {
+                    let at = random.below(headers.len() as u64 + 1) as usize;
+                    headers.insert(at, (name, values.get(place).unwrap()));
+                }
+            }
+            let head: String =
+                headers.iter().flat_map(|(name, value)| [*name, ": ", *value, "\r\n"]).collect();
+            let head: &'static str = head.leak();
+            let fields = head.lines().map(|line| {
+                let (name, value) = line.split_once(": ").unwrap();
+                (name.as_bytes(), value.as_bytes())
+            });
+            let known = |place: usize| &*values.get(place).unwrap().clone().leak();
+            Request {
+                head: head.as_bytes(),
+                headers: fields.collect(),
+                team: known(2),
+                model: known(3),
+                key: known(4),
+                tokens_used: random.below(1_000) as f64 / 10.0,
+                prompt_tokens: random.below(100_000) as i64,
+            }
+        })
+        .collect()
+}
+
+/// Rules of two equalities and, four times in five, a comparison of a number.
+pub fn rule_set(strings: &Strings, count: usize) -> Vec<String> {
+    let mut random = Random(2);
+    (0..count)
+        .map(|_| {
+            let first = random.below(6);
+            let second = (first + 1 + random.below(5)) % 6;
+            let mut rule = [first, second]
+                .map(|place| {
+                    let (name, end) = strings.get(place as usize).unwrap();
+                    format!("{name} == \"{}\"", value(place as usize, random.below(*end)))
+                })
+                .join(" && ");
+            match random.below(5) {
+                0 => {}
+                1 | 2 => rule += &format!(" && tokens_used > {}", random.below(100)),
+                _ => rule += &format!(" && prompt_tokens < {}", random.below(100_000)),
+            }
+            rule
+        })
+        .collect()
+}

@@ -1,0 +1,225 @@
+//! Execution of rule sets. Conditions become circuits over predicates that all rules share ([`circuit`],
+//! [`predicates`]), circuits become flat code ([`code`]) over values that are read and looked up once ([`slots`],
+//! [`constants`]), and an [`index`] built from necessary conditions ([`guards`]) tells which rules are worth running.
+//!
+//! The general evaluator defines what a condition means; the engine only finds the rules that it agrees with sooner.
+//! What the engine has no code for it asks the evaluator, at most once per pass. So does it for the reason of an
+//! error, which it knows to exist but not to name.
+
+mod circuit;
+mod code;
+mod constants;
+mod guards;
+mod index;
+mod predicates;
+mod slots;
+mod summary;
+
+use smallvec::SmallVec;
+
+pub use crate::engine::index::Strategy;
+pub(crate) use crate::engine::slots::Slots;
+pub use crate::engine::summary::{RuleSummary, Summary};
+
+use crate::engine::circuit::{Rails, rails};
+use crate::engine::code::{Routine, Step, emit, fits};
+use crate::engine::guards::guards;
+use crate::engine::index::{Entry, Index, Postings, Rows};
+use crate::engine::predicates::{Failure, Predicates, Tables};
+use crate::evaluate::Source;
+use crate::program::Node;
+use crate::types::Type;
+
+/// No rule.
+const NONE: u32 = u32::MAX;
+
+/// The rules of a set, ready to be searched.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    tables: Tables,
+    /// Of the circuits that tell whether a rule holds.
+    code: Box<[Step]>,
+    rules: Box<[Rule]>,
+    /// Of the circuits that tell whether a rule is refuted, which are run for watched rules only.
+    refutations: Box<[Step]>,
+    refuted: Box<[Routine]>,
+    index: Index,
+    entries: Box<[Entry]>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Rule {
+    holds: Routine,
+    /// As in [`Entry`].
+    watched: [bool; 2],
+    /// Whether it ends the search if it fails.
+    stops: bool,
+}
+
+/// Compiles rules one by one.
+#[derive(Debug, Default)]
+pub(crate) struct Builder {
+    predicates: Predicates,
+    rules: Vec<(Rails, bool)>,
+    entries: Vec<Entry>,
+}
+
+/// What a search found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The rule that ended the search.
+    pub(crate) rule: Option<u32>,
+    /// Whether it did so by failing.
+    pub(crate) fails: bool,
+    /// The rules before it that cannot be evaluated, in order. They may lack what they read, and no more.
+    pub(crate) failed: SmallVec<[u32; 4]>,
+}
+
+impl Builder {
+    /// Adds a rule. With a scope, an attribute and a text, it takes part only where the attribute is that text.
+    /// `None` if the rule is too long or rules read too many attributes, which limits on sources exclude.
+    pub(crate) fn add<'t>(
+        &mut self,
+        source: &str,
+        condition: &Node,
+        scope: Option<(usize, &str)>,
+        stops: bool,
+        declared: impl Fn(usize) -> Option<&'t Type>,
+    ) -> Option<()> {
+        let scope = match scope {
+            Some((attribute, text)) => Some(self.predicates.is_text(attribute, text)?),
+            None => None,
+        };
+        let rails = rails(&mut self.predicates, source, condition, scope, declared);
+        if !fits(&rails.holds) || !fits(&rails.refuted) {
+            return None;
+        }
+        let watched = [rails.failure == Failure::Possible, rails.failure != Failure::Never]
+            .map(|may_fail| stops || may_fail);
+        self.entries.push(Entry { guards: guards(&self.predicates, &rails), watched });
+        self.rules.push((rails, stops));
+        Some(())
+    }
+
+    /// Makes the index and writes the code. `attributes` is how many the rules read.
+    pub(crate) fn finish(self, attributes: usize, strategy: Option<Strategy>) -> Engine {
+        let tables = self.predicates.finish(attributes);
+        let strategy = strategy.unwrap_or_else(|| index::choose(&tables, &self.entries));
+        let index = Index::new(strategy, &tables, &self.entries);
+        let (mut code, mut refutations) = (Vec::new(), Vec::new());
+        let (mut rules, mut refuted) = (Vec::new(), Vec::new());
+        for ((rails, stops), entry) in self.rules.into_iter().zip(&self.entries) {
+            let holds = rails.holds.with_last(|attribute| index.has_tested(&tables, entry, attribute));
+            rules.push(Rule { holds: emit(&mut code, &holds), watched: entry.watched, stops });
+            refuted.push(emit(&mut refutations, &rails.refuted));
+        }
+        Engine {
+            tables,
+            code: code.into(),
+            rules: rules.into(),
+            refutations: refutations.into(),
+            refuted: refuted.into(),
+            index,
+            entries: self.entries.into(),
+        }
+    }
+}
+
+impl Engine {
+    pub(crate) fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// Finds the first rule that holds, or that fails and stops, of those not in `except`.
+    pub(crate) fn search<S: Source>(&self, slots: &mut Slots<'_, S>, typed: bool, except: &[usize]) -> Found {
+        let mut search =
+            Search { engine: self, slots, except, typed, first: NONE, fails: false, failed: SmallVec::new() };
+        match &self.index {
+            Index::Scan => {
+                for rule in 0..self.rules.len() as u32 {
+                    if search.ends_at(rule) {
+                        break;
+                    }
+                }
+            }
+            Index::Hash(postings) => search.walk_lists(postings),
+            Index::Bits(rows) => search.walk_rows(rows),
+        }
+        let Search { first, fails, mut failed, .. } = search;
+        failed.retain(|rule| *rule < first);
+        failed.sort_unstable();
+        Found { rule: (first != NONE).then_some(first), fails, failed }
+    }
+}
+
+/// A search under way.
+struct Search<'s, 'a, S> {
+    engine: &'s Engine,
+    slots: &'s mut Slots<'a, S>,
+    except: &'s [usize],
+    typed: bool,
+    /// The first rule so far that ends the search.
+    first: u32,
+    fails: bool,
+    failed: SmallVec<[u32; 4]>,
+}
+
+impl<S: Source> Search<'_, '_, S> {
+    /// Lists are in no order among themselves, so each is followed up to the first rule found so far.
+    #[inline]
+    fn walk_lists(&mut self, postings: &Postings) {
+        for list in 0..postings.lists() {
+            let rules = postings.list(list, self.typed, |attribute| self.slots.number(attribute));
+            for rule in rules {
+                if *rule >= self.first || self.ends_at(*rule) {
+                    break;
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn walk_rows(&mut self, rows: &Rows) {
+        let applying = rows.applying(self.typed, |attribute| self.slots.number(attribute));
+        for word in 0..rows.words() {
+            let mut left = rows.intersection(&applying, word);
+            while left != 0 {
+                if self.ends_at(word as u32 * 64 + left.trailing_zeros()) {
+                    return;
+                }
+                left &= left - 1;
+            }
+        }
+    }
+
+    /// Tries a rule. Whether it ends the search.
+    #[inline]
+    fn ends_at(&mut self, number: u32) -> bool {
+        let Some(rule) = self.engine.rules.get(number as usize) else { return false };
+        let holds = rule.holds.run(&self.engine.code, |step| self.slots.holds(step));
+        if !holds {
+            let [of_typed, of_others] = rule.watched;
+            let watched = if self.typed { of_typed } else { of_others };
+            if !watched || !self.fails(number) {
+                return false;
+            }
+        }
+        if self.except.contains(&(number as usize)) {
+            return false;
+        }
+        if holds || rule.stops {
+            self.first = number;
+            self.fails = !holds;
+            return true;
+        }
+        self.failed.push(number);
+        false
+    }
+
+    /// Whether a rule that does not hold is not refuted either.
+    #[inline(never)]
+    fn fails(&mut self, number: u32) -> bool {
+        let refuted = self.engine.refuted.get(number as usize);
+        refuted.is_some_and(|routine| !routine.run(&self.engine.refutations, |step| self.slots.holds(step)))
+    }
+}
