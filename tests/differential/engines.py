@@ -1,16 +1,17 @@
 """Both engines behind one function each: expression and values in, outcome out."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from cel_expr_python import cel
+from cel_expr_python import cel  # pyright: ignore[reportMissingTypeStubs]
+from generator import VARIABLES
 
 from edgeroute import Expression
 from edgeroute.rules import RuleError, Uint
-from generator import VARIABLES
 
 Values = Mapping[str, Any]
 OPAQUE = ("opaque",)
@@ -42,15 +43,21 @@ def canonical(value: Any) -> Any:
         case datetime() | timedelta():
             return (type(value).__name__, value)
         case list():
-            return ("list", [canonical(element) for element in value])
+            elements = cast("list[Any]", value)
+            return ("list", [canonical(element) for element in elements])
         case dict():
+            items = cast("dict[Any, Any]", value).items()
             # Keys come without their types from cel-cpp.
-            entries = [(key if isinstance(key, bool) else f"{key}", canonical(entry)) for key, entry in value.items()]
+            entries = [(_plain(key), canonical(entry)) for key, entry in items]
             return ("map", sorted(entries, key=repr))
         case cel.Value():
             return OPAQUE if value.type() == cel.Type.TYPE else canonical(_of_cel_cpp(value))
         case _:
             return OPAQUE
+
+
+def _plain(key: Any) -> Any:
+    return int(key) if isinstance(key, Uint) else key
 
 
 def _of_cel_cpp(value: cel.Value) -> Any:
@@ -63,11 +70,12 @@ def same(ours: Any, theirs: Any) -> bool:
     if OPAQUE in (ours, theirs):
         return True
     if isinstance(ours, tuple | list) and isinstance(theirs, tuple | list):
-        return len(ours) == len(theirs) and all(same(one, other) for one, other in zip(ours, theirs, strict=True))
+        one, other = cast("list[Any]", ours), cast("list[Any]", theirs)
+        return len(one) == len(other) and all(map(same, one, other))
     return ours == theirs
 
 
-EXTENSIONS = "bindings encoders lists math optional regex sets strings two-var-comprehensions".split()
+EXTENSIONS = ["bindings", "encoders", "lists", "math", "optional", "regex", "sets", "strings", "two-var-comprehensions"]
 
 
 def cel_cpp() -> Callable[[str, bool, Values], Outcome]:
@@ -115,13 +123,29 @@ def edgeroute() -> Callable[[str, bool, Values], Outcome]:
 
 
 def observable(source: str, of_type: str) -> str:
-    """The expression with its value turned into one that both engines hand to Python whole."""
+    """The expression with its value turned into one that both engines hand to Python whole, and write alike."""
     match of_type:
         case "bytes":
             return f"base64.encode({source})"
         case "timestamp" | "duration":
             return f"string({source})"
+        case "number_as_text":
+            return f"double({source})"
         case _ if of_type.startswith("optional("):
             return f"cel.bind(held, {source}, held.hasValue() ? [held.value()] : [])"
         case _:
             return source
+
+
+def agree(ours: Outcome, theirs: Outcome, of_type: str) -> bool:
+    """Whether both failed, were refused, or came to the same value."""
+    if ours.kind != theirs.kind or ours.kind != "value":
+        return ours.kind == theirs.kind
+    if of_type in ("timestamp", "duration"):
+        # cel-cpp writes three, six or nine digits of a second.
+        return _without_zeros(ours.value) == _without_zeros(theirs.value)
+    return same(ours.value, theirs.value)
+
+
+def _without_zeros(value: Any) -> str:
+    return re.sub(r"\.?0*([sZ])$", r"\1", value[1]) if "." in value[1] else value[1]

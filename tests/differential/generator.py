@@ -5,7 +5,6 @@ An expression is grown from the rules of `grammar.txt`; whoever wants a function
 
 import random
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -39,8 +38,10 @@ SCALARS = ("bool", "int", "uint", "double", "string", "bytes", "timestamp", "dur
 ELEMENTS = (*SCALARS, "int", "string", "bool", "dyn", "list(int)", "list(string)", "map(string, int)", "optional(int)")
 """What a type parameter may stand for."""
 KEYS = ("string", "int", "uint", "bool")
-RESULTS = (*SCALARS, "list(int)", "list(string)", "list(double)", "list(bool)", "list(list(int))")
-RESULTS += ("map(string, int)", "map(int, string)", "dyn", "optional(int)", "optional(string)")
+RESULTS = (
+    *(*SCALARS, "dyn", "number_as_text", "list(int)", "list(string)", "list(double)", "list(bool)", "list(list(int))"),
+    *("map(string, int)", "map(int, string)", "optional(int)", "optional(string)"),
+)
 """The types of whole expressions."""
 
 LITERALS: dict[str, tuple[str, ...]] = {
@@ -87,10 +88,42 @@ LITERALS: dict[str, tuple[str, ...]] = {
     "pattern": tuple(
         f"'{pattern}'"
         for pattern in (
-            *("a", "^a.*", "[a-z]+", "(a)|b", "é", ".", "", "(", "a{2}", "(?i)ABC", "^$", "a*?", "[^a]", "x|y|", "(a)(b)?"),
-            *("\\\\d+", "\\\\w", "\\\\s", "\\\\pL", "\\\\bx", "\\\\Qa.\\\\E", "(?P<n>a)", "a++", "(?=a)", "[[:alpha:]]"),
+            *(
+                "a",
+                "^a.*",
+                "[a-z]+",
+                "(a)|b",
+                "é",
+                ".",
+                "",
+                "(",
+                "a{2}",
+                "(?i)ABC",
+                "^$",
+                "a*?",
+                "[^a]",
+                "x|y|",
+                "(a)(b)?",
+            ),
+            *(
+                "\\\\d+",
+                "\\\\w",
+                "\\\\s",
+                "\\\\pL",
+                "\\\\bx",
+                "\\\\Qa.\\\\E",
+                "(?P<n>a)",
+                "a++",
+                "(?=a)",
+                "[[:alpha:]]",
+            ),
         )
     ),
+    # Without such as match the empty text, with which cel-cpp does something of its own.
+    "part_pattern": tuple(
+        f"'{pattern}'" for pattern in ("a", "[a-z]+", "(b)", "é", ".", "a{2}", "l(.)", "\\\\d+", "(")
+    ),
+    "separator": ("','", "'a'", "'é'", "'b-'", "' '"),
     "number_text": ("'0'", "'12'", "'-3'", "'9223372036854775808'", "'18446744073709551615'", "'1e3'", "'.5'", "'-0'"),
     "truth_text": ("'true'", "'false'", "'True'", "'FALSE'", "'t'", "'0'", "'yes'", "''"),
     "time_text": (
@@ -149,10 +182,10 @@ def bind(pattern: str, of_type: str) -> Scope | None:
 def rules_for(of_type: str) -> list[tuple[str, Scope]]:
     """The templates of a type, each with what its parameters stand for."""
     bound = ((template, bind(pattern, of_type)) for pattern, template in RULES)
+    fitting = [(template, found) for template, found in bound if found is not None]
     # Rules for any type would drown those that say something about this one.
-    special = [(template, found) for template, found in bound if found is not None]
-    own = [rule for rule in special if "A" not in rule[1] or of_type != rule[1]["A"]]
-    return special + own * 2
+    own = [rule for rule in fitting if rule[1].get("A") != of_type]
+    return fitting + own * 2
 
 
 class Generator:
@@ -185,7 +218,7 @@ class Generator:
             return self.random.choice(names)
         if literals:
             return self.random.choice(literals)
-        return None if of_type in ("dyn", "type") else self.short(of_type, scope)
+        return self.short(of_type, scope) if "(" in of_type else None
 
     def short(self, of_type: str, scope: Scope) -> str:
         """A shortest expression of a type that has no literals."""
@@ -230,7 +263,9 @@ class Generator:
 
         text = _PLACE.sub(replace, template)
         # Without parentheses precedence decides, which then may find other types than were meant.
-        return f"({text})" if re.search(r" [-+*/%<>=!&|?]|^[-!]| in ", template) and self.random.random() < 0.85 else text
+        return (
+            f"({text})" if re.search(r" [-+*/%<>=!&|?]|^[-!]| in ", template) and self.random.random() < 0.85 else text
+        )
 
     def values(self) -> dict[str, Any]:
         """A value for each variable. An absent key is a likely one."""
@@ -238,9 +273,26 @@ class Generator:
         ints = [0, 1, 2, -1, 7, 63, 2**31, 2**53 + 1, 2**63 - 1, -(2**63)]
         doubles = [0.0, -0.0, 1.0, 2.0, -1.5, 0.1, 1e21, 5e-324, 2.0**53, 2.0**63, float("nan"), float("inf")]
         texts = ["", "a", "abc", "Hello World", "é", "😀a", "a,b,,c", " x ", "12", "aaaa", "\u0130", "\n"]
-        times = [datetime(1970, 1, 1), datetime(2024, 2, 29, 23, 59, 59, 999999), datetime(1, 1, 2), datetime(2024, 3, 31, 1, 30)]
+        times = [
+            datetime(1970, 1, 1),
+            datetime(2024, 2, 29, 23, 59, 59, 999999),
+            datetime(1, 1, 2),
+            datetime(2024, 3, 31, 1, 30),
+        ]
         lengths = [timedelta(0), timedelta(seconds=-1), timedelta(hours=36, microseconds=1), timedelta(days=106751)]
-        anything: list[Any] = [None, True, 1, -1, 1.5, "a", b"a", [1, "a", None], {"abc": 1, "a": [2]}, pick(ints), pick(doubles)]
+        anything: list[Any] = [
+            None,
+            True,
+            1,
+            -1,
+            1.5,
+            "a",
+            b"a",
+            [1, "a", None],
+            {"abc": 1, "a": [2]},
+            pick(ints),
+            pick(doubles),
+        ]
         mixed = {key: pick(anything) for key in (2, 3, True, False, "abc", "a") if pick((True, False))}
         return {
             "i": pick(ints),
