@@ -15,7 +15,7 @@ from edgeroute.rules import RuleError, Uint
 
 Values = Mapping[str, Any]
 OPAQUE = ("opaque",)
-"""A value that the wrapper of cel-cpp cannot hand to Python; it equals any value."""
+"""A value that cannot be handed to Python; it equals any value."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,9 @@ def edgeroute() -> Callable[[str, bool, Values], Outcome]:
             return Outcome("value", canonical(expression.evaluate(values)))
         except RuleError as error:
             return Outcome("error", message=str(error))
+        except ValueError:
+            # A map with both 1 and true as keys.
+            return Outcome("value", OPAQUE)
 
     return evaluate
 

@@ -175,7 +175,7 @@ fn deep_nesting() {
                 assert!(matches!(found, Outcome::Refused(_)), "{open} {depth}: {found:?}");
             }
             // As deep as it may be: whatever becomes of it, the stack is enough.
-            for depth in 50..65 {
+            for depth in [50, 61, 62, 63, 64] {
                 outcome(&source(depth), &request());
             }
         }
@@ -386,12 +386,13 @@ fn patterns() {
             "regex.extractAll(text, P)",
             "list.map(x, x.matches(P))",
         ] {
-            let once = call.replace('P', &format!("'{pattern}'"));
-            outcome(&once, &request());
-            // A pattern of each request is compiled within the bounds too.
-            outcome(&call.replace('P', &format!("'{pattern}' + (n == 1 ? '' : 'x')")), &request());
-            let each = call.replace('P', &format!("'{pattern}' + y"));
-            outcome(&format!("list.slice(0, 5).all(y, {each} != 1)"), &request());
+            outcome(&call.replace('P', &format!("'{pattern}'")), &request());
+        }
+        // Patterns that only the request makes known are compiled within the bounds too.
+        for call in
+            ["text.matches(P + (n == 1 ? '' : 'x'))", "list.slice(0, 5).all(y, text.matches(P + y) != 1)"]
+        {
+            outcome(&call.replace('P', &format!("'{pattern}'")), &request());
         }
     }
 }
@@ -491,7 +492,7 @@ fn growth() {
         ("lists.range(9000).all(x, bytes(text) != b'')".into(), TooMuch),
         ("lists.range(9000).all(x, text in map == false)".into(), TooMuch),
         ("lists.range(9000).all(x, map[?text] == optional.none())".into(), TooMuch),
-        ("lists.range(9000).all(x, math.greatest(lists.range(9000)) > 0)".into(), TooMuch),
+        ("lists.range(9000).all(x, math.greatest(lists.range(9000 * n)) > 0)".into(), TooMuch),
         ("lists.range(9000).all(x, optional.of(text) == optional.of(text))".into(), TooMuch),
         ("lists.range(9000).exists(x, int(text) == x) || true".into(), AtMost(1)),
         ("lists.range(9000).exists(x, double(text) == 1.0)".into(), TooMuch),
