@@ -94,7 +94,7 @@ def cel_cpp() -> Callable[[str, bool, Values], Outcome]:
             if result.type() == cel.Type.ERROR:
                 return Outcome("error", message=str(result.plain_value()))
             return Outcome("value", canonical(result))
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, MemoryError) as error:
             return Outcome("error", message=str(error))
         except TypeError:
             return Outcome("value", OPAQUE)

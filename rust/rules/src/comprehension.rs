@@ -5,7 +5,7 @@ use crate::budget::Budget;
 use crate::error::{ErrorKind, EvaluationError};
 use crate::evaluate::{Evaluation, Local, Source, fail};
 use crate::program::Comprehension;
-use crate::value::{Ref, Value};
+use crate::value::{Kind, Ref, Value};
 
 /// What a comprehension goes through.
 enum Range<'a> {
@@ -165,6 +165,9 @@ impl<'a, S: Source> Evaluation<'a, S> {
         comprehension: &'a Comprehension,
         range: &Range<'a>,
     ) -> Result<Value<'a>, EvaluationError> {
+        if let Range::Map(_) = range {
+            return Err(fail(&comprehension.range, ErrorKind::NoOverloadFor(Kind::Map)));
+        }
         let mut keyed = Vec::with_capacity(range.len());
         self.each(comprehension, range, |evaluation, first| {
             keyed.push((evaluation.value(&comprehension.body)?, first.clone()));

@@ -158,6 +158,7 @@ fn an_unchecked_expression_fails_when_it_is_evaluated() {
         ("size(1, 2)", Err(ErrorKind::NoOverload(Kind::Int, Kind::Int))),
         ("false || 'a'", Err(ErrorKind::NoOverloadFor(Kind::String))),
         ("true ? 'a' : 1", Ok(Value::from("a"))),
+        ("{'a': 1}.sortBy(k, k)", Err(ErrorKind::NoOverloadFor(Kind::Map))),
     ] {
         let expression = Expression::compile_unchecked(&environment(), source).unwrap();
         assert_eq!(expression.evaluate(&request()).map_err(|error| error.kind), expected, "{source}");
