@@ -1,11 +1,14 @@
 # One target per thing a person does here. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python lint format audit build bench bench-decide schema reference lock clean
+.PHONY: help run test test-rust test-python lint format audit build bench bench-decide fuzz schema reference lock clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CONFIG ?= config/quickstart.yaml
+SEED ?= 1
+COUNT ?= 200000
+FUZZ_SECONDS ?= 600
 LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11
 SOURCES := $(shell find rust python -name '*.rs' -o -name '*.toml' -o -path '*/python/*' -name '*.py' 2>/dev/null) Cargo.toml Cargo.lock pyproject.toml README.md
 
@@ -45,6 +48,14 @@ build: $(VENV)/environment ## the wheel, into dist/; its bill of materials is in
 bench: $(VENV)/built $(VENV)/dev ## overhead beside nginx and nothing, behaviour under mixed users; OPTIONS=--help
 	cargo build --release --quiet --locked --package edgeroute-load
 	$(BIN)/python bench/run.py $(OPTIONS)
+
+fuzz: $(VENV)/built $(VENV)/dev ## rules: random expressions beside cel-cpp, then cargo fuzz if there is one; COUNT, SEED, FUZZ_SECONDS
+	$(BIN)/python tests/differential/differential.py --seed $(SEED) --count $(COUNT)
+	@cargo +nightly fuzz --version >/dev/null 2>&1 || echo "==> without cargo-fuzz and a nightly compiler, this is all"
+	@if cargo +nightly fuzz --version >/dev/null 2>&1; then set -e; cd rust/rules; for target in parse check evaluate; do \
+		mkdir -p fuzz/corpus/$$target; \
+		cargo +nightly fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=20; \
+	done; fi
 
 bench-decide: ## the whole decision in Rust, criterion
 	cargo bench -p edgeroute-router --bench decide

@@ -258,6 +258,10 @@ impl ExpressionKind {
 
     /// Levels of the tree below a node of this kind.
     pub(crate) fn height(&self) -> usize {
+        // What is bound is evaluated within the body, where it is asked for.
+        if let Self::Bind { value, body, .. } = self {
+            return value.height + body.height;
+        }
         let mut height = 0;
         self.children(&mut |child| height = height.max(child.height));
         height

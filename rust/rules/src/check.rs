@@ -372,6 +372,10 @@ impl<'e> Checker<'e> {
             Callee::Library(overloads) => overloads.iter().map(|overload| &overload.signature).collect(),
             Callee::Declared(name) => environment.signatures(name, is_argument).collect(),
         };
+        if signatures.len() > 1 {
+            // Of a value that may be of any type, the first form would decide what it is.
+            types = types.iter().map(|found| self.inference.settle(found)).collect();
+        }
         let mut result: Option<Type> = None;
         for signature in &signatures {
             let (parameters, returned) = self.inference.instantiate(&signature.parameters, &signature.result);
@@ -511,8 +515,10 @@ impl<'e> Checker<'e> {
             }
             (Arithmetic::Subtract, Timestamp, Duration) => return Some(Timestamp),
             (Arithmetic::Subtract, Timestamp, Timestamp) => return Some(Duration),
-            (Arithmetic::Add | Arithmetic::Subtract, Timestamp | Duration, Dyn)
-            | (Arithmetic::Add | Arithmetic::Subtract, Dyn, Timestamp | Duration) => return Some(Dyn),
+            (Arithmetic::Add | Arithmetic::Subtract, Timestamp | Duration, Dyn | Variable(_))
+            | (Arithmetic::Add | Arithmetic::Subtract, Dyn | Variable(_), Timestamp | Duration) => {
+                return Some(Dyn);
+            }
             _ => {}
         }
         let defined = |side: &Type| match side {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::ast::Expression;
 use crate::check::{Types, check, not_a_rule};
-use crate::cost;
+use crate::cost::{self, Cost};
 use crate::diagnostic::Diagnostic;
 use crate::environment::Environment;
 use crate::failure;
@@ -16,6 +16,7 @@ use crate::types::Type;
 pub(crate) struct Checked {
     pub(crate) root: Expression,
     pub(crate) types: Types,
+    pub(crate) cost: Cost,
 }
 
 impl Checked {
@@ -23,8 +24,8 @@ impl Checked {
     pub(crate) fn read(environment: &Environment, source: &str) -> Result<Self, Vec<Diagnostic>> {
         let parsed = environment.parse(source).map_err(|error| vec![error])?;
         let types = check(environment, &parsed)?;
-        cost::bound(environment, &parsed.root).map_err(|error| vec![error])?;
-        Ok(Self { root: parsed.root, types })
+        let cost = cost::bound(environment, &parsed).map_err(|error| vec![error])?;
+        Ok(Self { root: parsed.root, types, cost })
     }
 
     /// As [`Self::read`], for a condition: it must be a bool, and texts written out in it must be what functions make of
@@ -44,8 +45,12 @@ impl Checked {
         if !matches!(found, Type::Bool | Type::Dyn) {
             errors.push(not_a_rule(environment, &parsed, found));
         }
-        errors.extend(cost::bound(environment, &parsed.root).err());
-        if errors.is_empty() { Ok(Self { root: parsed.root, types }) } else { Err(errors) }
+        match cost::bound(environment, &parsed) {
+            Ok(cost) if errors.is_empty() => return Ok(Self { root: parsed.root, types, cost }),
+            Ok(_) => {}
+            Err(error) => errors.push(error),
+        }
+        Err(errors)
     }
 
     /// The type of its value.

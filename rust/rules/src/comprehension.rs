@@ -3,9 +3,9 @@
 use crate::ast::Fold;
 use crate::budget::Budget;
 use crate::error::{ErrorKind, EvaluationError};
-use crate::evaluate::{Evaluation, Source, fail};
+use crate::evaluate::{Evaluation, Local, Source, fail};
 use crate::program::Comprehension;
-use crate::value::{Ref, Value};
+use crate::value::{Kind, Ref, Value};
 
 /// What a comprehension goes through.
 enum Range<'a> {
@@ -88,7 +88,7 @@ impl<'a, S: Source> Evaluation<'a, S> {
                 self.each(comprehension, &range, |evaluation, _| {
                     match evaluation.value(&comprehension.body)? {
                         Value::Map(entries) => {
-                            let spent = evaluation.budget.make(made.len() + entries.len());
+                            let spent = evaluation.budget.make_list(2 * entries.len());
                             spent.map_err(|kind| fail(&comprehension.body, kind))?;
                             made.extend(entries.iter().cloned());
                             Ok(())
@@ -149,8 +149,8 @@ impl<'a, S: Source> Evaluation<'a, S> {
         self.budget.step().map_err(|kind| fail(&comprehension.range, kind))?;
         let Some((first, second)) = range.variables(position, comprehension.pairs) else { return Ok(None) };
         let before = self.locals.len();
-        self.locals.push(first.clone());
-        self.locals.extend(second);
+        self.locals.push(Local::Value(first.clone()));
+        self.locals.extend(second.map(Local::Value));
         let result = match comprehension.filter.as_ref().map_or(Ok(true), |filter| self.truth(filter)) {
             Ok(true) => visit(self, &first).map(Some),
             Ok(false) => Ok(None),
@@ -165,6 +165,9 @@ impl<'a, S: Source> Evaluation<'a, S> {
         comprehension: &'a Comprehension,
         range: &Range<'a>,
     ) -> Result<Value<'a>, EvaluationError> {
+        if let Range::Map(_) = range {
+            return Err(fail(&comprehension.range, ErrorKind::NoOverloadFor(Kind::Map)));
+        }
         let mut keyed = Vec::with_capacity(range.len());
         self.each(comprehension, range, |evaluation, first| {
             keyed.push((evaluation.value(&comprehension.body)?, first.clone()));

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use crate::ast::{Arithmetic, Comparison, Logic, Span, Unary};
 use crate::budget::Budget;
 use crate::cells::{Cells, Empty};
+use crate::comparison;
 use crate::error::{ErrorKind, EvaluationError};
 use crate::functions;
 use crate::program::{Attribute, Element, Entry, Node, Operation, Test};
@@ -39,8 +40,8 @@ pub(crate) struct Evaluation<'a, S> {
     attributes: &'a [Attribute],
     source: &'a S,
     slots: Cells<Slot<'a>>,
-    /// The variables of comprehensions under way, innermost last.
-    pub(crate) locals: Vec<Value<'a>>,
+    /// The variables of comprehensions and bindings under way, innermost last.
+    pub(crate) locals: Vec<Local<'a>>,
     /// The values of definitions, once they were asked for.
     definitions: Vec<Option<Result<Value<'a>, EvaluationError>>>,
     pub(crate) budget: Budget,
@@ -50,6 +51,24 @@ enum Slot<'a> {
     Unread,
     Absent,
     Value(Value<'a>),
+}
+
+impl Evaluation<'_, ()> {
+    /// For an expression that reads nothing, not even the so many local variables around it.
+    pub(crate) fn of_constant(around: usize) -> Self {
+        let mut evaluation = Self::new(&[], &());
+        let nowhere = EvaluationError { span: Span::new(0, 0), kind: ErrorKind::UnknownVariable };
+        evaluation.locals.resize_with(around, || Local::Failed(nowhere));
+        evaluation
+    }
+}
+
+/// A variable of a comprehension or binding.
+pub(crate) enum Local<'a> {
+    Value(Value<'a>),
+    /// Bound to an expression that was not asked for yet.
+    Unread(&'a Node),
+    Failed(EvaluationError),
 }
 
 impl Empty for Slot<'_> {
@@ -95,15 +114,22 @@ impl<'a, S: Source> Evaluation<'a, S> {
         match &node.operation {
             Operation::Logic(operator, terms) => self.logic(*operator, terms),
             Operation::AttributeTest { test, attribute, read_at, constant } => {
-                match self.attribute(*attribute) {
-                    Some(value) => ask(*test, value, constant).map_err(|kind| fail(node, kind)),
-                    None => Err(self.absent(*attribute, *read_at)),
-                }
+                let repeated = !self.locals.is_empty();
+                let answer = match self.attribute(*attribute) {
+                    Some(value) if repeated => {
+                        let value = value.clone();
+                        ask_again(&mut self.budget, *test, &value, constant)
+                    }
+                    Some(value) => ask(*test, value, constant),
+                    None => return Err(self.absent(*attribute, *read_at)),
+                };
+                answer.map_err(|kind| fail(node, kind))
             }
             Operation::Test(comparison, operands) => {
                 let [left, right] = &**operands;
                 let (left, right) = (self.value(left)?, self.value(right)?);
-                compare(*comparison, &left, &right).map_err(|kind| fail(node, kind))
+                let answer = comparison::compare(&mut self.budget, *comparison, &left, &right);
+                answer.map_err(|kind| fail(node, kind))
             }
             Operation::Matches(text, pattern) => match self.value(text)? {
                 Value::String(text) => {
@@ -169,18 +195,18 @@ impl<'a, S: Source> Evaluation<'a, S> {
             Operation::Index(operands) => {
                 let [operand, key] = &**operands;
                 let (operand, key) = (self.value(operand)?, self.value(key)?);
-                operand.index(&key)
+                self.budget.spend(key.length()).and_then(|()| operand.index(&key))
             }
             Operation::OptionalIndex(operands) => {
                 let [operand, key] = &**operands;
                 let (operand, key) = (self.value(operand)?, self.value(key)?);
-                operand.optional_index(&key)
+                self.budget.spend(key.length()).and_then(|()| operand.optional_index(&key))
             }
             Operation::OptionalAttribute(index) => {
                 let value = self.attribute(*index).cloned();
                 return Ok(value.map_or(Value::Optional(None), Value::into_optional));
             }
-            Operation::Local(place) => self.locals.get(*place).cloned().ok_or(ErrorKind::UnknownVariable),
+            Operation::Local(place) => return self.local(*place, node),
             Operation::Definition(index, definition) => {
                 // Its own places are in another text.
                 return self.definition(*index, definition).map_err(|error| fail(node, error.kind));
@@ -206,20 +232,19 @@ impl<'a, S: Source> Evaluation<'a, S> {
                 }
                 other => other,
             }),
-            Operation::List(elements) => return self.list(elements),
+            Operation::List(elements) => return self.list(node, elements),
             Operation::Map(entries) => return self.map(node, entries),
             Operation::Comprehension(comprehension) => return self.comprehension(comprehension),
             Operation::Bind(nodes) => {
                 let [value, body] = &**nodes;
-                let value = self.value(value)?;
-                return self.with_local(value, body);
+                return self.with_local(Local::Unread(value), body);
             }
             Operation::OptionalMap { nodes, flat } => {
                 let [operand, body] = &**nodes;
                 match self.value(operand)? {
                     Value::Optional(None) => Ok(Value::Optional(None)),
                     Value::Optional(Some(held)) => {
-                        let result = self.with_local(Value::clone(&held), body)?;
+                        let result = self.with_local(Local::Value(Value::clone(&held)), body)?;
                         match (flat, &result) {
                             (false, _) => Ok(result.into_optional()),
                             (true, Value::Optional(_)) => Ok(result),
@@ -241,6 +266,12 @@ impl<'a, S: Source> Evaluation<'a, S> {
         result.map_err(|kind| fail(node, kind))
     }
 
+    /// As [`Self::value`], to keep.
+    pub(crate) fn owned(&mut self, node: &'a Node) -> Result<Value<'static>, EvaluationError> {
+        let value = self.value(node)?;
+        value.into_owned(&mut self.budget).map_err(|kind| fail(node, kind))
+    }
+
     fn sum(&mut self, node: &Node, terms: &'a [Node]) -> Result<Value<'a>, EvaluationError> {
         let mut total: Option<Value<'a>> = None;
         for term in terms {
@@ -249,7 +280,11 @@ impl<'a, S: Source> Evaluation<'a, S> {
                 None => value,
                 Some(before) => {
                     let size = before.length() + value.length();
-                    let sum = self.budget.make(size).and_then(|()| before.add(&value));
+                    let made = match &before {
+                        Value::List(_) => self.budget.make_list(size),
+                        _ => self.budget.make(size),
+                    };
+                    let sum = made.and_then(|()| before.add(&value));
                     sum.map_err(|kind| fail(node, kind))?
                 }
             });
@@ -274,14 +309,34 @@ impl<'a, S: Source> Evaluation<'a, S> {
         result
     }
 
-    fn with_local(&mut self, value: Value<'a>, body: &'a Node) -> Result<Value<'a>, EvaluationError> {
-        self.locals.push(value);
+    /// What is bound is evaluated when it is asked for, once: an error in it counts only where it is used.
+    fn local(&mut self, place: usize, node: &Node) -> Result<Value<'a>, EvaluationError> {
+        let bound = match self.locals.get(place) {
+            Some(Local::Value(value)) => return Ok(value.clone()),
+            Some(Local::Failed(error)) => return Err(*error),
+            Some(Local::Unread(bound)) => *bound,
+            None => return Err(fail(node, ErrorKind::UnknownVariable)),
+        };
+        // It sees the variables around the binding.
+        let within = self.locals.split_off(place);
+        let result = self.value(bound);
+        self.locals.push(match &result {
+            Ok(value) => Local::Value(value.clone()),
+            Err(error) => Local::Failed(*error),
+        });
+        self.locals.extend(within.into_iter().skip(1));
+        result
+    }
+
+    fn with_local(&mut self, local: Local<'a>, body: &'a Node) -> Result<Value<'a>, EvaluationError> {
+        self.locals.push(local);
         let result = self.value(body);
         self.locals.pop();
         result
     }
 
-    fn list(&mut self, nodes: &'a [Element]) -> Result<Value<'a>, EvaluationError> {
+    fn list(&mut self, node: &Node, nodes: &'a [Element]) -> Result<Value<'a>, EvaluationError> {
+        self.budget.make_list(nodes.len()).map_err(|kind| fail(node, kind))?;
         let mut elements = Vec::with_capacity(nodes.len());
         for element in nodes {
             let value = self.value(&element.value)?;
@@ -291,6 +346,7 @@ impl<'a, S: Source> Evaluation<'a, S> {
     }
 
     fn map(&mut self, node: &Node, nodes: &'a [Entry]) -> Result<Value<'a>, EvaluationError> {
+        self.budget.make_list(2 * nodes.len()).map_err(|kind| fail(node, kind))?;
         let mut entries: Vec<(Value<'a>, Value<'a>)> = Vec::with_capacity(nodes.len());
         for entry in nodes {
             let key = self.value(&entry.key)?;
@@ -325,6 +381,22 @@ pub(crate) fn ask(test: Test, left: &Value<'_>, right: &Value<'_>) -> Result<boo
         Test::StartsWith => texts(left, right).map(|(text, prefix)| text.starts_with(prefix)),
         Test::EndsWith => texts(left, right).map(|(text, suffix)| text.ends_with(suffix)),
         Test::Contains => texts(left, right).map(|(text, part)| text.contains(part)),
+    }
+}
+
+/// As [`ask`], in a loop, where it is counted what is read.
+fn ask_again(
+    budget: &mut Budget,
+    test: Test,
+    left: &Value<'_>,
+    right: &Value<'_>,
+) -> Result<bool, ErrorKind> {
+    match test {
+        Test::Comparison(comparison) => comparison::compare(budget, comparison, left, right),
+        Test::Contains => budget.spend(left.length()).and_then(|()| ask(test, left, right)),
+        Test::StartsWith | Test::EndsWith => {
+            budget.spend(right.length()).and_then(|()| ask(test, left, right))
+        }
     }
 }
 

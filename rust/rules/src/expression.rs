@@ -1,8 +1,10 @@
 //! Single expressions.
 
 use crate::ast;
+use crate::budget::Work;
 use crate::check::Types;
 use crate::checked::Checked;
+use crate::cost;
 use crate::diagnostic::Diagnostic;
 use crate::environment::Environment;
 use crate::error::EvaluationError;
@@ -24,7 +26,7 @@ pub struct Expression {
 impl Expression {
     /// Compiles an expression whose types are checked.
     pub fn compile(environment: &Environment, source: &str) -> Result<Self, Vec<Diagnostic>> {
-        let Checked { root, types } = Checked::read(environment, source)?;
+        let Checked { root, types, .. } = Checked::read(environment, source)?;
         Ok(Self::new(environment, &root, &types))
     }
 
@@ -32,6 +34,7 @@ impl Expression {
     /// evaluated, and only then.
     pub fn compile_unchecked(environment: &Environment, source: &str) -> Result<Self, Diagnostic> {
         let parsed = environment.parse(source)?;
+        cost::expand(environment, &parsed)?;
         let types = Types::unknown(&parsed);
         Ok(Self::new(environment, &parsed.root, &types))
     }
@@ -54,6 +57,13 @@ impl Expression {
 
     /// Evaluates it for one request.
     pub fn evaluate<S: Source>(&self, source: &S) -> Result<Value<'static>, EvaluationError> {
-        Evaluation::new(&self.attributes, source).value(&self.program).map(Value::into_owned)
+        self.measure(source).0
+    }
+
+    /// As [`Self::evaluate`], and what it took.
+    pub fn measure<S: Source>(&self, source: &S) -> (Result<Value<'static>, EvaluationError>, Work) {
+        let mut evaluation = Evaluation::new(&self.attributes, source);
+        let result = evaluation.owned(&self.program);
+        (result, evaluation.budget.spent())
     }
 }

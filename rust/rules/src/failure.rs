@@ -167,7 +167,7 @@ impl<'s> Search<'s> {
             Some(_) => return None,
             None => return Some(expression.span),
         };
-        let Checked { root, types } = &*definition.expression;
+        let Checked { root, types, .. } = &*definition.expression;
         first_failure(self.environment, types, root).map(|_| expression.span)
     }
 

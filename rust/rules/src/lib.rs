@@ -10,6 +10,7 @@ mod budget;
 mod cells;
 mod check;
 mod checked;
+mod comparison;
 mod comprehension;
 mod cost;
 mod diagnostic;
@@ -34,6 +35,7 @@ mod time;
 mod types;
 mod value;
 
+pub use budget::Work;
 pub use checked::first_failure;
 pub use diagnostic::{Code, Diagnostic, Label, Severity};
 pub use engine::{RuleSummary, Strategy, Summary};

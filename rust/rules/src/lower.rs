@@ -107,7 +107,7 @@ impl<'l> Lowering<'l> {
                 Operation::OptionalMap { nodes, flat: *flat }
             }
         };
-        fold(Node { span, operation })
+        fold(Node { span, operation }, self.locals.len())
     }
 
     fn lower_all(&mut self, expressions: &'l [Expression]) -> Box<[Node]> {
@@ -359,8 +359,8 @@ fn test(test: Test, left: Node, right: Node) -> Operation {
 }
 
 /// Computes a node whose operands are constant. One that fails is left to fail when it is evaluated, since
-/// `&&` and `||` may absorb that.
-fn fold(node: Node) -> Node {
+/// `&&` and `||` may absorb that. So many local variables are around it.
+fn fold(node: Node, around: usize) -> Node {
     let foldable = match &node.operation {
         Operation::Constant(_)
         | Operation::Attribute(_)
@@ -373,7 +373,7 @@ fn fold(node: Node) -> Node {
         | Operation::Logic(..)
         | Operation::Conditional(_) => false,
         Operation::Comprehension(_) | Operation::Bind(_) | Operation::OptionalMap { .. } => {
-            is_closed(&node, 0)
+            is_closed(&node, around)
         }
         operation => {
             let mut constant = true;
@@ -384,7 +384,7 @@ fn fold(node: Node) -> Node {
     if !foldable {
         return node;
     }
-    let result = Evaluation::new(&[], &()).value(&node).map(Value::into_owned);
+    let result = Evaluation::of_constant(around).owned(&node);
     match result {
         Ok(value) if value.weight() <= HEAVIEST_FOLDED => {
             Node { span: node.span, operation: Operation::Constant(value) }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::budget::Budget;
 use crate::error::ErrorKind;
 use crate::network::Cidr;
 use crate::time::{Duration, Timestamp};
@@ -127,9 +128,9 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The same value, borrowing nothing.
-    pub fn into_owned(self) -> Value<'static> {
-        match self {
+    /// The same value, borrowing nothing. Parts that it shares are copied, so that it may be larger than what was made.
+    pub(crate) fn into_owned(self, budget: &mut Budget) -> Result<Value<'static>, ErrorKind> {
+        Ok(match self {
             Self::Null => Value::Null,
             Self::Bool(truth) => Value::Bool(truth),
             Self::Int(number) => Value::Int(number),
@@ -138,23 +139,28 @@ impl<'a> Value<'a> {
             Self::String(text) => Value::String(Ref::Counted(text.into_counted())),
             Self::Bytes(bytes) => Value::Bytes(Ref::Counted(bytes.into_counted())),
             Self::List(elements) => {
-                Value::list(elements.iter().map(|element| element.clone().into_owned()).collect::<Vec<_>>())
+                budget.make_list(elements.len())?;
+                let elements = elements.iter().map(|element| element.clone().into_owned(budget));
+                Value::list(elements.collect::<Result<Vec<_>, _>>()?)
             }
-            Self::Map(entries) => Value::Map(Ref::Counted(
-                entries
-                    .iter()
-                    .map(|(key, value)| (key.clone().into_owned(), value.clone().into_owned()))
-                    .collect(),
-            )),
+            Self::Map(entries) => {
+                budget.make_list(2 * entries.len())?;
+                let entries = entries.iter().map(|(key, value)| {
+                    Ok((key.clone().into_owned(budget)?, value.clone().into_owned(budget)?))
+                });
+                Value::Map(Ref::Counted(entries.collect::<Result<Vec<_>, _>>()?.into()))
+            }
             Self::Timestamp(time) => Value::Timestamp(time),
             Self::Duration(length) => Value::Duration(length),
             Self::Type(kind) => Value::Type(kind),
-            Self::Optional(held) => {
-                Value::Optional(held.map(|value| Arc::new(Value::clone(&value).into_owned())))
+            Self::Optional(None) => Value::Optional(None),
+            Self::Optional(Some(held)) => {
+                budget.make_list(1)?;
+                Value::clone(&held).into_owned(budget)?.into_optional()
             }
             Self::Ip(address) => Value::Ip(address),
             Self::Cidr(network) => Value::Cidr(network),
-        }
+        })
     }
 
     /// Which kind of value it is.

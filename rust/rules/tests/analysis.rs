@@ -86,6 +86,14 @@ fn what_costs_too_much() {
     };
     check("text.contains('needle') && text.matches('hay.*stack')", None);
     check("tags.all(a, tags.exists(b, a == b))", None);
+    // Few elements, however long each is.
+    check("[model, headers['x-model']].exists(a, ['gpt', 'claude'].exists(b, a.contains(b)))", None);
+    check("['a', 'b'].map(a, tags).all(a, ['c'].all(b, a.exists(c, c == b)))", None);
+    check("lists.range(2).all(a, tags.exists(b, b == model))", None);
+    check(
+        "lists.range(100000).all(a, tags.exists(b, tags.all(c, b == model)))",
+        Some("lists.range(100000).all(a, tags.exists(b, tags.all(c, b == model)))"),
+    );
     check("tags.exists(tag, text.contains(tag))", Some("tags.exists(tag, text.contains(tag))"));
     check(
         "model == 'a' && tags.all(a, tags.all(b, tags.all(c, a == c)))",
@@ -101,4 +109,25 @@ fn definitions_are_part_of_the_language() {
     assert_eq!(errors.len(), 2, "{errors:?}");
     let errors = Expression::compile(&environment, "twise + 1").unwrap_err();
     assert_eq!(errors[0].help.as_deref(), Some("did you mean `twice`?"));
+    // A definition weighs what it is made of, as often as it is used.
+    for (first, next) in [("n + 1", "D + D"), ("n == 1", "D || D"), ("[n]", "[D, D]")] {
+        let mut environment = environment.clone().define("d0", first).unwrap();
+        let refusal = (1..100).find_map(|level| {
+            let source = next.replace('D', &format!("d{}", level - 1));
+            match environment.clone().define(&format!("d{level}"), &source) {
+                Ok(larger) => {
+                    environment = larger;
+                    None
+                }
+                Err(errors) => Some((level, errors[0].message.clone())),
+            }
+        });
+        let (level, message) = refusal.unwrap();
+        assert!(level < 20 && message.contains("too large for one expression"), "{level}: {message}");
+        assert!(Expression::compile_unchecked(&environment, &format!("d{}", level - 1)).is_ok());
+        assert!(
+            Expression::compile_unchecked(&environment, &next.replace('D', &format!("d{}", level - 1)))
+                .is_err()
+        );
+    }
 }

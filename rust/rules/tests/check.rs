@@ -127,6 +127,9 @@ fn types_are_deduced() {
         ("stream ? 1u : 2u", "uint"),
         ("b'' + b''", "bytes"),
         ("null", "null"),
+        // What is in an empty list may be of any type, and what is made of it.
+        ("timestamp(0) - [][0]", "dyn"),
+        ("duration([][0])", "duration"),
     ] {
         assert_eq!(
             Expression::compile(&environment(), source).unwrap().result_type().to_string(),

@@ -130,6 +130,17 @@ fn expressions_have_the_value_the_language_gives_them() {
         ("{model: 1, 'gpt-5-mini': 2}", Err(ErrorKind::DuplicateKey)),
         ("{params.temperature: 1}", Err(ErrorKind::InvalidKey(Kind::Double))),
         ("[model][0] + '!'", text("gpt-5-mini!")),
+        // What is not asked for is not evaluated.
+        ("cel.bind(a, unset, false && a)", bool(false)),
+        ("cel.bind(a, 1 / 0, 2)", Ok(Value::Int(2))),
+        ("cel.bind(a, 1 / 0, 0 < a)", Err(ErrorKind::DivisionByZero)),
+        ("cel.bind(a, [1].map(x, x + 1), [5].map(x, a[0] + x)[0] + a[0])", Ok(Value::Int(9))),
+        ("[1, 2].map(x, cel.bind(x, x + 1, cel.bind(y, x * 2, [0].map(x, y)[0])))[1]", Ok(Value::Int(6))),
+        ("[1, 2].map(x, [0].map(y, x)[0])[1]", Ok(Value::Int(2))),
+        ("[1, 2].map(x, [0].map(y, [3].map(z, z + y)[0])[0])[1]", Ok(Value::Int(3))),
+        ("optional.none().orValue(1 / 0)", Err(ErrorKind::DivisionByZero)),
+        // What is in an empty list may be of any type.
+        ("timestamp(0) - [][0] == duration('1s')", Err(ErrorKind::IndexOutOfRange)),
     ];
     for (source, expected) in cases {
         let expression = Expression::compile(&environment(), source)
@@ -147,6 +158,7 @@ fn an_unchecked_expression_fails_when_it_is_evaluated() {
         ("size(1, 2)", Err(ErrorKind::NoOverload(Kind::Int, Kind::Int))),
         ("false || 'a'", Err(ErrorKind::NoOverloadFor(Kind::String))),
         ("true ? 'a' : 1", Ok(Value::from("a"))),
+        ("{'a': 1}.sortBy(k, k)", Err(ErrorKind::NoOverloadFor(Kind::Map))),
     ] {
         let expression = Expression::compile_unchecked(&environment(), source).unwrap();
         assert_eq!(expression.evaluate(&request()).map_err(|error| error.kind), expected, "{source}");

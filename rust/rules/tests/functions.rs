@@ -588,10 +588,7 @@ fn too_much_work_is_refused() {
         (&texts("sets.contains(b.slice(0, 8), b)"), WORK),
         (&texts("b.map(text, base64.encode(bytes(text)))"), WORK),
         ("lists.range(300000).distinct().size()", WORK),
-        (
-            "cel.bind(a, lists.range(300000), [[a, a], [a, a]].flatten(2))",
-            "error: this text or list grows too large",
-        ),
+        ("cel.bind(a, lists.range(300000), [[a, a], [a, a]].flatten(2))", WORK),
         // Neighbours from 2^53 on are one double, so they are told apart one by one.
         ("lists.range(2000).map(i, 9223372036854770000 - i).distinct().size()", "2000"),
     ]);

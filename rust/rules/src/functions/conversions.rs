@@ -1,6 +1,7 @@
 //! Conversions between types, and what values of several types have in common.
 
 use super::{Implementation, Table, mismatch};
+use crate::budget::Budget;
 use crate::error::ErrorKind;
 use crate::time::{Duration, Timestamp};
 use crate::value::Value;
@@ -42,12 +43,9 @@ pub(super) const FUNCTIONS: Table = &[
         [Value::Uint(number)] => Ok(Value::Double(*number as f64)),
         _ => Err(mismatch(arguments)),
     }),
-    ("double(string) -> double", |_, arguments| match arguments {
-        [Value::String(text)] => match text.parse() {
-            Ok(number) => Ok(Value::Double(number)),
-            Err(_) => Err(ErrorKind::Invalid("this text is not a number")),
-        },
-        _ => Err(mismatch(arguments)),
+    ("double(string) -> double", |budget, arguments| {
+        let number = text(budget, arguments)?.parse();
+        number.map(Value::Double).map_err(|_| ErrorKind::Invalid("this text is not a number"))
     }),
     ("int(int) -> int", IDENTITY),
     ("int(uint) -> int", |_, arguments| match arguments {
@@ -62,12 +60,9 @@ pub(super) const FUNCTIONS: Table = &[
         [Value::Double(_)] => Err(ErrorKind::Overflow),
         _ => Err(mismatch(arguments)),
     }),
-    ("int(string) -> int", |_, arguments| match arguments {
-        [Value::String(text)] => match text.parse() {
-            Ok(number) => Ok(Value::Int(number)),
-            Err(_) => Err(ErrorKind::Invalid("this text is not an int")),
-        },
-        _ => Err(mismatch(arguments)),
+    ("int(string) -> int", |budget, arguments| {
+        let number = text(budget, arguments)?.parse();
+        number.map(Value::Int).map_err(|_| ErrorKind::Invalid("this text is not an int"))
     }),
     ("int(timestamp) -> int", |_, arguments| match arguments {
         [Value::Timestamp(time)] => Ok(Value::Int(time.unix_seconds())),
@@ -89,12 +84,9 @@ pub(super) const FUNCTIONS: Table = &[
         [Value::Double(_)] => Err(ErrorKind::Overflow),
         _ => Err(mismatch(arguments)),
     }),
-    ("uint(string) -> uint", |_, arguments| match arguments {
-        [Value::String(text)] => match text.parse() {
-            Ok(number) => Ok(Value::Uint(number)),
-            Err(_) => Err(ErrorKind::Invalid("this text is not a uint")),
-        },
-        _ => Err(mismatch(arguments)),
+    ("uint(string) -> uint", |budget, arguments| {
+        let number = text(budget, arguments)?.parse();
+        number.map(Value::Uint).map_err(|_| ErrorKind::Invalid("this text is not a uint"))
     }),
     ("string(string) -> string", IDENTITY),
     ("string(bool) -> string", |_, arguments| match arguments {
@@ -130,9 +122,8 @@ pub(super) const FUNCTIONS: Table = &[
         _ => Err(mismatch(arguments)),
     }),
     ("timestamp(timestamp) -> timestamp", IDENTITY),
-    ("timestamp(string) -> timestamp", |_, arguments| match arguments {
-        [Value::String(text)] => Timestamp::parse(text).map(Value::Timestamp).ok_or(NO_TIMESTAMP),
-        _ => Err(mismatch(arguments)),
+    ("timestamp(string) -> timestamp", |budget, arguments| {
+        Timestamp::parse(text(budget, arguments)?).map(Value::Timestamp).ok_or(NO_TIMESTAMP)
     }),
     ("timestamp(int) -> timestamp", |_, arguments| match arguments {
         [Value::Int(seconds)] => {
@@ -141,9 +132,8 @@ pub(super) const FUNCTIONS: Table = &[
         _ => Err(mismatch(arguments)),
     }),
     ("duration(duration) -> duration", IDENTITY),
-    ("duration(string) -> duration", |_, arguments| match arguments {
-        [Value::String(text)] => Duration::parse(text).map(Value::Duration).ok_or(NO_DURATION),
-        _ => Err(mismatch(arguments)),
+    ("duration(string) -> duration", |budget, arguments| {
+        Duration::parse(text(budget, arguments)?).map(Value::Duration).ok_or(NO_DURATION)
     }),
     ("duration(int) -> duration", |_, arguments| match arguments {
         [Value::Int(nanoseconds)] => Ok(Value::Duration(Duration::from_nanoseconds(*nanoseconds))),
@@ -161,10 +151,18 @@ const IDENTITY: Implementation = |_, arguments| match arguments {
     _ => Err(mismatch(arguments)),
 };
 
-const SIZE: Implementation = |_, arguments| match arguments {
+const SIZE: Implementation = |budget, arguments| match arguments {
+    [value @ Value::String(text)] => budget.spend(text.len()).and_then(|()| value.size()),
     [value] => value.size(),
     _ => Err(mismatch(arguments)),
 };
+
+/// The one argument, which is read to its end.
+fn text<'v>(budget: &mut Budget, arguments: &'v [Value<'_>]) -> Result<&'v str, ErrorKind> {
+    let [Value::String(text)] = arguments else { return Err(mismatch(arguments)) };
+    budget.spend(text.len())?;
+    Ok(text)
+}
 
 /// The shortest text that reads back as the number, with an exponent from 10^21 on and below 10^-6, as in JSON.
 pub(super) fn text_of_double(number: f64) -> String {

@@ -1,8 +1,9 @@
 //! Text made from a template: `string.format(list)`.
 
 use super::conversions::two_digit_exponent;
-use super::strings::{ELEMENT, Writer};
+use super::strings::Writer;
 use super::{Table, mismatch};
+use crate::budget::ELEMENT;
 use crate::error::ErrorKind;
 use crate::value::Value;
 

@@ -2,7 +2,7 @@
 
 use super::sets::Members;
 use super::{Implementation, Table, mismatch};
-use crate::budget::{Budget, MAXIMUM_SIZE};
+use crate::budget::{Budget, ELEMENT, MAXIMUM_SIZE};
 use crate::comprehension::sort;
 use crate::error::ErrorKind;
 use crate::value::Value;
@@ -15,14 +15,14 @@ pub(super) const FUNCTIONS: Table = &[
             let (start, end) = (usize::try_from(*start), usize::try_from(*end));
             let part = start.ok().zip(end.ok()).and_then(|(start, end)| elements.get(start..end));
             let part = part.ok_or(ErrorKind::Invalid("the list has no such part"))?;
-            budget.make(part.len())?;
+            budget.make_list(part.len())?;
             Ok(Value::list(part))
         }
         _ => Err(mismatch(arguments)),
     }),
     ("list(A).reverse() -> list(A)", |budget, arguments| {
         let elements = list(arguments)?;
-        budget.make(elements.len())?;
+        budget.make_list(elements.len())?;
         Ok(Value::list(elements.iter().rev().cloned().collect::<Vec<_>>()))
     }),
     ("list(A).distinct() -> list(A)", |budget, arguments| {
@@ -54,7 +54,8 @@ pub(super) const FUNCTIONS: Table = &[
     ("lists.range(int) -> list(int)", |budget, arguments| match arguments {
         [Value::Int(size)] => {
             let length = usize::try_from(*size);
-            budget.make(length.map_err(|_| ErrorKind::Invalid("a list cannot have a negative size"))?)?;
+            budget
+                .make_list(length.map_err(|_| ErrorKind::Invalid("a list cannot have a negative size"))?)?;
             Ok(Value::list((0..*size).map(Value::Int).collect::<Vec<_>>()))
         }
         _ => Err(mismatch(arguments)),
@@ -63,7 +64,7 @@ pub(super) const FUNCTIONS: Table = &[
 
 const SORT: Implementation = |budget, arguments| {
     let elements = list(arguments)?;
-    budget.make(elements.len())?;
+    budget.make_list(elements.len())?;
     let mut keyed: Vec<(Value<'_>, ())> = elements.iter().map(|element| (element.clone(), ())).collect();
     sort(budget, &mut keyed)?;
     Ok(Value::list(keyed.into_iter().map(|(element, ())| element).collect::<Vec<_>>()))
@@ -82,7 +83,7 @@ fn flatten<'a>(budget: &mut Budget, elements: &[Value<'a>], levels: usize) -> Re
                 continue;
             }
         }
-        budget.spend(1)?;
+        budget.spend(ELEMENT)?;
         if flat.len() > MAXIMUM_SIZE {
             return Err(ErrorKind::TooLarge);
         }

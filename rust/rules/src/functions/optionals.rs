@@ -35,8 +35,9 @@ pub(super) const FUNCTIONS: Table = &[
     }),
 ];
 
-const UNWRAP: Implementation = |_, arguments| {
+const UNWRAP: Implementation = |budget, arguments| {
     let [Value::List(elements)] = arguments else { return Err(mismatch(arguments)) };
+    budget.make_list(elements.len())?;
     let held = elements.iter().filter_map(|element| match element {
         Value::Optional(held) => held.as_ref().map(|held| Ok(Value::clone(held))),
         other => Some(Err(ErrorKind::NoOverloadFor(other.kind()))),

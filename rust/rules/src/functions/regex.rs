@@ -16,9 +16,9 @@ use regex::{CaptureMatches, Captures, Regex, RegexBuilder};
 pub(crate) use self::refusals::PatternError;
 use self::refusals::{error, too_large};
 use self::translate::{Plain, translate};
-use super::strings::{ELEMENT, Writer, slice};
+use super::strings::{Writer, slice};
 use super::{Implementation, Table, mismatch};
-use crate::budget::Budget;
+use crate::budget::{Budget, ELEMENT};
 use crate::error::ErrorKind;
 use crate::value::{Ref, Value};
 
@@ -105,6 +105,9 @@ const COMPILING_UNIT: usize = 64;
 /// Units of weight that cost as much as reading the text once. Most texts are read at one cost whatever the pattern,
 /// but not those that defeat the automaton.
 const READING_UNITS: usize = 64;
+/// Where a match begins and ends takes so many times what it takes to see that there is one: the slowest engine of
+/// crate `regex` finds it, at a few nanoseconds for each state of the pattern and byte of the text.
+const LOCATING: usize = 8;
 /// A search for the next match may read the rest of the text, and seldom does: it is charged for one byte of so many.
 const SEARCHING: usize = 64;
 
@@ -202,7 +205,7 @@ impl Pattern {
         budget: &mut Budget,
         text: &'t str,
     ) -> Result<CaptureMatches<'p, 't>, ErrorKind> {
-        budget.spend(self.cost(text.len()))?;
+        budget.spend(self.cost(text.len()).saturating_mul(LOCATING))?;
         let regex = match self.regex.get() {
             Some(regex) => regex,
             None => {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Table, mismatch};
-use crate::budget::{Budget, MAXIMUM_SIZE};
+use crate::budget::{Budget, ELEMENT, MAXIMUM_SIZE};
 use crate::error::ErrorKind;
 use crate::value::{Ref, Value};
 
@@ -15,12 +15,18 @@ pub(super) const FUNCTIONS: Table = &[
         }
         _ => Err(mismatch(arguments)),
     }),
-    ("string.startsWith(string) -> bool", |_, arguments| match arguments {
-        [Value::String(text), Value::String(prefix)] => Ok(Value::Bool(text.starts_with(&**prefix))),
+    ("string.startsWith(string) -> bool", |budget, arguments| match arguments {
+        [Value::String(text), Value::String(prefix)] => {
+            budget.spend(prefix.len())?;
+            Ok(Value::Bool(text.starts_with(&**prefix)))
+        }
         _ => Err(mismatch(arguments)),
     }),
-    ("string.endsWith(string) -> bool", |_, arguments| match arguments {
-        [Value::String(text), Value::String(suffix)] => Ok(Value::Bool(text.ends_with(&**suffix))),
+    ("string.endsWith(string) -> bool", |budget, arguments| match arguments {
+        [Value::String(text), Value::String(suffix)] => {
+            budget.spend(suffix.len())?;
+            Ok(Value::Bool(text.ends_with(&**suffix)))
+        }
         _ => Err(mismatch(arguments)),
     }),
     ("string.charAt(int) -> string", |budget, arguments| match arguments {
@@ -138,9 +144,6 @@ pub(super) const FUNCTIONS: Table = &[
         _ => Err(mismatch(arguments)),
     }),
 ];
-
-/// What the place of one element in a new list costs, in bytes.
-pub(super) const ELEMENT: usize = size_of::<Value<'static>>();
 
 const NO_POSITION: ErrorKind = ErrorKind::Invalid("the text has no such position");
 

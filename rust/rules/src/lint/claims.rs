@@ -117,9 +117,7 @@ fn says(test: Test, constant: &Value<'static>, wanted: bool) -> Option<Says> {
     Some(match (test, constant) {
         (Test::Comparison(Comparison::Equal), constant) => among(vec![constant.clone()], wanted),
         (Test::Comparison(Comparison::NotEqual), constant) => among(vec![constant.clone()], !wanted),
-        (Test::Comparison(Comparison::In), Value::List(elements)) => {
-            among(elements.iter().cloned().map(Value::into_owned).collect(), wanted)
-        }
+        (Test::Comparison(Comparison::In), Value::List(elements)) => among(elements.to_vec(), wanted),
         (Test::Comparison(Comparison::In), _) => return None,
         // Of a double that is no number neither side is true; it is not worth a difference here.
         (Test::Comparison(order), constant) if wanted => Says::Order(order, constant.clone()),
