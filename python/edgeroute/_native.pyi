@@ -311,5 +311,5 @@ def rule_codes() -> list[tuple[str, str, str]]:
 def rule_variables() -> list[tuple[str, str, str, str]]:
     """Name, type, an example and the description of every rule variable."""
 
-def explain(normalised: bytes, request: bytes) -> bytes:
-    """Explain the decision on a written request; JSON in, JSON out. Nothing is reserved."""
+def explain(normalised: bytes, requests: list[bytes]) -> list[bytes]:
+    """Explain the decisions on written requests; JSON in, JSON out. Nothing is reserved."""

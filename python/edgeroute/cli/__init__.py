@@ -16,6 +16,7 @@ COMMANDS = {
     "run": "Start the router.",
     "check": "Check a configuration file, offline.",
     "explain": "Show how a request would be routed, and why.",
+    "test": "Run policy tests: requests, and what is expected of each.",
     "models": "List the models of a configuration, with who serves them.",
     "keys": "Make and hash virtual keys.",
     "status": "Show workers, targets and limits of a running router.",
