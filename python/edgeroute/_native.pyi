@@ -17,6 +17,7 @@ __all__ = [
     "WorkerStatus",
     "check_rules",
     "explain",
+    "explain_rules",
     "first_failures",
     "lint_rules",
     "rule_codes",
@@ -313,3 +314,6 @@ def rule_variables() -> list[tuple[str, str, str, str]]:
 
 def explain(normalised: bytes, requests: list[bytes]) -> list[bytes]:
     """Explain the decisions on written requests; JSON in, JSON out. Nothing is reserved."""
+
+def explain_rules(normalised: bytes) -> bytes:
+    """How the rules of a configuration are searched; JSON out."""

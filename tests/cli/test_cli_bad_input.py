@@ -19,6 +19,7 @@ READS = {
     "check": ["check -c {file}", "check --json -c {file}"],
     "explain": ["explain -c {file} {request}", "explain -c {quickstart} {file}"],
     "test": ["test {file}", "test --json {tests} {file}"],
+    "rules": ["rules explain -c {file}", "rules explain --json -c {file}"],
     "models": ["models -c {file}", "models --json -c {file}"],
     "import": ["import litellm {file}", "import bifrost {file}"],
 }
@@ -29,6 +30,7 @@ PRINTS = {
     "check": ["check -c {quickstart}"],
     "explain": ["explain -c {quickstart} {request}"],
     "test": ["test {tests}"],
+    "rules": ["rules explain -c {quickstart}"],
     "models": ["models -c {quickstart}"],
     "keys": ["keys new me"],
     "status": ["status --admin {admin}"],

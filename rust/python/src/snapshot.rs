@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use edgeroute_router::{Provider, Replica, Snapshot, WrittenRequest, without_text};
+use edgeroute_router::{Provider, Replica, RuleSearch, Snapshot, WrittenRequest, without_text};
 use edgeroute_rules::Timestamp;
 use edgeroute_shared::{Cells, Layout};
 use edgeroute_upstream::{Origin, Proxy, Roots};
@@ -87,9 +87,19 @@ fn origins(provider: &Provider) -> PyResult<Vec<Arc<Origin>>> {
 /// Nothing is reserved.
 #[pyfunction]
 pub(crate) fn explain(normalised: &[u8], requests: Vec<PyBackedBytes>) -> PyResult<Vec<Vec<u8>>> {
-    let cells = Cells::anonymous(Layout::default()).map_err(os_error)?;
-    let snapshot = Snapshot::compile(normalised, &cells, 0).map_err(value_error)?;
+    let snapshot = compile_alone(normalised)?;
     requests.iter().map(|request| explain_one(&snapshot, request)).collect()
+}
+
+/// How the rules of a normalised configuration are searched, as JSON.
+#[pyfunction]
+pub(crate) fn explain_rules(normalised: &[u8]) -> PyResult<Vec<u8>> {
+    serde_json::to_vec(&RuleSearch::of(&compile_alone(normalised)?)).map_err(value_error)
+}
+
+fn compile_alone(normalised: &[u8]) -> PyResult<Snapshot> {
+    let cells = Cells::anonymous(Layout::default()).map_err(os_error)?;
+    Snapshot::compile(normalised, &cells, 0).map_err(value_error)
 }
 
 fn explain_one(snapshot: &Snapshot, request: &[u8]) -> PyResult<Vec<u8>> {
