@@ -16,9 +16,9 @@ def test_few_rules_are_tried_one_after_the_other():
 1 without a value to be looked up by
 2 different tests, 0 shared by several rules
 
-rule         tried for                                                         if absent
-premium      headers["x-tier"] == "premium"                                    passed over
-near-limit   every request: no == or in decides alone that it does not match
+rule         could be looked up by                                       if absent
+premium      headers["x-tier"] == "premium"                              passed over
+near-limit   nothing: no == or in decides alone that it does not match
 """
     )
 

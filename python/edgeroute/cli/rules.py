@@ -16,7 +16,7 @@ _STRATEGIES = {
     "bits": "by index: a table of bits tells which rules the request's values do not rule out",
 }
 _MOST_VALUES = 5
-_ALWAYS = "every request: no == or in decides alone that it does not match"
+_NOTHING = "nothing: no == or in decides alone that it does not match"
 
 
 @click.group("rules", epilog="Example: edgeroute rules explain -c edgeroute.yaml")
@@ -52,7 +52,8 @@ def render(found: dict[str, Any], screen: Screen) -> str:
         f"{_count(found['predicates'], 'different test')}, {found['shared']} shared by several rules",
     ]
     rows = [(each["name"], _guard(each["guard"]), _absent(each)) for each in rules]
-    return "\n".join([*counts, "", table(screen, ("rule", "tried for", "if absent"), rows)])
+    by = "could be looked up by" if found["strategy"] == "scan" else "looked up by"
+    return "\n".join([*counts, "", table(screen, ("rule", by, "if absent"), rows)])
 
 
 def _count(number: int, word: str) -> str:
@@ -61,7 +62,7 @@ def _count(number: int, word: str) -> str:
 
 def _guard(guard: dict[str, Any] | None) -> str:
     if guard is None:
-        return _ALWAYS
+        return _NOTHING
     values: list[str] = guard["values"]
     if len(values) == 1:
         return f"{guard['attribute']} == {values[0]}"
