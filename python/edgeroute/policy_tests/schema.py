@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Annotated, ClassVar, Self
 
 from msgspec import Meta, field
@@ -13,6 +14,7 @@ CaseName = Annotated[str, Meta(max_length=200)]
 PromptTokens = Annotated[int, Meta(ge=8, le=10_000_000)]
 """A message of one token and what surrounds it is estimated as 8."""
 
+_WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):[0-9]{1,5}")
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})")
 
@@ -51,6 +53,24 @@ class Moment(str):
         raise Malformed("this is not a time with a zone", "write it as in 2026-11-21T23:30:00+01:00, or with Z for UTC")
 
 
+class Peer(str):
+    """The address of whoever connects, with or without a port."""
+
+    __slots__ = ()
+    expected: ClassVar[str] = "an address such as 192.0.2.1 or [2001:db8::1]:40000"
+    pattern: ClassVar[str] = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Refuses names of hosts and what else is no address."""
+        found = _WITH_PORT.fullmatch(text)
+        try:
+            ip_address(text if found is None else found[1] or found[2])
+        except ValueError:
+            raise Malformed("this is not an address", "write one such as 192.0.2.1 or [2001:db8::1]:40000") from None
+        return cls(text)
+
+
 class Facts(Section, frozen=True):
     """What a running router would read when the request comes."""
 
@@ -71,7 +91,7 @@ class Request(Section, frozen=True):
     method: Annotated[str, Meta(pattern=r"^[A-Z]{1,16}$", extra={"form": "GET or POST"})] = "POST"
     path: Annotated[str, Meta(pattern=r"^/[!-~]*$", extra={"form": "a path such as /v1/messages"})] | None = None
     headers: dict[HeaderName, HeaderValue] = field(default_factory=dict[str, HeaderValue])
-    peer: str = ""
+    peer: Peer = Peer()
     model: str | None = None
     messages: Json | None = None
     prompt_tokens: PromptTokens | None = None

@@ -1,5 +1,5 @@
 //! How the rules of a configuration are searched, told in the words of its conditions.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 #[allow(dead_code, unreachable_pub)]
 mod common;
