@@ -125,7 +125,8 @@ def test_explain(loaded: Loaded) -> None:
     ).encode()
 
     def call() -> None:
-        assert b'"model":"fast"' in _native.explain(loaded.normalised, request)
+        [explained] = _native.explain(loaded.normalised, [request])
+        assert b'"model":"fast"' in explained
 
     check_growth(call)
 

@@ -17,6 +17,7 @@ __all__ = [
     "WorkerStatus",
     "check_rules",
     "explain",
+    "explain_rules",
     "first_failures",
     "lint_rules",
     "rule_codes",
@@ -315,5 +316,8 @@ def rule_functions() -> list[str]:
 def rule_variables() -> list[tuple[str, str, str, str]]:
     """Name, type, an example and the description of every rule variable."""
 
-def explain(normalised: bytes, request: bytes) -> bytes:
-    """Explain the decision on a written request; JSON in, JSON out. Nothing is reserved."""
+def explain(normalised: bytes, requests: list[bytes]) -> list[bytes]:
+    """Explain the decisions on written requests; JSON in, JSON out. Nothing is reserved."""
+
+def explain_rules(normalised: bytes) -> bytes:
+    """How the rules of a configuration are searched; JSON out."""

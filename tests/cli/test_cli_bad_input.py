@@ -18,6 +18,8 @@ READS = {
     "run": ["run -c {file}"],
     "check": ["check -c {file}", "check --json -c {file}"],
     "explain": ["explain -c {file} {request}", "explain -c {quickstart} {file}"],
+    "test": ["test {file}", "test --json {tests} {file}"],
+    "rules": ["rules explain -c {file}", "rules explain --json -c {file}"],
     "models": ["models -c {file}", "models --json -c {file}"],
     "import": ["import litellm {file}", "import bifrost {file}"],
 }
@@ -27,6 +29,8 @@ PRINTS = {
     "run": ["run --help"],
     "check": ["check -c {quickstart}"],
     "explain": ["explain -c {quickstart} {request}"],
+    "test": ["test {tests}"],
+    "rules": ["rules explain -c {quickstart}"],
     "models": ["models -c {quickstart}"],
     "keys": ["keys new me"],
     "status": ["status --admin {admin}"],
@@ -61,7 +65,10 @@ def every(table: dict[str, list[str]]) -> list[str]:
 def words(tmp_path: Path, router: RouterAdmin) -> dict[str, str]:
     """What the placeholders of the tables stand for."""
     (request := tmp_path / "request.json").write_text('{"path": "/v1/models"}')
-    return {"quickstart": str(QUICKSTART), "request": str(request), "admin": router.address}
+    (tests := tmp_path / "policy.test.yaml").write_text(
+        f"{{configuration: {QUICKSTART}, key: demo, cases: [{{name: all, request: {{model: fast}}, expect: {{}}}}]}}"
+    )
+    return {"quickstart": str(QUICKSTART), "request": str(request), "tests": str(tests), "admin": router.address}
 
 
 def test_every_command_is_tried_here():

@@ -141,7 +141,7 @@ class Session:
 
     def _took(self, block: Block, name: str) -> None:
         """A file has been written: a configuration is checked, and served if a router runs."""
-        if not name.endswith(".yaml") or name.startswith("rules/"):
+        if not name.endswith(".yaml") or name.endswith(".test.yaml") or name.startswith("rules/"):
             return
         wrong = "wrong" in block.directives
         self._check(name, wrong=wrong)

@@ -16,6 +16,8 @@ COMMANDS = {
     "run": "Start the router.",
     "check": "Check a configuration file, offline.",
     "explain": "Show how a request would be routed, and why.",
+    "test": "Run policy tests: requests, and what is expected of each.",
+    "rules": "Show how the rules of a configuration are searched.",
     "models": "List the models of a configuration, with who serves them.",
     "keys": "Make and hash virtual keys.",
     "status": "Show workers, targets and limits of a running router.",
@@ -65,11 +67,10 @@ class _Commands(click.Group):
     PROGRAM,
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Example: edgeroute run -c edgeroute.yaml",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def commands() -> None:
-    """edgeroute: an LLM edge router."""
+    """edgeroute: an LLM edge router. Example: edgeroute run -c edgeroute.yaml"""
 
 
 def main() -> NoReturn:

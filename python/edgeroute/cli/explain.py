@@ -42,7 +42,7 @@ def command(request_path: Path, path: Path | None, as_json: bool) -> None:
     if len(request) > _LARGEST_REQUEST:
         refuse(f"error: {request_path} is larger than {_LARGEST_REQUEST >> 20} MiB", ExitStatus.WRONG_USE)
     try:
-        explained = json.loads(explain(loaded.normalised, request))
+        [explained] = map(json.loads, explain(loaded.normalised, [request]))
     except ValueError as error:
         refuse(f"error: {request_path}: {error}", ExitStatus.WRONG_USE, _KEYS)
     if as_json:

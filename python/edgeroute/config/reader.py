@@ -4,7 +4,7 @@ A part that is wrong is left out and the rest is read on, so that one run report
 """
 
 import re
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from msgspec import inspect
 
@@ -21,6 +21,8 @@ from edgeroute.config.vocabulary import CREDENTIALS, FOREIGN, HASH, LATER, forei
 
 _Choice = tuple[inspect.Type, dict[str, Any]]
 """A type without its metadata, and what the schema adds to it."""
+
+AnySection = TypeVar("AnySection", bound=Section)
 
 _NULLS = ("", "~", "null", "Null", "NULL")
 
@@ -43,6 +45,12 @@ def read(document: Document, variables: Variables) -> Config:
         "start from config/quickstart.yaml",
     )
     return Config()
+
+
+def read_section(document: Document, variables: Variables, kind: type[AnySection]) -> AnySection | None:
+    """Another file's root as a section, or None; errors are in `document`."""
+    value = _Reader(document, variables).value(document.root, inspect.type_info(kind), ())
+    return None if value is _INVALID else cast(AnySection, value)
 
 
 def read_override(override: Override, variables: Variables) -> tuple[Any, list[Diagnostic]]:
@@ -239,7 +247,13 @@ class _Reader:
         name = key.text
         known = [each.encode_name for each in kind.fields]
         noun = _section(kind).noun
-        if name in LATER:
+        if _section(kind) not in _sections():  # of another file than the configuration
+            near = nearest(name, known)
+            message, advice = (
+                f'unknown setting "{_shorten(name)}" in {noun}',
+                suggest(near, known, "what can be set here"),
+            )
+        elif name in LATER:
             message, advice = f'"{name}" is not enforced by this version', LATER[name]
         elif name in CREDENTIALS and _section(kind) is VirtualKey:
             message, advice = f'unknown setting "{name}" in {noun}', HASH

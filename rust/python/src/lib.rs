@@ -40,6 +40,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(rule_findings::rule_codes, module)?)?;
     module.add_function(wrap_pyfunction!(rule_findings::rule_functions, module)?)?;
     module.add_function(wrap_pyfunction!(snapshot::explain, module)?)?;
+    module.add_function(wrap_pyfunction!(snapshot::explain_rules, module)?)?;
     module.add_function(wrap_pyfunction!(rule_findings::first_failures, module)?)?;
     module.add_function(wrap_pyfunction!(rules::rule_variables, module)?)?;
     Ok(())

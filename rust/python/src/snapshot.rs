@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use edgeroute_router::{Provider, Replica, Snapshot, WrittenRequest, without_text};
+use edgeroute_router::{Provider, Replica, RuleSearch, Snapshot, WrittenRequest, without_text};
 use edgeroute_rules::Timestamp;
 use edgeroute_shared::{Cells, Layout};
 use edgeroute_upstream::{Origin, Proxy, Roots};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 
 use crate::border::{os_error, value_error};
 use crate::cells::PyCells;
@@ -82,17 +83,32 @@ fn origins(provider: &Provider) -> PyResult<Vec<Arc<Origin>>> {
     provider.replicas.iter().map(origin).collect()
 }
 
-/// Explains the decision on a written request (JSON) under a normalised configuration. Nothing is reserved.
+/// Explains the decisions on written requests (JSON) under a normalised configuration, which is compiled once for all.
+/// Nothing is reserved.
 #[pyfunction]
-pub(crate) fn explain(normalised: &[u8], request: &[u8]) -> PyResult<Vec<u8>> {
+pub(crate) fn explain(normalised: &[u8], requests: Vec<PyBackedBytes>) -> PyResult<Vec<Vec<u8>>> {
+    let snapshot = compile_alone(normalised)?;
+    requests.iter().map(|request| explain_one(&snapshot, request)).collect()
+}
+
+/// How the rules of a normalised configuration are searched, as JSON.
+#[pyfunction]
+pub(crate) fn explain_rules(normalised: &[u8]) -> PyResult<Vec<u8>> {
+    serde_json::to_vec(&RuleSearch::of(&compile_alone(normalised)?)).map_err(value_error)
+}
+
+fn compile_alone(normalised: &[u8]) -> PyResult<Snapshot> {
     let cells = Cells::anonymous(Layout::default()).map_err(os_error)?;
-    let snapshot = Snapshot::compile(normalised, &cells, 0).map_err(value_error)?;
+    Snapshot::compile(normalised, &cells, 0).map_err(value_error)
+}
+
+fn explain_one(snapshot: &Snapshot, request: &[u8]) -> PyResult<Vec<u8>> {
     let mut request: WrittenRequest = serde_json::from_slice(request)
         .map_err(|error| value_error(format!("the request file: {}", without_text(&error))))?;
     if request.facts.now.is_none() {
         request.facts.now = wall_clock();
     }
-    serde_json::to_vec(&edgeroute_router::explain(&snapshot, &request)).map_err(value_error)
+    serde_json::to_vec(&edgeroute_router::explain(snapshot, &request)).map_err(value_error)
 }
 
 fn wall_clock() -> Option<Timestamp> {
