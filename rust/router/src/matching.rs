@@ -13,7 +13,7 @@ use crate::trace::{Phase, Trace};
 use crate::variables::Variables;
 
 /// Most rules that act on one request.
-const MOST_RULES: usize = 10;
+pub(crate) const MOST_RULES: usize = 10;
 
 /// What the rules that matched have changed, the last word on each thing.
 #[derive(Debug, Default)]

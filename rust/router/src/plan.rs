@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use crate::choose::allowed_model;
 use crate::client_address::client_address;
 use crate::facts::Facts;
-use crate::identify::{check_body, identify, invalid_key};
+use crate::identify::{check_body, check_head, identify, invalid_key};
 use crate::matching::match_rules;
 use crate::place::{check_dialect, place};
 use crate::refusal::{Code, Refusal, excerpt};
@@ -165,6 +165,7 @@ impl Plan {
         };
         self.operation = Some(operation);
 
+        check_head(request)?;
         check_body(snapshot, request)?;
         let document = Document::scan(request.body).map_err(|error| invalid_body(&error))?;
         let invalid = |error: ScanError, field| invalid_field(&error, field);
