@@ -16,6 +16,9 @@ const ANTHROPIC_VERSION: &[u8] = b"2023-06-01";
 /// The largest error of a provider that is searched for credentials.
 const MAX_ERROR_BYTES: usize = 1 << 20;
 
+/// What is shorter is a placeholder, such as `none` or `ollama`, which an error may well contain, and no secret to keep.
+const SHORTEST_SECRET: usize = 8;
+
 /// Values of other headers are words such as an organisation's, which an error may well contain, unless they are long.
 const LONG_BYTES: usize = 16;
 
@@ -86,7 +89,7 @@ pub fn passes_back(name: &str) -> bool {
 pub fn error_passes_back(attempt: &Attempt<'_>, error: &[u8]) -> bool {
     let key = attempt.credential.map(Secret::reveal);
     let headers = attempt.provider.headers.iter().flat_map(|(name, value)| secrets(name, value.reveal()));
-    let mut secrets = key.into_iter().chain(headers).filter(|secret| !secret.is_empty());
+    let mut secrets = key.into_iter().chain(headers).filter(|secret| secret.len() >= SHORTEST_SECRET);
     error.len() <= MAX_ERROR_BYTES && !secrets.any(|secret| memmem::find(error, secret.as_bytes()).is_some())
 }
 
