@@ -84,13 +84,17 @@ pub fn passes_back(name: &str) -> bool {
     ) && !name.starts_with("x-edgeroute-")
 }
 
-/// Whether an error of the provider reaches the client: not if it repeats a credential that the provider was sent,
-/// nor if it is too large to be searched for one.
-pub fn error_passes_back(attempt: &Attempt<'_>, error: &[u8]) -> bool {
+/// Why an error of the provider does not reach the client, if so: it repeats a credential that the provider was sent,
+/// or is too large to be searched for one.
+pub fn why_withheld(attempt: &Attempt<'_>, error: &[u8]) -> Option<&'static str> {
+    if error.len() > MAX_ERROR_BYTES {
+        return Some("it is larger than 1 MiB");
+    }
     let key = attempt.credential.map(Secret::reveal);
     let headers = attempt.provider.headers.iter().flat_map(|(name, value)| secrets(name, value.reveal()));
     let mut secrets = key.into_iter().chain(headers).filter(|secret| secret.len() >= SHORTEST_SECRET);
-    error.len() <= MAX_ERROR_BYTES && !secrets.any(|secret| memmem::find(error, secret.as_bytes()).is_some())
+    let repeats = secrets.any(|secret| memmem::find(error, secret.as_bytes()).is_some());
+    repeats.then_some("it repeats a credential")
 }
 
 /// What is secret in a header field: the token without its scheme (`Bearer …`), each of the cookies.
