@@ -87,7 +87,7 @@ fn origins(provider: &Provider) -> PyResult<Vec<Arc<Origin>>> {
 pub(crate) fn explain(normalised: &[u8], request: &[u8]) -> PyResult<Vec<u8>> {
     let cells = Cells::anonymous(Layout::default()).map_err(os_error)?;
     let snapshot = Snapshot::compile(normalised, &cells, 0).map_err(value_error)?;
-    let mut request: WrittenRequest = serde_json::from_slice(request)
+    let mut request = WrittenRequest::read(request)
         .map_err(|error| value_error(format!("the request file: {}", without_text(&error))))?;
     if request.facts.now.is_none() {
         request.facts.now = wall_clock();

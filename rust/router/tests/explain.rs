@@ -164,9 +164,16 @@ fn reasons_in_the_order_of_the_phases() {
 #[test]
 fn a_written_request_is_checked() {
     let check = |written: Value, part: &str| {
-        let error = serde_json::from_value::<WrittenRequest>(written).unwrap_err().to_string();
+        let error = WrittenRequest::read(written.to_string().as_bytes()).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     };
+    check(json!([]), "invalid type: sequence, expected an object");
+    check(json!(["GET", "/v1/models", {}, "", null, {}, 1]), "invalid type: sequence, expected an object");
+    check(json!("/"), "expected an object");
+    check(json!({"path": "/", "facts": [1.0, 2.0, 3, null]}), "invalid type: sequence, expected an object");
+    let body = r#"{"path": "/", "body": {"a":  0.10}} "#;
+    assert_eq!(WrittenRequest::read(body.as_bytes()).unwrap().body.unwrap().get(), r#"{"a":  0.10}"#);
+    assert!(WrittenRequest::read(format!("{body}{body}").as_bytes()).is_err());
     check(json!({}), "missing field `path`");
     check(json!({"path": "/", "surprise": 1}), "unknown field `surprise`");
     check(json!({"path": "/", "facts": {"tokens": 1}}), "unknown field `tokens`");
