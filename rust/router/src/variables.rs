@@ -96,7 +96,7 @@ pub const VARIABLES: [Variable; 26] = [
         of_type: "string",
         example: r#"team_name == "search""#,
         description: "name of the key's team, empty without one",
-        read: |request, _| Some(request.team_name()),
+        read: |request, _| Some(Value::from(request.team_name())),
     },
     Variable {
         name: "key.name",
@@ -110,7 +110,7 @@ pub const VARIABLES: [Variable; 26] = [
         of_type: "string",
         example: r#"team.name in ["search", "ads"]"#,
         description: "the same as `team_name`",
-        read: |request, _| Some(request.team_name()),
+        read: |request, _| Some(Value::from(request.team_name())),
     },
     Variable {
         name: "tokens_used",
@@ -372,8 +372,9 @@ impl Variables<'_> {
         user.or_else(in_metadata).map(Cow::Owned)
     }
 
-    fn team_name(&self) -> Value<'_> {
-        Value::from(self.snapshot.team_of(self.key).map_or("", |team| &team.name))
+    /// Name of the key's team, empty without one.
+    pub(crate) fn team_name(&self) -> &str {
+        self.snapshot.team_of(self.key).map_or("", |team| &team.name)
     }
 
     fn used(&self) -> Used {
