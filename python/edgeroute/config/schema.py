@@ -173,7 +173,7 @@ class Defaults(Section, frozen=True):
     reserve_output: Annotated[
         int,
         Meta(
-            description="Output tokens reserved against limits when the client names no maximum.",
+            description="Output tokens reserved against limits for each reply when the client names no maximum.",
             ge=1,
             le=10_000_000,
         ),

@@ -63,6 +63,9 @@ pub(crate) fn failure(error: &Error) -> Failure {
     Failure { kind, detail: error.to_string() }
 }
 
+/// Characters of a media type in the log.
+const MOST_LOGGED: usize = 100;
+
 /// What the response's content type declares.
 pub(crate) fn content(head: &Head) -> Content {
     if head.is_event_stream() {
@@ -74,6 +77,10 @@ pub(crate) fn content(head: &Head) -> Content {
     if essence.eq_ignore_ascii_case(b"application/json") || suffix.eq_ignore_ascii_case(b"+json") {
         Content::Json
     } else {
-        Content::Other
+        Content::Other(match essence {
+            b"" => "no content-type".into(),
+            // It is the provider's, and a log line has an end.
+            other => String::from_utf8_lossy(other).chars().take(MOST_LOGGED).collect::<String>().into(),
+        })
     }
 }

@@ -103,7 +103,7 @@ fn compile_alone(normalised: &[u8]) -> PyResult<Snapshot> {
 }
 
 fn explain_one(snapshot: &Snapshot, request: &[u8]) -> PyResult<Vec<u8>> {
-    let mut request: WrittenRequest = serde_json::from_slice(request)
+    let mut request: WrittenRequest = WrittenRequest::read(request)
         .map_err(|error| value_error(format!("the request file: {}", without_text(&error))))?;
     if request.facts.now.is_none() {
         request.facts.now = wall_clock();

@@ -102,9 +102,10 @@ impl State {
                 self.exchange = None;
                 let dialect = self.ticket.dialect();
                 let usage = (head.status() < 300).then(|| usage::read(dialect, &body)).flatten();
+                let withheld = || why_withheld(&self.ticket, &body, now);
                 let content = match content(&head) {
-                    _ if head.status() >= 400 && !error_passes_back(&self.ticket, &body, now) => {
-                        Content::Other
+                    Content::Json if head.status() >= 400 => {
+                        withheld().map_or(Content::Json, |why| Content::Other(why.into()))
                     }
                     content => content,
                 };
@@ -128,7 +129,7 @@ impl State {
                 let waited = stream.waiting.len();
                 let failed = stream.events.feed(&chunk, &mut stream.waiting).err();
                 let new = stream.waiting.get(waited..).unwrap_or_default();
-                if stream.events.failed() && !error_passes_back(&self.ticket, new, now) {
+                if stream.events.failed() && why_withheld(&self.ticket, new, now).is_some() {
                     stream.waiting.truncate(waited);
                     stream.broken = Some("error_event");
                     self.cancel(core);
@@ -300,8 +301,11 @@ impl State {
     }
 }
 
-/// Whether the client may see an error of the provider.
+/// Why the client may not see an error of the provider, if so.
 #[cold]
-fn error_passes_back(ticket: &Ticket, error: &[u8], now: Now) -> bool {
-    ticket.attempt(now).is_some_and(|attempt| forward::error_passes_back(&attempt, error))
+fn why_withheld(ticket: &Ticket, error: &[u8], now: Now) -> Option<&'static str> {
+    match ticket.attempt(now) {
+        Some(attempt) => forward::why_withheld(&attempt, error),
+        None => Some("it came too late"),
+    }
 }

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
 use edgeroute_limits::Quotas;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::facts::GivenFacts;
@@ -32,7 +35,7 @@ pub struct WrittenRequest {
     #[serde(default)]
     pub body: Option<Box<RawValue>>,
     /// What the shared cells would say.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub facts: GivenFacts,
     /// Seed of weighted draws.
     #[serde(default)]
@@ -93,6 +96,35 @@ pub struct Refused {
     pub code: &'static str,
     /// Sentence for the client.
     pub message: String,
+}
+
+impl WrittenRequest {
+    /// Reads one JSON object.
+    pub fn read(json: &[u8]) -> serde_json::Result<Self> {
+        let mut reader = serde_json::Deserializer::from_slice(json);
+        let written = object(&mut reader)?;
+        reader.end()?;
+        Ok(written)
+    }
+}
+
+/// What serde would also read from an array, field by field.
+fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Object<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+        type Value = T;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(fields))
+        }
+    }
+
+    deserializer.deserialize_map(Object(PhantomData))
 }
 
 impl fmt::Debug for WrittenRequest {

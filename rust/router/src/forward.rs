@@ -16,6 +16,9 @@ const ANTHROPIC_VERSION: &[u8] = b"2023-06-01";
 /// The largest error of a provider that is searched for credentials.
 const MAX_ERROR_BYTES: usize = 1 << 20;
 
+/// What is shorter is a placeholder, such as `none` or `ollama`, which an error may well contain, and no secret to keep.
+const SHORTEST_SECRET: usize = 8;
+
 /// Values of other headers are words such as an organisation's, which an error may well contain, unless they are long.
 const LONG_BYTES: usize = 16;
 
@@ -81,13 +84,17 @@ pub fn passes_back(name: &str) -> bool {
     ) && !name.starts_with("x-edgeroute-")
 }
 
-/// Whether an error of the provider reaches the client: not if it repeats a credential that the provider was sent,
-/// nor if it is too large to be searched for one.
-pub fn error_passes_back(attempt: &Attempt<'_>, error: &[u8]) -> bool {
+/// Why an error of the provider does not reach the client, if so: it repeats a credential that the provider was sent,
+/// or is too large to be searched for one.
+pub fn why_withheld(attempt: &Attempt<'_>, error: &[u8]) -> Option<&'static str> {
+    if error.len() > MAX_ERROR_BYTES {
+        return Some("it is larger than 1 MiB");
+    }
     let key = attempt.credential.map(Secret::reveal);
     let headers = attempt.provider.headers.iter().flat_map(|(name, value)| secrets(name, value.reveal()));
-    let mut secrets = key.into_iter().chain(headers).filter(|secret| !secret.is_empty());
-    error.len() <= MAX_ERROR_BYTES && !secrets.any(|secret| memmem::find(error, secret.as_bytes()).is_some())
+    let mut secrets = key.into_iter().chain(headers).filter(|secret| secret.len() >= SHORTEST_SECRET);
+    let repeats = secrets.any(|secret| memmem::find(error, secret.as_bytes()).is_some());
+    repeats.then_some("it repeats a credential")
 }
 
 /// What is secret in a header field: the token without its scheme (`Bearer …`), each of the cookies.

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::refusal::{Code, Refusal, excerpt};
-use crate::request::Request;
+use crate::request::{MOST_FIELDS, Request};
 use crate::snapshot::Snapshot;
 use crate::trace::{Phase, Trace};
 
@@ -42,6 +42,19 @@ fn missing_key() -> Refusal {
 #[cold]
 pub(crate) fn invalid_key() -> Refusal {
     Refusal::new(Code::InvalidKey, "this API key is not known here; use a virtual key that edgeroute issued")
+}
+
+/// What must hold of the rest before rules read it.
+pub(crate) fn check_head(request: &Request<'_>) -> Result<(), Refusal> {
+    let separators = || memchr::memchr_iter(b'&', request.query.as_bytes()).count();
+    let too_many = if request.headers.len() > MOST_FIELDS {
+        "header fields"
+    } else if request.query.len() > MOST_FIELDS && separators() >= MOST_FIELDS {
+        "query parameters"
+    } else {
+        return Ok(());
+    };
+    Err(Refusal::new(Code::TooManyFields, format!("a request may have {MOST_FIELDS} {too_many}, not more")))
 }
 
 /// What must hold of a body before it is scanned.

@@ -1,6 +1,6 @@
 //! Phase 4: rules. The first that matches acts; where it says so, rules match again with what it has changed.
 
-use edgeroute_rules::Match;
+use edgeroute_rules::{Match, Pass};
 use edgeroute_wire::Change as FieldChange;
 use smallvec::SmallVec;
 
@@ -10,10 +10,12 @@ use crate::refusal::{Code, Refusal};
 use crate::rule::{Action, Change, Choice, Rule};
 use crate::snapshot::{Found, Key, Resolved, Snapshot};
 use crate::trace::{Phase, Trace};
-use crate::variables::Variables;
+use crate::variables::{TEAM, VIRTUAL_KEY, Variables};
 
 /// Most rules that act on one request.
-const MOST_RULES: usize = 10;
+pub(crate) const MOST_RULES: usize = 10;
+/// Most rules of which a trace says why they do not match.
+const MOST_NOTED: usize = 100;
 
 /// What the rules that matched have changed, the last word on each thing.
 #[derive(Debug, Default)]
@@ -70,23 +72,16 @@ fn next_match<'a>(
     acted: &[usize],
     trace: &mut Trace,
 ) -> Result<Option<&'a Rule>, Refusal> {
-    let errors = &mut plan.rule_errors;
-    let matched = snapshot.conditions.pass(variables).first_match(acted, |index, error| {
+    let mut pass = snapshot.conditions.pass(variables);
+    let matched = pass.first_match(acted, |index, _| {
         let index = index as u16;
-        if !errors.contains(&index) {
-            errors.push(index);
-            trace.note(Phase::Match, || {
-                let rule = snapshot.rule(index);
-                let name = rule.map_or("", |rule| &rule.name);
-                let then = match rule.map(|rule| rule.on_error) {
-                    Some(OnError::Match) => "counts as a match",
-                    Some(OnError::Reject) => "refuses the request",
-                    _ => "does not match",
-                };
-                format!("rule `{name}` {then}: {error}")
-            });
+        if !plan.rule_errors.contains(&index) {
+            plan.rule_errors.push(index);
         }
     });
+    if trace.is_on() {
+        note_passed(&mut pass, variables, acted, matched.as_ref(), trace);
+    }
     let Some(Match { rule: index, error }) = matched else {
         trace.note(Phase::Match, || match (snapshot.rules.len(), acted.len()) {
             (0, _) => "there are no rules".into(),
@@ -103,6 +98,45 @@ fn next_match<'a>(
         return Err(Refusal::new(Code::RuleFailed, message));
     }
     Ok(Some(rule))
+}
+
+/// Says of the rules before the one that acts why they do not, and of that one if it could not be evaluated.
+#[cold]
+fn note_passed(
+    pass: &mut Pass<'_, Variables<'_>>,
+    variables: &Variables<'_>,
+    acted: &[usize],
+    matched: Option<&Match>,
+    trace: &mut Trace,
+) {
+    let rules = &variables.snapshot.rules;
+    let end = matched.map_or(rules.len(), |found| found.rule + usize::from(found.error.is_some()));
+    let mut tried = (0..end).filter(|index| !acted.contains(index));
+    for index in tried.by_ref().take(MOST_NOTED) {
+        let Some(rule) = rules.get(index) else { continue };
+        let why = match (&rule.scope, pass.evaluate(index)) {
+            (Some((TEAM, team)), Ok(_)) if **team != *variables.team_name() => {
+                format!("does not match: it is for team `{team}`")
+            }
+            (Some((VIRTUAL_KEY, key)), Ok(_)) if *key != variables.key.name => {
+                format!("does not match: it is for virtual key `{key}`")
+            }
+            (_, Ok(_)) => "does not match: false".to_owned(),
+            (_, Err(error)) => {
+                let then = match rule.on_error {
+                    OnError::Match => "counts as a match",
+                    OnError::Reject => "refuses the request",
+                    OnError::NoMatch => "does not match",
+                };
+                format!("{then}: `{}`: {error}", rule.when.get(error.span()).unwrap_or_default())
+            }
+        };
+        trace.note_once(Phase::Match, format!("rule `{}` {why}", rule.name));
+    }
+    let more = tried.count();
+    if more > 0 {
+        trace.note_once(Phase::Match, format!("nor do {more} more rules"));
+    }
 }
 
 impl<'a> Changes<'a> {

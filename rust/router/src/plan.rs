@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use crate::choose::allowed_model;
 use crate::client_address::client_address;
 use crate::facts::Facts;
-use crate::identify::{check_body, identify, invalid_key};
+use crate::identify::{check_body, check_head, identify, invalid_key};
 use crate::matching::match_rules;
 use crate::place::{check_dialect, place};
 use crate::refusal::{Code, Refusal, excerpt};
@@ -165,6 +165,7 @@ impl Plan {
         };
         self.operation = Some(operation);
 
+        check_head(request)?;
         check_body(snapshot, request)?;
         let document = Document::scan(request.body).map_err(|error| invalid_body(&error))?;
         let invalid = |error: ScanError, field| invalid_field(&error, field);
@@ -177,12 +178,19 @@ impl Plan {
         let stream = document.boolean("stream").map_err(|error| invalid(error, "stream"))?.unwrap_or(false);
         self.stream = stream && operation.generates();
         let most = prompt::max_tokens(&document, dialect).map_err(|(field, error)| invalid(error, field))?;
+        let choices =
+            prompt::choices(&document, operation).map_err(|(field, error)| invalid(error, field))?;
+        let prompts = prompt::prompts(&document, operation);
         if operation == Operation::Responses {
             refuse_background(&document)?;
         }
         trace.note(Phase::Scan, || {
             let bytes = request.body.len();
-            format!("model `{requested}`, stream {}, max_tokens {most}, {bytes} bytes", self.stream)
+            let replies = match prompts.saturating_mul(choices.max(1)) {
+                1 => String::new(),
+                replies => format!(" for each of {replies} replies"),
+            };
+            format!("model `{requested}`, stream {}, max_tokens {most}{replies}, {bytes} bytes", self.stream)
         });
 
         let mut variables = Variables {
@@ -209,7 +217,9 @@ impl Plan {
         self.rest = found.rest.map(Into::into);
         self.new_fallbacks = changes.fallbacks(snapshot, self, found);
         self.splice.changes = change_fields(&document, &changes.body);
-        let most = changed_max_tokens(&document, dialect, &changes.body).unwrap_or(most);
+        let changed = |names| changed_number(&document, names, &changes.body);
+        let most = changed(prompt::max_tokens_names(dialect)).unwrap_or(most);
+        let choices = changed(prompt::choices_names(operation)).unwrap_or(choices);
         place(self, snapshot, facts, seed, trace)?;
         if self.stream && dialect == Dialect::OpenAiChat {
             self.splice.usage = include_usage(&document).map_err(|error| invalid(error, "stream_options"))?;
@@ -226,6 +236,7 @@ impl Plan {
             0 => snapshot.defaults.reserve_output,
             most => most,
         };
+        let output = output.saturating_mul(prompts).saturating_mul(choices.max(1));
         self.tokens = Some(self.prompt_tokens.saturating_add(output));
         Ok(Planned::Attempt)
     }
@@ -282,9 +293,8 @@ impl Candidate {
     }
 }
 
-/// The most tokens that the client or a rule wants in the reply, if a rule changes that.
-fn changed_max_tokens(document: &Document<'_>, dialect: Dialect, changes: &[Change<'_>]) -> Option<u64> {
-    let names = prompt::max_tokens_names(dialect);
+/// The largest number that the client or a rule gives under any of these names, if a rule changes one of them.
+fn changed_number(document: &Document<'_>, names: &[&'static str], changes: &[Change<'_>]) -> Option<u64> {
     let change = |name: &str| changes.iter().find(|(changed, _)| *changed == name).map(|(_, value)| *value);
     names.iter().find(|name| change(name).is_some())?;
     let value = |name: &&'static str| match change(name) {

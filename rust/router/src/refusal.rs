@@ -11,6 +11,8 @@ pub enum Code {
     MissingKey,
     /// The key is not known.
     InvalidKey,
+    /// There are more header fields or query parameters than a request may have.
+    TooManyFields,
     /// The body is larger than `max_body`.
     BodyTooLarge,
     /// The body is not declared as JSON.
@@ -59,6 +61,7 @@ impl Code {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::MissingKey => "missing_api_key",
             Self::InvalidKey => "invalid_api_key",
+            Self::TooManyFields => "too_many_fields",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::InvalidBody => "invalid_body",
@@ -87,6 +90,7 @@ impl Code {
             Self::UnknownPath | Self::ModelNotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::MissingKey | Self::InvalidKey => 401,
+            Self::TooManyFields => 431,
             Self::BodyTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::InvalidBody | Self::InvalidField | Self::NoTarget | Self::LimitTooSmall => 400,

@@ -8,6 +8,9 @@ use crate::compile::decode_hex;
 use crate::fields::Fields;
 use crate::refusal::{Code, Refusal, excerpt};
 
+/// Most header fields, and most query parameters, of one request.
+pub(crate) const MOST_FIELDS: usize = 1_000;
+
 /// Moments of one request. The router never reads a clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {

@@ -15,6 +15,10 @@ use crate::variables;
 pub(crate) struct Rule {
     /// Slug.
     pub(crate) name: Box<str>,
+    /// The text of its condition.
+    pub(crate) when: Box<str>,
+    /// Whose requests it is for: a variable, and its value.
+    pub(crate) scope: Option<(&'static str, Box<str>)>,
     pub(crate) on_error: OnError,
     pub(crate) action: Action,
 }
@@ -97,11 +101,7 @@ pub(crate) fn compile_rules(
     written.sort_by_key(|rule| (rule.virtual_key.is_none(), rule.team.is_none(), rule.priority));
     let conditions = written.iter().map(|rule| edgeroute_rules::Rule {
         condition: &rule.when,
-        scope: match (&rule.virtual_key, &rule.team) {
-            (Some(key), _) => Some((variables::VIRTUAL_KEY, key.as_str())),
-            (None, Some(team)) => Some((variables::TEAM, team.as_str())),
-            (None, None) => None,
-        },
+        scope: scope(rule),
         on_error: match rule.on_error {
             OnError::NoMatch => edgeroute_rules::OnError::Pass,
             OnError::Match | OnError::Reject => edgeroute_rules::OnError::Stop,
@@ -131,10 +131,24 @@ pub(crate) fn compile_rules(
             Some(reject) => Action::Reject(reject.clone()),
             None => Action::Change(change(written, config, models, targets, cells, &place)?),
         };
-        Ok(Rule { name: written.name.as_str().into(), on_error: written.on_error, action })
+        Ok(Rule {
+            name: written.name.as_str().into(),
+            when: written.when.as_str().into(),
+            scope: scope(written).map(|(variable, name)| (variable, name.into())),
+            on_error: written.on_error,
+            action,
+        })
     };
     let rules = written.iter().map(|rule| compile(rule)).collect::<Result<_, CompileError>>()?;
     Ok((rules, conditions))
+}
+
+fn scope(rule: &config::Rule) -> Option<(&'static str, &str)> {
+    match (&rule.virtual_key, &rule.team) {
+        (Some(key), _) => Some((variables::VIRTUAL_KEY, key)),
+        (None, Some(team)) => Some((variables::TEAM, team)),
+        (None, None) => None,
+    }
 }
 
 fn check_scope(written: &config::Rule, config: &Config, place: &str) -> Result<(), CompileError> {

@@ -1,5 +1,7 @@
 //! What the gateway is told to do, and what it tells the ticket.
 
+use std::borrow::Cow;
+
 use edgeroute_wire::Usage;
 
 use crate::failure::Failure;
@@ -31,7 +33,7 @@ pub enum Event {
     Responded {
         /// HTTP status.
         status: u16,
-        /// What its content type declares.
+        /// What it is.
         content: Content,
         /// Usage found in a whole response.
         usage: Option<Usage>,
@@ -47,15 +49,15 @@ pub enum Event {
     },
 }
 
-/// What a response's content type declares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a response is.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// `application/json` or `…+json`.
+    /// Declared as `application/json` or `…+json`.
     Json,
-    /// `text/event-stream`.
+    /// Declared as `text/event-stream`.
     Events,
-    /// Anything else, HTML for example.
-    Other,
+    /// Nothing that the client may see: what is wrong with it, for the operator's log.
+    Other(Cow<'static, str>),
 }
 
 /// How a relayed response ended.

@@ -400,9 +400,11 @@ impl Ticket {
     fn responded(&mut self, status: u16, content: Content, usage: Option<Usage>, now: Now) {
         let protocol = |detail: String| Event::Failed(Failure { kind: FailureKind::Protocol, detail });
         match status {
-            200..=299 if content != Content::Other => {}
             200..=299 => {
-                return self.advance(protocol("answered with neither JSON nor an event stream".into()), now);
+                if let Content::Other(what) = content {
+                    let detail = format!("answered with neither JSON nor an event stream: {what}");
+                    return self.advance(protocol(detail), now);
+                }
             }
             100..=399 => return self.advance(protocol(format!("answered with status {status}")), now),
             _ => {}
@@ -448,7 +450,12 @@ impl Ticket {
                 self.refuse(Refusal::new(Code::UpstreamAuthentication, message), Outcome::UpstreamError);
             }
             (_, Content::Json) => self.step = Step::Relay,
-            _ => {
+            (_, content) => {
+                let detail = match content {
+                    Content::Other(what) => what.into_owned(),
+                    _ => "text/event-stream".into(),
+                };
+                self.failure = Some(Failure { kind: FailureKind::Protocol, detail });
                 let message = format!("provider `{}` answered with status {status}", self.provider_name());
                 let mut refusal = Refusal::new(Code::UpstreamError, message);
                 if status < 500 {

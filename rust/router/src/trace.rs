@@ -38,9 +38,23 @@ impl Trace {
         Self(Some(Vec::new()))
     }
 
+    /// Whether somebody asks.
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     pub(crate) fn note(&mut self, phase: Phase, note: impl FnOnce() -> String) {
         if let Some(reasons) = &mut self.0 {
             reasons.push(Reason { phase, note: note() });
+        }
+    }
+
+    /// The same, unless that has been noted already.
+    pub(crate) fn note_once(&mut self, phase: Phase, note: String) {
+        if let Some(reasons) = &mut self.0
+            && reasons.iter().all(|reason| reason.note != note)
+        {
+            reasons.push(Reason { phase, note });
         }
     }
 

@@ -13,7 +13,8 @@ use smallvec::SmallVec;
 use crate::draw::bucket;
 use crate::facts::Facts;
 use crate::fields::Fields;
-use crate::request::Request;
+use crate::matching::MOST_RULES;
+use crate::request::{MOST_FIELDS, Request};
 use crate::snapshot::{Key, Snapshot};
 
 /// A variable of rules, as the reference documentation has it.
@@ -95,7 +96,7 @@ pub const VARIABLES: [Variable; 26] = [
         of_type: "string",
         example: r#"team_name == "search""#,
         description: "name of the key's team, empty without one",
-        read: |request, _| Some(request.team_name()),
+        read: |request, _| Some(Value::from(request.team_name())),
     },
     Variable {
         name: "key.name",
@@ -109,7 +110,7 @@ pub const VARIABLES: [Variable; 26] = [
         of_type: "string",
         example: r#"team.name in ["search", "ads"]"#,
         description: "the same as `team_name`",
-        read: |request, _| Some(request.team_name()),
+        read: |request, _| Some(Value::from(request.team_name())),
     },
     Variable {
         name: "tokens_used",
@@ -275,12 +276,29 @@ const HEADER_NAMES: &[&str] = &[
     "x-request-id",
 ];
 
+/// Bytes that the server takes of a path with its query, and of all header fields together.
+const HEAD_BYTES: u64 = 64 << 10;
+/// The default of `max_body`, for what rules may cost.
+const BODY_BYTES: u64 = 32 << 20;
+
 /// The environment that rules are checked against.
 pub fn environment() -> Environment {
     let declared = VARIABLES.iter().fold(Environment::new(), |environment, variable| match variable.name {
-        "headers" | "params" => environment.declare_map_lowercase(variable.name, Type::String),
+        name @ ("headers" | "params") => environment
+            .declare_map_lowercase(name, Type::String)
+            .of_size(MOST_FIELDS as u64)
+            .with_texts_of(HEAD_BYTES),
         "bucket" => environment.declare_keyed(variable.name, Type::Int),
-        name => environment.declare(name, variable.of_type.parse().unwrap_or(Type::Dyn)),
+        name => {
+            let declared = environment.declare(name, variable.of_type.parse().unwrap_or(Type::Dyn));
+            match name {
+                "path" => declared.of_size(HEAD_BYTES),
+                "model" | "user" | "last_user_text" | "system_text" => declared.of_size(BODY_BYTES),
+                "body" => declared.of_size(edgeroute_wire::MAX_FIELDS as u64).with_texts_of(BODY_BYTES),
+                "tags" => declared.of_size(MOST_RULES as u64),
+                _ => declared,
+            }
+        }
     });
     let counts = ["tokens_used", "requests_used", "request", "prompt_tokens", "max_tokens", "message_count"];
     let described =
@@ -354,8 +372,9 @@ impl Variables<'_> {
         user.or_else(in_metadata).map(Cow::Owned)
     }
 
-    fn team_name(&self) -> Value<'_> {
-        Value::from(self.snapshot.team_of(self.key).map_or("", |team| &team.name))
+    /// Name of the key's team, empty without one.
+    pub(crate) fn team_name(&self) -> &str {
+        self.snapshot.team_of(self.key).map_or("", |team| &team.name)
     }
 
     fn used(&self) -> Used {
@@ -396,32 +415,50 @@ impl Variables<'_> {
 
     fn fields(&self) -> Value<'_> {
         let fields = self.document.fields().iter();
-        map(fields.filter_map(|field| Some((text(self.document.key(field)), self.field(field)?))))
+        let fields = fields.filter_map(|field| Some((text(self.document.key(field)), self.field(field)?)));
+        Value::map(fields.collect())
     }
 
     /// Fields of one name are one list (RFC 9110 §5.3): what a proxy appends cannot be hidden by what a client sends.
     /// A value that is not UTF-8 counts as absent.
     fn header(&self, name: &str) -> Option<Value<'_>> {
-        let mut joined: Option<Cow<'_, str>> = None;
-        for value in Fields::named(name.as_bytes(), self.request.headers) {
-            let text = std::str::from_utf8(value).ok()?;
-            joined = Some(match joined {
-                None => Cow::Borrowed(text),
-                Some(before) => Cow::Owned(format!("{before}, {text}")),
-            });
-        }
-        joined.map(text)
+        join(Fields::named(name.as_bytes(), self.request.headers)).map(text)
     }
 
     fn headers(&self) -> Value<'_> {
-        let names = self.request.headers.iter().filter_map(|(name, _)| std::str::from_utf8(name).ok());
-        map(names.filter_map(|name| Some((Value::from(name), self.header(name)?))))
+        let mut fields = self.request.headers.to_vec();
+        // Stable: the values of one name stay in order.
+        fields.sort_by_key(|(name, _)| *name);
+        let lists = fields.chunk_by(|(left, _), (right, _)| left == right).filter_map(|same| {
+            let name = str::from_utf8(same.first()?.0).ok()?;
+            Some((Value::from(name), text(join(same.iter().map(|(_, value)| *value))?)))
+        });
+        Value::map(lists.collect())
     }
 
     fn parameters(&self) -> Value<'_> {
         let parameters = self.request.parameters();
-        map(parameters.map(|(name, value)| (Value::from(name.to_ascii_lowercase()), Value::from(value))))
+        let parameters =
+            parameters.map(|(name, value)| (Value::from(name.to_ascii_lowercase()), Value::from(value)));
+        Value::map(parameters.collect())
     }
+}
+
+/// The values of fields with one name as one list; none if there is no field, or one that is not UTF-8.
+fn join<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<Cow<'a, str>> {
+    let mut joined: Option<Cow<'a, str>> = None;
+    for value in values {
+        let text = str::from_utf8(value).ok()?;
+        match &mut joined {
+            None => joined = Some(Cow::Borrowed(text)),
+            Some(list) => {
+                let list = list.to_mut();
+                list.push_str(", ");
+                list.push_str(text);
+            }
+        }
+    }
+    joined
 }
 
 fn count(number: u64) -> Value<'static> {
@@ -433,17 +470,6 @@ fn text(text: Cow<'_, str>) -> Value<'_> {
         Cow::Borrowed(text) => Value::from(text),
         Cow::Owned(text) => Value::from(text),
     }
-}
-
-/// A map in which the first of several equal keys counts.
-fn map<'a>(pairs: impl Iterator<Item = (Value<'a>, Value<'a>)>) -> Value<'a> {
-    let mut entries: Vec<(Value<'a>, Value<'a>)> = Vec::new();
-    for pair in pairs {
-        if entries.iter().all(|(key, _)| *key != pair.0) {
-            entries.push(pair);
-        }
-    }
-    Value::map(entries)
 }
 
 impl fmt::Debug for Variable {

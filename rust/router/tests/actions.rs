@@ -151,6 +151,8 @@ fn what_rules_set_is_what_is_reserved() {
         r#"{"model":"asked","max_tokens":70,"max_completion_tokens":60}"#,
         prompt + 60,
     );
+    check(json!([["n", "3"]]), r#"{"model":"asked","max_tokens":70,"n":9}"#, prompt + 210);
+    check(json!([["n", null]]), r#"{"model":"asked","max_tokens":70,"n":9}"#, prompt + 70);
 }
 
 #[test]

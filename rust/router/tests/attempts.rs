@@ -70,19 +70,19 @@ fn what_follows() {
 
     for status in [401, 403, 408, 429, 500, 502, 503, 529, 599] {
         check(responded(status, Content::Json), next);
-        check(responded(status, Content::Other), next);
+        check(responded(status, Content::Other("text/html".into())), next);
     }
     for status in [100, 204 + 100, 307] {
         check(responded(status, Content::Json), next);
     }
-    check(responded(200, Content::Other), next);
+    check(responded(200, Content::Other("text/html".into())), next);
     check(responded(200, Content::Json), "relay (200 ok)");
     check(responded(201, Content::Json), "relay (201 ok)");
     check(responded(200, Content::Events), "relay (200 ok)");
     for status in [400, 404, 413, 422] {
         check(responded(status, Content::Json), &format!("relay ({status} client_error)"));
         let refused = format!("refuse {status} upstream_error ({status} client_error)");
-        check(responded(status, Content::Other), &refused);
+        check(responded(status, Content::Other("text/html".into())), &refused);
     }
 }
 
@@ -103,11 +103,38 @@ fn the_last_answer_is_the_clients() {
     check(|| failed(FailureKind::Cut), "refuse 502 upstream_cut (502 upstream_error)");
     check(|| responded(429, Content::Json), "relay (429 upstream_error)");
     check(|| responded(500, Content::Json), "relay (500 upstream_error)");
-    check(|| responded(503, Content::Other), "refuse 502 upstream_error (502 upstream_error)");
-    check(|| responded(429, Content::Other), "refuse 429 upstream_error (429 upstream_error)");
+    check(
+        || responded(503, Content::Other("text/html".into())),
+        "refuse 502 upstream_error (502 upstream_error)",
+    );
+    check(
+        || responded(429, Content::Other("text/html".into())),
+        "refuse 429 upstream_error (429 upstream_error)",
+    );
     check(|| responded(401, Content::Json), "refuse 502 upstream_authentication (502 upstream_error)");
-    check(|| responded(403, Content::Other), "refuse 502 upstream_authentication (502 upstream_error)");
+    check(
+        || responded(403, Content::Other("text/html".into())),
+        "refuse 502 upstream_authentication (502 upstream_error)",
+    );
     check(|| responded(302, Content::Json), "refuse 502 upstream_protocol_error (502 upstream_error)");
+}
+
+#[test]
+fn the_log_says_why_an_answer_was_withheld() {
+    let check = |status: u16, content: Content, expected: Option<&str>| {
+        let mut ticket = host().chat("smart");
+        (0..3).for_each(|_| ticket.advance(responded(status, content.clone()), AT));
+        let mut log = Vec::new();
+        ticket.record("id", AT, LogFormat::Json, &mut log);
+        let record: serde_json::Value = serde_json::from_slice(&log).unwrap();
+        assert_eq!(record.get("detail").and_then(|detail| detail.as_str()), expected, "{record}");
+    };
+    check(503, Content::Other("text/html".into()), Some("text/html"));
+    check(400, Content::Other("it repeats a credential".into()), Some("it repeats a credential"));
+    check(500, Content::Events, Some("text/event-stream"));
+    check(500, Content::Json, None);
+    let neither = "answered with neither JSON nor an event stream: text/html";
+    check(200, Content::Other("text/html".into()), Some(neither));
 }
 
 #[test]
@@ -207,7 +234,7 @@ fn what_comes_late_changes_nothing() {
     ];
     let ends: [fn() -> Event; 3] = [
         || responded(200, Content::Json),
-        || responded(404, Content::Other),
+        || responded(404, Content::Other("text/html".into())),
         || failed(FailureKind::TooLarge),
     ];
     for end in ends {

@@ -140,7 +140,10 @@ fn reasons_in_the_order_of_the_phases() {
         "read: POST /v1/chat/completions, which speaks openai-chat, from 198.51.100.1",
         "identify: virtual key `test` of team `search`",
         "scan: model `one/gpt-5`, stream false, max_tokens 10, 84 bytes",
-        "match: rule `broken` does not match: an integer cannot be divided by zero",
+        "match: rule `broken` does not match: `size(headers) / 0`: an integer cannot be divided by zero",
+        "match: rule `premium` does not match: false",
+        "match: rule `full` does not match: false",
+        "match: rule `forbidden` does not match: `params.mode`: there is no such key",
         "match: none of 4 rules matches",
         "place: candidate one/gpt-5 at http://one/v1 (model `one/*`)",
         "place: candidate two/x at http://2b/v1 (model `two/*`)",
@@ -161,12 +164,81 @@ fn reasons_in_the_order_of_the_phases() {
     );
 }
 
+/// What is said of rules, for a request without headers but its key's.
+fn of_rules(rules: Vec<Value>) -> Vec<String> {
+    let models = vec![model("smart", &["one/large"], &[])];
+    let mut config = config(vec![openai("one")], models, rules, limits(None, None, None));
+    let mut other = config["teams"][0].clone();
+    other["name"] = json!("other");
+    config["teams"].as_array_mut().unwrap().push(other);
+    let host = Host::new(&config);
+    let written = json!({
+        "path": "/v1/chat/completions",
+        "headers": {"authorization": "Bearer sk-test"},
+        "body": {"model": "smart", "messages": []},
+    });
+    let reasons = explained(&host, &written).reasons;
+    reasons.into_iter().filter(|reason| reason.phase == Phase::Match).map(|reason| reason.note).collect()
+}
+
+#[test]
+fn why_rules_before_the_match_do_not() {
+    let tier = |name: &str| rule(name, r#"headers["x-tier"] == "premium""#, "smart");
+    let mut counts = tier("counts");
+    counts["on_error"] = json!("match");
+    let rules =
+        vec![tier("absent"), rule("false", "stream", "smart"), counts, rule("after", "stream", "smart")];
+    let expected = [
+        "rule `absent` does not match: `headers[\"x-tier\"]`: there is no such key",
+        "rule `false` does not match: false",
+        "rule `counts` counts as a match: `headers[\"x-tier\"]`: there is no such key",
+        "rule `counts` matches: model `smart`",
+    ];
+    assert_eq!(of_rules(rules), expected);
+
+    let mut other = rule("other", "true", "smart");
+    other["team"] = json!("other");
+    let mut own = rule("own", "stream", "smart");
+    own["virtual_key"] = json!("test");
+    let told = of_rules(vec![own, other]);
+    let expected = [
+        "rule `own` does not match: false",
+        "rule `other` does not match: it is for team `other`",
+        "none of 2 rules matches",
+    ];
+    assert_eq!(told, expected);
+
+    let mut first = rule("first", "true", "smart");
+    first["continue"] = json!(true);
+    let rules = vec![tier("absent"), first, rule("second", "true", "smart")];
+    let expected = [
+        "rule `absent` does not match: `headers[\"x-tier\"]`: there is no such key",
+        "rule `first` matches: model `smart`; rules match again",
+        "rule `second` matches: model `smart`",
+    ];
+    assert_eq!(of_rules(rules), expected);
+}
+
+#[test]
+fn a_trace_of_many_rules_has_an_end() {
+    let told = of_rules((0..300).map(|each| rule(&format!("r{each}"), "stream", "smart")).collect());
+    assert_eq!(told.len(), 102);
+    assert_eq!(told[100..], ["nor do 200 more rules", "none of 300 rules matches"]);
+}
+
 #[test]
 fn a_written_request_is_checked() {
     let check = |written: Value, part: &str| {
-        let error = serde_json::from_value::<WrittenRequest>(written).unwrap_err().to_string();
+        let error = WrittenRequest::read(written.to_string().as_bytes()).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     };
+    check(json!([]), "invalid type: sequence, expected an object");
+    check(json!(["GET", "/v1/models", {}, "", null, {}, 1]), "invalid type: sequence, expected an object");
+    check(json!("/"), "expected an object");
+    check(json!({"path": "/", "facts": [1.0, 2.0, 3, null]}), "invalid type: sequence, expected an object");
+    let body = r#"{"path": "/", "body": {"a":  0.10}} "#;
+    assert_eq!(WrittenRequest::read(body.as_bytes()).unwrap().body.unwrap().get(), r#"{"a":  0.10}"#);
+    assert!(WrittenRequest::read(format!("{body}{body}").as_bytes()).is_err());
     check(json!({}), "missing field `path`");
     check(json!({"path": "/", "surprise": 1}), "unknown field `surprise`");
     check(json!({"path": "/", "facts": {"tokens": 1}}), "unknown field `tokens`");

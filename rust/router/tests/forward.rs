@@ -239,19 +239,28 @@ fn errors_that_repeat_a_credential_stay_here() {
         config["providers"][0]["headers"] = json!(headers);
         let ticket = Host::new(&config).chat("smart");
         let attempt = ticket.attempt(AT).unwrap();
-        assert_eq!(forward::error_passes_back(&attempt, error.as_bytes()), expected, "{headers:?} {error}");
+        assert_eq!(
+            forward::why_withheld(&attempt, error.as_bytes()).is_none(),
+            expected,
+            "{headers:?} {error}"
+        );
     };
     check(&[], "the key is wrong", true);
     check(&[], "the key sk-upstream is wrong", false);
     check(&[], "", true);
-    let bearer = [("authorization", "Bearer x7")];
+    let bearer = [("authorization", "Bearer x7-secret")];
     check(&bearer, "there is no Bearer token", true);
-    check(&bearer, "x7 is wrong", false);
-    check(&[("cookie", "a=1; b=2")], "a=1 is wrong", false);
-    check(&[("cookie", "a=1; b=2")], "b=2 is wrong", false);
+    check(&bearer, "x7-secret is wrong", false);
+    let cookies = [("cookie", "a=123456; b=234567")];
+    check(&cookies, "a=123456 is wrong", false);
+    check(&cookies, "b=234567 is wrong", false);
     for name in ["api-key", "x-auth-token", "client-secret", "proxy-authorization"] {
-        check(&[(name, "q")], "not a q", false);
-        check(&[(name, "q")], "another", true);
+        check(&[(name, "q7654321")], "not a q7654321", false);
+        check(&[(name, "q7654321")], "another", true);
+        // Placeholders, where a provider wants any value.
+        for placeholder in ["EMPTY", "none", "mock", "ollama", "1234567"] {
+            check(&[(name, placeholder)], &format!("the model {placeholder} is unknown"), true);
+        }
     }
     check(&[("x-team", "blue")], "the team blue is unknown", true);
     check(&[("x-team", "blue skies, 16 bytes")], "blue skies, 16 bytes is unknown", false);

@@ -168,6 +168,58 @@ fn embeddings_reserve_no_output() {
 }
 
 #[test]
+fn every_reply_that_is_asked_for_is_reserved() {
+    let check = |path: &'static str, body: Value, reserved: u64| {
+        let host = host(limits(NONE, Some(1 << 30), NONE), limits(NONE, NONE, NONE));
+        let text = body.to_string();
+        let request = edgeroute_router::Request { path, ..chat(HEADERS, text.as_bytes()) };
+        let mut ticket = host.decide(&request, AT, 0);
+        assert_eq!(host.window("limits/key/test/tokens_per_minute"), reserved, "{body}");
+        ticket.advance(common::complete(), AT);
+    };
+    let completion = |prompt: Value, n: Value, best_of: Value, reserved| {
+        let body = json!({"model": "smart", "prompt": prompt, "max_tokens": 100, "n": n, "best_of": best_of});
+        check("/v1/completions", body, reserved);
+    };
+    let ten = || json!(vec!["test"; 10]);
+    let null = || Value::Null;
+    completion(json!("test"), null(), null(), 101);
+    completion(ten(), null(), null(), 10 + 1_000);
+    completion(ten(), json!(2), null(), 10 + 2_000);
+    completion(ten(), json!(2), json!(5), 10 + 5_000);
+    completion(json!("test"), json!(0), json!(3), 301);
+    completion(json!([1, 2, 3]), null(), null(), 103);
+    completion(json!([[1, 2, 3], [4]]), null(), null(), 204);
+    completion(json!([]), json!(2), null(), 200);
+    check("/v1/completions", json!({"model": "smart", "prompt": ten()}), 10 + 10 * 1_024);
+    let chat = |more: Value, reserved| {
+        let mut body = json!({"model": "smart", "messages": [{"role": "user", "content": "hello"}]});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        check("/v1/chat/completions", body, reserved);
+    };
+    chat(json!({"max_tokens": 100, "n": 4}), 409);
+    chat(json!({"n": 4}), 9 + 4 * 1_024);
+    // Neither dialect has such a field.
+    check("/v1/responses", json!({"model": "smart", "input": "test", "max_output_tokens": 100, "n": 4}), 108);
+}
+
+#[test]
+fn no_number_of_replies_is_too_large_to_be_refused() {
+    let host = host(limits(NONE, Some(500), NONE), limits(NONE, NONE, NONE));
+    let check = |n: Value, code: &str| {
+        let body = json!({"model": "smart", "max_tokens": 100, "n": n, "messages": []}).to_string();
+        let ticket = host.decide(&chat(HEADERS, body.as_bytes()), AT, 0);
+        assert_eq!(refusal(&ticket).code.name(), code, "{n}");
+        assert_eq!(host.window("limits/key/test/tokens_per_minute"), 0, "{n}");
+    };
+    check(json!(5), "request_exceeds_limit");
+    check(json!(u64::MAX), "request_exceeds_limit");
+    check(json!(-1), "invalid_field");
+    check(json!("5"), "invalid_field");
+    check(json!(1.5), "invalid_field");
+}
+
+#[test]
 fn a_ticket_that_is_dropped_gives_back_what_it_holds_and_counts_as_a_bug() {
     let host = host(limits(Some(9), Some(9_000), Some(9)), limits(Some(9), Some(9_000), Some(9)));
     let ticket = asks(&host, 100, AT);

@@ -81,6 +81,89 @@ fn every_variable() {
 }
 
 #[test]
+fn fields_and_parameters_as_a_whole() {
+    let check = |condition: &str, headers: &[Field<'_>], query: &str, matches: bool| {
+        let host = host(vec![rule("it", condition, "chosen")]);
+        let headers = [HEADERS, headers].concat();
+        let body = common::body("asked");
+        let ticket = host.decide(&Request { query, ..chat(&headers, body.as_bytes()) }, AT, 0);
+        assert_eq!(ticket.rule(), matches.then_some("it"), "{condition}");
+        finish(ticket);
+    };
+    let mixed: &[Field<'_>] =
+        &[(b"x-b", b"1"), (b"x-a", b"2"), (b"x-b", b"3"), (b"x-c", b"\xff"), (b"x-a", b"4"), (b"x-b", b"")];
+    check(
+        r#"headers.exists(k, v, k == "x-b" && v == "1, 3, ") && headers["x-b"] == "1, 3, ""#,
+        mixed,
+        "",
+        true,
+    );
+    check(
+        r#"headers.exists(k, v, k == "x-a" && v == "2, 4") && !headers.exists(k, k == "x-c")"#,
+        mixed,
+        "",
+        true,
+    );
+    check("size(headers) == 3", mixed, "", true);
+    check(
+        r#"size(params) == 2 && params.all(k, v, v == "1" || v == "3")"#,
+        &[],
+        "B=1&b=2&%zz=4&a=3&b=%zz",
+        true,
+    );
+    // As many as a request may have: what is slower than linear would be noticed here.
+    let same: Vec<Field<'_>> = vec![(b"x-same", b"abcdefgh"); 1_000 - HEADERS.len()];
+    let (first, most) = ("a=1", (0..999).map(|each| format!("&p{each}=1")).collect::<String>());
+    check(
+        r#"headers.exists(k, v, v.size() > 9000) && size(headers) == 2 && size(params) == 1000"#,
+        &same,
+        &format!("{first}{most}"),
+        true,
+    );
+}
+
+#[test]
+fn requests_with_too_many_fields_or_parameters_are_refused() {
+    let check = |fields: usize, parameters: usize, part: Option<&str>| {
+        let host = host(vec![]);
+        let body = common::body("asked");
+        let headers = [HEADERS, &vec![(&b"x-same"[..], &b""[..]); fields - HEADERS.len()]].concat();
+        let query = vec!["a"; parameters].join("&");
+        let ticket = host.decide(&Request { query: &query, ..chat(&headers, body.as_bytes()) }, AT, 0);
+        match part {
+            None => finish(ticket),
+            Some(part) => {
+                let refusal = common::refusal(&ticket);
+                assert_eq!((refusal.status, refusal.code.name()), (431, "too_many_fields"));
+                assert!(refusal.message.contains(part), "{}", refusal.message);
+            }
+        }
+    };
+    check(1_000, 1_000, None);
+    check(1_001, 0, Some("1000 header fields"));
+    check(10, 1_001, Some("1000 query parameters"));
+}
+
+#[test]
+fn what_rules_read_may_be_as_large_as_the_body() {
+    let check = |condition: &str, allowed: bool| {
+        let compiled = edgeroute_rules::RuleSet::compile(&edgeroute_router::environment(), [condition]);
+        assert_eq!(compiled.is_ok(), allowed, "{condition}");
+    };
+    for text in ["last_user_text", "system_text", "body.user"] {
+        check(&format!("{text}.contains('x')"), true);
+        check(&format!("{text}.matches('x.*y')"), true);
+        check(&format!("{text}.startsWith('x') || {text} == 'y'"), true);
+        check(&format!("['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'].exists(word, {text}.contains(word))"), true);
+        check(&format!("headers.exists(name, {text}.contains(name))"), false);
+        check(&format!("params.exists(name, {text}.matches(params[name]))"), false);
+    }
+    check("headers.exists(name, name.startsWith('x-'))", true);
+    check("headers.exists(name, headers[name].contains('x'))", true);
+    check("body.exists(name, name == 'user')", true);
+}
+
+#[test]
 fn a_client_behind_a_trusted_proxy() {
     let mut written = config(
         vec![openai("one")],

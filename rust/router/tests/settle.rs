@@ -43,7 +43,8 @@ fn action() -> impl Strategy<Value = Action> {
     use FailureKind::*;
     let kind = prop::sample::select(vec![Connect, ConnectTimeout, TotalTimeout, Protocol, Cut, TooLarge]);
     let status = prop::sample::select(vec![200, 200, 200, 204, 302, 400, 401, 408, 429, 500]);
-    let content = prop::sample::select(vec![Content::Json, Content::Events, Content::Other]);
+    let content =
+        prop::sample::select(vec![Content::Json, Content::Events, Content::Other("text/html".into())]);
     let happening = prop_oneof![
         kind.prop_map(Happening::Failed),
         (status, content, usage())

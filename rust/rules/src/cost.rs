@@ -1,6 +1,7 @@
 //! What an expression can cost at most, judged before any request from how large the things it reads may be.
 //!
-//! The unit is about the work of comparing two numbers; text counts one unit for every 16 bytes that are read.
+//! The unit is about the work of comparing two numbers; text counts one unit for every 16 bytes that are read,
+//! or 64 that are searched.
 
 use crate::ast::{Binary, Comparison, Comprehension, Expression, ExpressionKind, Fold, Span};
 use crate::budget::{MAXIMUM_SIZE, MAXIMUM_STEPS};
@@ -14,6 +15,8 @@ use crate::value::Value;
 const MOST: u64 = 10_000_000;
 /// Bytes of text that one unit pays for.
 const BYTES_PER_UNIT: u64 = 16;
+/// Bytes that a search for a text passes for one.
+const BYTES_SEARCHED_PER_UNIT: u64 = 64;
 /// Parts that an expression may have, and how deep it may nest, with the definitions that it uses put in.
 const MOST_PARTS: usize = 65_536;
 const MOST_HEIGHT: usize = 128;
@@ -175,12 +178,21 @@ impl<'e> Estimate<'e> {
             }
             ExpressionKind::Call { function, arguments, .. } => {
                 let mut call = Bound { cost: 2, size: 0, inner: 1 };
+                let (mut read, mut smallest) = (0, u64::MAX);
                 expression.kind.children(&mut |argument| {
                     let argument = self.expression(argument);
                     call.size = total([call.size, argument.size]).min(MAXIMUM_SIZE as u64);
                     call.inner = call.inner.max(argument.size).max(argument.inner);
-                    call.cost = total([call.cost, argument.cost, argument.size / BYTES_PER_UNIT]);
+                    call.cost = total([call.cost, argument.cost]);
+                    read = total([read, argument.size]);
+                    smallest = smallest.min(argument.size);
                 });
+                let reading = match &**function {
+                    "contains" => read / BYTES_SEARCHED_PER_UNIT,
+                    "startsWith" | "endsWith" => smallest / BYTES_PER_UNIT,
+                    _ => read / BYTES_PER_UNIT,
+                };
+                call.cost = total([call.cost, reading]);
                 // The one function whose result is as large as its argument says.
                 match (&**function, arguments.as_slice()) {
                     ("range", [argument]) => Bound { size: range_of(argument), ..call },
@@ -240,7 +252,11 @@ impl<'e> Estimate<'e> {
             Name::Local(place) => self.locals.get(place)?.1,
             Name::Variable(index) => {
                 let variable = self.environment.variable(index)?;
-                Bound::of_type(&variable.of_type, variable.size)
+                let known = Bound::of_type(&variable.of_type, variable.size);
+                match &variable.of_type {
+                    Type::List(_) | Type::Map(..) => Bound { inner: known.inner.max(variable.text), ..known },
+                    _ => known,
+                }
             }
             Name::Definition(index) => {
                 let definition = &self.environment.definition(index)?.expression;

@@ -30,6 +30,8 @@ pub(crate) struct Variable {
     pub(crate) form: Form,
     /// Most bytes of a text, or elements of a list or map.
     pub(crate) size: u64,
+    /// Most bytes of a text in it.
+    pub(crate) text: u64,
     pub(crate) known: Option<Known>,
 }
 
@@ -120,6 +122,15 @@ impl Environment {
         self
     }
 
+    /// The same for the texts in the list or map that was declared last.
+    #[must_use]
+    pub fn with_texts_of(mut self, most: u64) -> Self {
+        if let Some(variable) = self.variables.last_mut() {
+            variable.text = most;
+        }
+        self
+    }
+
     /// Adds a function of one constant text, `name("text")`. A source is asked for its value as for the entry
     /// `text` of a variable.
     #[must_use]
@@ -190,7 +201,8 @@ impl Environment {
     }
 
     fn with(mut self, name: &str, of_type: Type, form: Form) -> Self {
-        self.variables.push(Variable { name: name.into(), of_type, form, size: USUAL_SIZE, known: None });
+        let (size, text) = (USUAL_SIZE, USUAL_SIZE);
+        self.variables.push(Variable { name: name.into(), of_type, form, size, text, known: None });
         self
     }
 

@@ -14,6 +14,9 @@ fn environment() -> Environment {
         .declare("max_tokens", Type::Int)
         .declare("tags", Type::list(Type::String))
         .of_size(200)
+        .declare("fields", Type::map(Type::String, Type::Dyn))
+        .of_size(1_000)
+        .with_texts_of(20_000_000)
         .declare_keyed("bucket", Type::Int)
         .define("is_premium", "headers['x-tier'] == 'premium'")
         .unwrap()
@@ -95,6 +98,14 @@ fn what_costs_too_much() {
         Some("lists.range(100000).all(a, tags.exists(b, tags.all(c, b == model)))"),
     );
     check("tags.exists(tag, text.contains(tag))", Some("tags.exists(tag, text.contains(tag))"));
+    check("fields.user.contains('needle') || fields['user'].matches('hay.*stack')", None);
+    check("fields.exists(name, name.startsWith('x-')) && fields.exists(name, name == 'a')", None);
+    check("tags.exists(tag, text.startsWith(tag))", None);
+    check("tags.exists(tag, tag.contains('a'))", None);
+    for searched in ["fields.user", "[fields.user][0]", "{'a': fields['user']}.a", "(true ? text : model)"] {
+        let condition = format!("tags.exists(tag, {searched}.contains(tag))");
+        check(&condition, Some(&condition));
+    }
     check(
         "model == 'a' && tags.all(a, tags.all(b, tags.all(c, a == c)))",
         Some("tags.all(a, tags.all(b, tags.all(c, a == c)))"),

@@ -84,10 +84,33 @@ pub fn measure<'b>(document: &Document<'b>, operation: Operation) -> Prompt<'b> 
 /// # Errors
 /// The name of the field that is no such number, and what is wrong with it.
 pub fn max_tokens(document: &Document<'_>, dialect: Dialect) -> Result<u64, (&'static str, ScanError)> {
-    max_tokens_names(dialect).iter().try_fold(0, |most, name| match document.unsigned(name) {
-        Ok(tokens) => Ok(tokens.unwrap_or(0).max(most)),
-        Err(error) => Err((*name, error)),
-    })
+    largest(document, max_tokens_names(dialect))
+}
+
+/// How many replies the client wants to each prompt, where it says so; 0 if it does not. Each may have
+/// [`max_tokens`], those too that `best_of` generates and nobody sees.
+///
+/// # Errors
+/// The name of the field that is no such number, and what is wrong with it.
+pub fn choices(document: &Document<'_>, operation: Operation) -> Result<u64, (&'static str, ScanError)> {
+    largest(document, choices_names(operation))
+}
+
+/// How many prompts are answered, each by itself: those of a completion may be several.
+pub fn prompts(document: &Document<'_>, operation: Operation) -> u64 {
+    let several = document.get("prompt").filter(|field| field.kind == Kind::Array);
+    let Some(field) = several.filter(|_| operation == Operation::Completions) else { return 1 };
+    let mut count = 0;
+    let mut cursor = Cursor::new(field.value.of(document.bytes()));
+    // Of what is not JSON, which a provider will refuse, the prompts before the mistake count.
+    let _ = cursor.array(|cursor| {
+        let is_token = cursor.peek()?.is_ascii_digit();
+        cursor.skip()?;
+        // Numbers are the tokens of one prompt.
+        count += u64::from(!is_token);
+        Some(())
+    });
+    count.max(1)
 }
 
 /// The names that a dialect has for the most tokens of a reply.
@@ -97,6 +120,21 @@ pub fn max_tokens_names(dialect: Dialect) -> &'static [&'static str] {
         Dialect::OpenAiResponses => &["max_output_tokens"],
         Dialect::AnthropicMessages => &["max_tokens"],
     }
+}
+
+/// The names of the fields that ask for several replies.
+pub fn choices_names(operation: Operation) -> &'static [&'static str] {
+    match operation {
+        Operation::ChatCompletions | Operation::Completions => &["n", "best_of"],
+        _ => &[],
+    }
+}
+
+fn largest(document: &Document<'_>, names: &[&'static str]) -> Result<u64, (&'static str, ScanError)> {
+    names.iter().try_fold(0, |most, name| match document.unsigned(name) {
+        Ok(number) => Ok(number.unwrap_or(0).max(most)),
+        Err(error) => Err((*name, error)),
+    })
 }
 
 type Count<'b> = fn(&mut Cursor<'b>, &mut Prompt<'b>) -> Option<()>;
