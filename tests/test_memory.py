@@ -11,7 +11,7 @@ from edgeroute import Expression, RuleError, RuleSet, _native
 from edgeroute.config import Loaded, load
 
 CALLS = 20_000
-MOST_GROWTH = 4 << 20
+MOST_GROWTH = 8 << 20
 CONFIG = """
 providers:
   one: {dialect: openai-chat, urls: [http://127.0.0.1:9/v1, http://127.0.0.1:10/v1]}
@@ -113,7 +113,7 @@ def test_a_list_of_models(worker: _native.Worker) -> None:
 
 def test_check_rules() -> None:
     def call() -> None:
-        (error,) = _native.check_rules(["tokens_used > 75", "tokens_usd > 75"])
+        (error,) = _native.check_rules(["tokens_used > 75", "tokens_usd > 75"], [])
         assert error[0] == 1
 
     check_growth(call)

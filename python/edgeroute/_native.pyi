@@ -289,14 +289,14 @@ class Expression:
 _Finding = tuple[int, str, str, int, int, str, list[tuple[int, int, str]], str | None]
 """Index of the rule, code, severity, first byte, byte after the last, message, labels (bytes and text), help."""
 
-def check_rules(expressions: list[str], definitions: list[tuple[str, str]] = []) -> list[_Finding]:
+def check_rules(expressions: list[str], definitions: list[tuple[str, str]]) -> list[_Finding]:
     """Compile definitions (name and expression) and then rule conditions, which may use them; returns every error.
 
     Indexes count the definitions first.
     """
 
 def lint_rules(
-    rules: list[tuple[str, str, tuple[str, str] | None, bool]], definitions: list[tuple[str, str]] = []
+    rules: list[tuple[str, str, tuple[str, str] | None, bool]], definitions: list[tuple[str, str]]
 ) -> list[_Finding]:
     """Warnings and notes about rules that compile, in the order in which they are tried.
 

@@ -39,6 +39,8 @@ gold & \ufffd <clients>   failed
 field   expected   found
 rules   premium    none
 model   smart      fast
+  match: rule `premium` does not match: false
+  match: rule `near-limit` does not match: false
   match: none of 2 rules matches
 
 1 passed, 1 failed
@@ -66,7 +68,11 @@ def test_json(file: Path):
         {"field": "rules", "expected": ["premium"], "found": []},
         {"field": "model", "expected": "smart", "found": "fast"},
     ]
-    assert gold["reasons"] == ["match: none of 2 rules matches"]
+    assert gold["reasons"] == [
+        "match: rule `premium` does not match: false",
+        "match: rule `near-limit` does not match: false",
+        "match: none of 2 rules matches",
+    ]
 
 
 def test_junit(file: Path, tmp_path: Path):

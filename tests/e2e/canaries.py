@@ -44,6 +44,7 @@ POLICY: dict[str, frozenset[Place]] = {
     "first of several provider keys": CREDENTIAL,
     "second of several provider keys": CREDENTIAL,
     "extra header of a provider": CREDENTIAL,
+    "header that a rule sets": CREDENTIAL,
     "password of a proxy": TUNNEL,
     "password of a proxy from the environment": TUNNEL,
     "certificate of an authority": frozenset({Place.GENERATION}),

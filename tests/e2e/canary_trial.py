@@ -78,6 +78,8 @@ def configuration(around: Surroundings, face: str, log: str) -> Config:
         | {"second-try": {"targets": ["dead/answer", "env/error-500", "literal/answer"]}},
         "defaults": {"timeouts": {"connect": "10s", "first_byte": "3s"}},
         "rules": [
+            {"name": "marked", "when": "true", "continue": True,
+             "set": {"headers": {"x-marked": canary("header that a rule sets")}}},
             {"name": "unwelcome", "when": 'headers["x-purpose"].startsWith("reject")', "reject": "Not here.",
              "on_error": "no_match"},
             {"name": "by-query", "when": 'params["tier"].startsWith("teapot")',

@@ -149,6 +149,14 @@ def test_commands(trial: Trial) -> None:
     trial.command("explain", trial.write("cut.json", json.dumps(body)[:-20]), "--config", "edgeroute.yaml", status=2)
     assert "ok" in trial.command("check", "-c", "edgeroute.yaml", status=0)
     assert "second-try" in trial.command("models", status=0)
+    case = {"name": "a case", "request": {"path": path, "headers": headers, "body": body}, "expect": {"rules": "odd"}}
+    cases = {"configuration": "edgeroute.yaml", "key": "everything", "cases": [case]}
+    policy = trial.write("policy.test.yaml", json.dumps(cases))
+    misplaced = trial.write("wrong.test.yaml", json.dumps(cases | {"key": secret}))
+    for form in ([], ["--json"]):
+        assert "odd" in trial.command("test", policy, *form, status=1)
+        trial.command("test", misplaced, *form, status=2)
+        assert "marked" in trial.command("rules", "explain", *form, status=0)
     for arguments in (["check", "--json"], ["models", "--json"], ["schema"], ["version"], ["--help"]):
         trial.command(*arguments, status=0)
     for shell in ("bash", "zsh", "fish"):
@@ -231,6 +239,8 @@ def test_every_command_is_here() -> None:
         "run",
         "check",
         "explain",
+        "test",
+        "rules",
         "models",
         "keys",
         "status",
@@ -251,7 +261,7 @@ def test_every_secret_setting_has_a_canary() -> None:
     private = {kind.__name__ for kind in (Secret, *Secret.__subclasses__(), *PemFile.__subclasses__())}
     assert {name for name, hint in hints if private & set(re.findall(r"\w+", hint))} == {
         "Config.admin_key", "Tls.certificate", "Tls.key", "Provider.api_key", "Provider.api_keys", "Provider.headers",
-        "Provider.proxy", "Provider.ca_file",
+        "Provider.proxy", "Provider.ca_file", "Settings.headers",
     }  # fmt: skip
 
 

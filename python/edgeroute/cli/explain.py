@@ -45,6 +45,9 @@ def command(request_path: Path, path: Path | None, as_json: bool) -> None:
         [explained] = map(json.loads, explain(loaded.normalised, [request]))
     except ValueError as error:
         refuse(f"error: {request_path}: {error}", ExitStatus.WRONG_USE, _KEYS)
+    headers: dict[str, str | None] = explained["decision"].get("headers", {})
+    for name, value in headers.items():
+        headers[name] = value and "(hidden)"  # it may be a credential
     if as_json:
         echo_json(explained)
     else:

@@ -50,7 +50,7 @@ class RuleProblem(NamedTuple):
 
 def rule_diagnostics(expressions: Sequence[str]) -> list[RuleProblem]:
     """Compiles conditions and says what is wrong with them."""
-    return _problems(_native.check_rules(list(expressions)))
+    return _problems(_native.check_rules(list(expressions), []))
 
 
 _RESERVED = re.compile(

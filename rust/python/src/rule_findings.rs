@@ -20,7 +20,6 @@ type Definition = (String, String);
 /// Compiles definitions, each of which may use those before it, and the conditions of rules, which may use all, and
 /// returns every error. Indexes count the definitions first.
 #[pyfunction]
-#[pyo3(signature = (expressions, definitions = Vec::new()))]
 pub(crate) fn check_rules(
     py: Python<'_>,
     expressions: Vec<String>,
@@ -36,7 +35,6 @@ pub(crate) fn check_rules(
 
 /// Warnings and notes about rules that compile, in the order in which they are tried.
 #[pyfunction]
-#[pyo3(signature = (rules, definitions = Vec::new()))]
 pub(crate) fn lint_rules(py: Python<'_>, rules: Vec<Written>, definitions: Vec<Definition>) -> Vec<Finding> {
     let rules = rules.iter().map(|(name, condition, scope, is_last)| NamedRule {
         name,

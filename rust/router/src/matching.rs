@@ -238,7 +238,8 @@ fn describe(change: &Change, drawn: Option<&str>, snapshot: &Snapshot) -> String
     }
     for (name, value) in &change.headers {
         did.push(match value {
-            Some(value) => format!("sets the header `{name}` to {value}"),
+            // Its value may be a credential.
+            Some(_) => format!("sets the header `{name}`"),
             None => format!("removes the header `{name}`"),
         });
     }
