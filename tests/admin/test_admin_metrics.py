@@ -10,7 +10,7 @@ def check(collected: list[Sample], expected: str) -> None:
 def test_a_counter_is_described_once():
     check(
         [('edgeroute_rule_matches_total{rule="b"}', 2), ('edgeroute_rule_matches_total{rule="a"}', 1)],
-        "# HELP edgeroute_rule_matches_total Requests that a rule decided.\n"
+        "# HELP edgeroute_rule_matches_total Requests that a rule matched.\n"
         "# TYPE edgeroute_rule_matches_total counter\n"
         'edgeroute_rule_matches_total{rule="a"} 1\n'
         'edgeroute_rule_matches_total{rule="b"} 2\n',
