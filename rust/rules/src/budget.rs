@@ -7,7 +7,7 @@ use crate::value::Value;
 /// Steps of comprehensions that one evaluation may take, all of its loops together.
 pub(crate) const MAXIMUM_STEPS: u32 = 10_000;
 /// Bytes that functions may read and write in one evaluation, beyond what the request itself has.
-const MAXIMUM_BYTES: u64 = 16 * 1024 * 1024;
+pub(crate) const MAXIMUM_BYTES: u64 = 16 * 1024 * 1024;
 /// Bytes of the longest text, and elements of the longest list, that can be made.
 pub(crate) const MAXIMUM_SIZE: usize = 1024 * 1024;
 

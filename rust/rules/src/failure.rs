@@ -1,20 +1,22 @@
-//! Whether an expression can fail on some request: what is read may be absent, what is computed may not fit. It errs on
-//! the side of "yes".
+//! Whether an expression can fail on some request: what is read may be absent, what is computed may not fit, and texts
+//! may be longer than an evaluation reads. It errs on the side of "yes".
 
 use crate::ast::{Arithmetic, Binary, Comparison, Expression, ExpressionKind, Logic, Span, Unary};
+use crate::budget::{ELEMENT, MAXIMUM_BYTES, MAXIMUM_SIZE};
 use crate::check::Types;
 use crate::checked::Checked;
-use crate::environment::{Callee, Environment, Name};
+use crate::environment::{Callee, Environment, Form, Name};
 use crate::functions::Pattern;
 use crate::types::Type;
 use crate::value::Value;
 
 /// The first part of a checked expression that can fail, if there is one.
 pub(crate) fn first_failure(environment: &Environment, types: &Types, root: &Expression) -> Option<Span> {
-    Search { environment, types, locals: Vec::new(), present: Vec::new() }.expression(root)
+    Search::new(environment, types).expression(root)
 }
 
-/// Functions that give a result for all arguments of the types that they are declared for, however long.
+/// Functions that give a result for all arguments of the types that they are declared for, unless reading them takes
+/// too much.
 const TOTAL: [&str; 21] = [
     "size",
     "contains",
@@ -42,12 +44,21 @@ const TOTAL: [&str; 21] = [
 struct Search<'s> {
     environment: &'s Environment,
     types: &'s Types,
-    locals: Vec<&'s str>,
+    /// The variables of the macros around, with the most that their values may be, in bytes.
+    locals: Vec<(&'s str, u64)>,
     /// Entries of variables that are there, or the part at hand decides nothing.
     present: Vec<(usize, &'s str)>,
+    /// How often the part at hand is evaluated.
+    rounds: u64,
+    /// Bytes that the parts so far may read and pay for.
+    read: u64,
 }
 
 impl<'s> Search<'s> {
+    fn new(environment: &'s Environment, types: &'s Types) -> Self {
+        Self { environment, types, locals: Vec::new(), present: Vec::new(), rounds: 1, read: 0 }
+    }
+
     fn expression(&mut self, expression: &'s Expression) -> Option<Span> {
         let own = Some(expression.span);
         match &expression.kind {
@@ -61,14 +72,21 @@ impl<'s> Search<'s> {
             }
             ExpressionKind::Index { operand, key, optional } => {
                 let failure = self.expression(key);
-                failure.or_else(|| self.read(expression, operand, text_of(key), *optional))
+                let failure = failure.or_else(|| self.read(expression, operand, text_of(key), *optional));
+                let paid = self.pay(expression, if text_of(key).is_some() { 0 } else { self.most(key) });
+                failure.or(paid)
             }
             ExpressionKind::Has { operand, .. } => match self.type_of(operand) {
                 Type::Map(..) => self.expression(operand),
                 _ => own,
             },
             ExpressionKind::Map(entries) if entries.iter().any(|entry| text_of(&entry.key).is_none()) => own,
-            ExpressionKind::List(_) | ExpressionKind::Map(_) => self.children(expression),
+            ExpressionKind::List(_) | ExpressionKind::Map(_) => {
+                let failure = self.children(expression);
+                let paid =
+                    self.pay(expression, if is_constant(expression) { 0 } else { self.most(expression) });
+                failure.or(paid)
+            }
             ExpressionKind::Call { function, target, arguments } => {
                 let failure = self.children(expression);
                 failure.or_else(|| self.call(expression, function, target.as_deref(), arguments))
@@ -92,10 +110,23 @@ impl<'s> Search<'s> {
                         *self.type_of(expression) == Type::Double && *operator != Arithmetic::Remainder
                     }
                 };
-                failure.or(if defined { None } else { own })
+                let paid = match operator {
+                    Binary::Comparison(_) if !self.is_plain_test(left, right) => {
+                        self.pay(expression, self.most(left).saturating_add(self.most(right)))
+                    }
+                    _ => None,
+                };
+                failure.or(if defined { paid } else { own })
             }
-            ExpressionKind::Sum(_) => match self.type_of(expression) {
-                Type::Double | Type::String | Type::Bytes | Type::List(_) => self.children(expression),
+            ExpressionKind::Sum(terms) => match self.type_of(expression) {
+                Type::Double => self.children(expression),
+                Type::String | Type::Bytes | Type::List(_) => {
+                    let most = self.most(expression);
+                    let failure = self.children(expression);
+                    let fits = if most <= MAXIMUM_SIZE as u64 { None } else { own };
+                    let paid = self.pay(expression, most.saturating_mul(terms.len() as u64));
+                    failure.or(fits).or(paid)
+                }
                 _ => own,
             },
             ExpressionKind::Logic { operator, terms } => {
@@ -118,18 +149,29 @@ impl<'s> Search<'s> {
             // The length of what a request holds may take more steps than there are.
             ExpressionKind::Comprehension(comprehension) => match &comprehension.range.kind {
                 ExpressionKind::List(_) | ExpressionKind::Map(_) => {
-                    let locals = comprehension.variables.iter().map(|name| &**name).collect();
-                    self.within(locals, |search| search.children(expression))
+                    let range = &comprehension.range;
+                    let most = self.most(range);
+                    let failure = self.expression(range);
+                    let mut elements = 0_u64;
+                    range.kind.children(&mut |_| elements += 1);
+                    let outer = self.rounds;
+                    self.rounds = outer.saturating_mul(elements);
+                    let locals = comprehension.variables.iter().map(|name| (&**name, most)).collect();
+                    let within = self.within(locals, |search| {
+                        let filter =
+                            comprehension.filter.as_ref().and_then(|filter| search.expression(filter));
+                        filter.or_else(|| search.expression(&comprehension.body))
+                    });
+                    self.rounds = outer;
+                    failure.or(within)
                 }
                 _ => own,
             },
-            ExpressionKind::Bind { variable, value, body } => {
-                let failure = self.expression(value);
-                failure.or_else(|| self.within(vec![variable], |search| search.expression(body)))
-            }
-            ExpressionKind::OptionalMap { operand, variable, body, .. } => {
+            ExpressionKind::Bind { variable, value: operand, body }
+            | ExpressionKind::OptionalMap { operand, variable, body, .. } => {
+                let most = self.most(operand);
                 let failure = self.expression(operand);
-                failure.or_else(|| self.within(vec![variable], |search| search.expression(body)))
+                failure.or_else(|| self.within(vec![(variable, most)], |search| search.expression(body)))
             }
         }
     }
@@ -155,17 +197,91 @@ impl<'s> Search<'s> {
     }
 
     fn name(&self, expression: &Expression) -> Option<Name> {
-        self.environment.resolve(expression, self.locals.iter().copied())
+        self.environment.resolve(expression, self.locals.iter().map(|(name, _)| *name))
     }
 
-    fn named(&self, expression: &Expression) -> Option<Span> {
+    /// Reads so many bytes, each time that the part at hand is evaluated. It fails where that is more than may be read.
+    fn pay(&mut self, expression: &Expression, bytes: u64) -> Option<Span> {
+        self.read = self.read.saturating_add(bytes.saturating_mul(self.rounds));
+        if self.read <= MAXIMUM_BYTES { None } else { Some(expression.span) }
+    }
+
+    /// The most bytes that a value may take. What is not known may take any number.
+    fn most(&self, expression: &Expression) -> u64 {
+        use Type::{Bool, Double, Duration, Int, Null, Timestamp, Uint};
+        if matches!(
+            self.type_of(expression),
+            Bool | Double | Duration | Int | Null | Timestamp | Uint | Type::Type(_)
+        ) {
+            return ELEMENT as u64;
+        }
+        if let Some(name) = self.name(expression) {
+            return match name {
+                Name::Local(place) => self.locals.get(place).map_or(u64::MAX, |(_, most)| *most),
+                Name::Variable(index) => {
+                    self.environment.variable(index).map_or(u64::MAX, |variable| match variable.of_type {
+                        Type::List(_) | Type::Map(..) => {
+                            variable.size.saturating_mul(variable.text.saturating_add(2 * ELEMENT as u64))
+                        }
+                        _ => variable.size,
+                    })
+                }
+                Name::Definition(_) | Name::Type(_) => u64::MAX,
+            };
+        }
+        match &expression.kind {
+            ExpressionKind::Literal(value) => (value.length() + ELEMENT) as u64,
+            ExpressionKind::Select { operand, .. } | ExpressionKind::Index { operand, .. } => {
+                match self.name(operand) {
+                    Some(Name::Variable(index)) => {
+                        self.environment.variable(index).map_or(u64::MAX, |variable| variable.text)
+                    }
+                    _ => self.most(operand),
+                }
+            }
+            ExpressionKind::Comprehension(_)
+            | ExpressionKind::Bind { .. }
+            | ExpressionKind::OptionalMap { .. } => u64::MAX,
+            // What functions that cannot fail give is no larger than what they are given.
+            kind => {
+                let mut most = ELEMENT as u64;
+                kind.children(&mut |child| {
+                    most = most.saturating_add(self.most(child)).saturating_add(ELEMENT as u64)
+                });
+                most
+            }
+        }
+    }
+
+    /// Whether a test of these two is one of an attribute against a constant, which is free outside of macros.
+    fn is_plain_test(&self, left: &Expression, right: &Expression) -> bool {
+        let plain = |attribute, constant| self.is_attribute(attribute) && is_constant(constant);
+        self.rounds == 1 && (plain(left, right) || plain(right, left))
+    }
+
+    fn is_attribute(&self, expression: &Expression) -> bool {
+        let of_variable = |operand: &Expression| matches!(self.name(operand), Some(Name::Variable(_)));
+        of_variable(expression)
+            || match &expression.kind {
+                ExpressionKind::Select { operand, optional: false, .. } => of_variable(operand),
+                ExpressionKind::Index { operand, key, optional: false } => {
+                    text_of(key).is_some() && of_variable(operand)
+                }
+                _ => false,
+            }
+    }
+
+    fn named(&mut self, expression: &Expression) -> Option<Span> {
         let definition = match self.name(expression) {
             Some(Name::Definition(index)) => self.environment.definition(index)?,
             Some(_) => return None,
             None => return Some(expression.span),
         };
         let Checked { root, types, .. } = &*definition.expression;
-        first_failure(self.environment, types, root).map(|_| expression.span)
+        let mut search = Search { read: self.read, ..Search::new(self.environment, types) };
+        let failure = search.expression(root).map(|_| expression.span);
+        self.read = search.read;
+        failure
     }
 
     /// `operand[key]`, where `key` is the text it is if it is constant.
@@ -185,7 +301,10 @@ impl<'s> Search<'s> {
         }
         let is_present = match (self.name(operand), key) {
             (Some(Name::Variable(variable)), Some(key)) => {
-                self.present.iter().any(|(known, name)| *known == variable && name.eq_ignore_ascii_case(key))
+                let declared = self.environment.variable(variable);
+                let lowercase = declared.is_some_and(|declared| declared.form == Form::LowercaseKeys);
+                let same = |name: &str| name == key || lowercase && name.eq_ignore_ascii_case(key);
+                self.present.iter().any(|(known, name)| *known == variable && same(name))
             }
             _ => false,
         };
@@ -193,7 +312,7 @@ impl<'s> Search<'s> {
     }
 
     fn call(
-        &self,
+        &mut self,
         expression: &Expression,
         function: &str,
         target: Option<&'s Expression>,
@@ -201,27 +320,42 @@ impl<'s> Search<'s> {
     ) -> Option<Span> {
         let own = Some(expression.span);
         let Some((callee, is_argument)) =
-            self.environment.callee(function, target, self.locals.iter().copied())
+            self.environment.callee(function, target, self.locals.iter().map(|(name, _)| *name))
         else {
             return own;
         };
         if let Callee::Keyed(_) = callee {
             return None;
         }
-        let mut given = target.filter(|_| is_argument).into_iter().chain(arguments);
+        let given: Vec<&Expression> = target.filter(|_| is_argument).into_iter().chain(arguments).collect();
         let name = match target.and_then(Expression::qualified_name) {
             Some(namespace) if !is_argument => format!("{namespace}.{function}"),
             _ => function.to_owned(),
         };
-        let known = |argument: &Expression| *self.type_of(argument) != Type::Dyn;
+        let known = given.iter().all(|argument| *self.type_of(argument) != Type::Dyn);
+        let all = given.iter().fold(0, |sum: u64, argument| sum.saturating_add(self.most(argument)));
+        // A constant pattern, and a test of an attribute against a constant, are paid for by the estimate of costs.
+        let mut bytes = match (&*name, given.as_slice()) {
+            ("contains" | "startsWith" | "endsWith", [text, part]) if self.is_plain_test(text, part) => 0,
+            ("hasValue" | "orValue" | "or", _) => 0,
+            _ => all,
+        };
         let total = match (&*name, arguments) {
-            ("matches", [pattern]) => text_of(pattern).is_some_and(|text| Pattern::compile(text).is_ok()),
+            ("matches", [pattern]) => match text_of(pattern).map(Pattern::compile) {
+                Some(Ok(pattern)) => {
+                    let cost = |bytes| pattern.cost(usize::try_from(bytes).unwrap_or(usize::MAX)) as u64;
+                    bytes = if self.rounds == 1 { 0 } else { cost(all) };
+                    true
+                }
+                _ => false,
+            },
             ("string", [value]) => *self.type_of(value) != Type::Bytes,
             ("double", [value]) => *self.type_of(value) != Type::String,
             ("type" | "dyn" | "optional.of", _) => return None,
             _ => TOTAL.contains(&&*name),
         };
-        if total && given.all(known) { None } else { own }
+        let paid = self.pay(expression, bytes);
+        if total && known { paid } else { own }
     }
 
     /// Remembers which entries are there if a condition is `truth`.
@@ -260,7 +394,7 @@ impl<'s> Search<'s> {
     /// Searches with further local variables.
     fn within(
         &mut self,
-        locals: Vec<&'s str>,
+        locals: Vec<(&'s str, u64)>,
         search: impl FnOnce(&mut Self) -> Option<Span>,
     ) -> Option<Span> {
         let before = self.locals.len();
@@ -275,5 +409,18 @@ fn text_of(expression: &Expression) -> Option<&str> {
     match &expression.kind {
         ExpressionKind::Literal(Value::String(text)) => Some(text),
         _ => None,
+    }
+}
+
+/// Whether an expression is written out, and so computed before any request.
+fn is_constant(expression: &Expression) -> bool {
+    match &expression.kind {
+        ExpressionKind::Literal(_) => true,
+        kind @ (ExpressionKind::List(_) | ExpressionKind::Map(_)) => {
+            let mut constant = true;
+            kind.children(&mut |child| constant = constant && is_constant(child));
+            constant
+        }
+        _ => false,
     }
 }

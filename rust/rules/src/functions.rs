@@ -47,23 +47,24 @@ impl PartialEq for Overload {
 /// The forms of one name, written in one way (as a method or not).
 pub(crate) type Overloads = [Overload];
 
+const TABLES: [Table; 11] = [
+    conversions::FUNCTIONS,
+    strings::FUNCTIONS,
+    format::FUNCTIONS,
+    regex::FUNCTIONS,
+    math::FUNCTIONS,
+    time::FUNCTIONS,
+    lists::FUNCTIONS,
+    sets::FUNCTIONS,
+    encoders::FUNCTIONS,
+    network::FUNCTIONS,
+    optionals::FUNCTIONS,
+];
+
 /// The forms of each name: those that are not methods, and those that are.
 static LIBRARY: LazyLock<HashMap<&'static str, [Vec<Overload>; 2]>> = LazyLock::new(|| {
     let mut library: HashMap<_, [Vec<Overload>; 2]> = HashMap::new();
-    let tables = [
-        conversions::FUNCTIONS,
-        strings::FUNCTIONS,
-        format::FUNCTIONS,
-        regex::FUNCTIONS,
-        math::FUNCTIONS,
-        time::FUNCTIONS,
-        lists::FUNCTIONS,
-        sets::FUNCTIONS,
-        encoders::FUNCTIONS,
-        network::FUNCTIONS,
-        optionals::FUNCTIONS,
-    ];
-    for (text, compute) in tables.into_iter().flatten() {
+    for (text, compute) in TABLES.into_iter().flatten() {
         // A signature that cannot be read is left out, which a test sees.
         if let Some((name, signature)) = Signature::read(text) {
             let [functions, methods] = library.entry(name).or_default();
@@ -116,20 +117,7 @@ mod tests {
 
     #[test]
     fn every_signature_can_be_read() {
-        let written = [
-            conversions::FUNCTIONS,
-            strings::FUNCTIONS,
-            format::FUNCTIONS,
-            regex::FUNCTIONS,
-            math::FUNCTIONS,
-            time::FUNCTIONS,
-            lists::FUNCTIONS,
-            sets::FUNCTIONS,
-            encoders::FUNCTIONS,
-            network::FUNCTIONS,
-            optionals::FUNCTIONS,
-        ];
-        for (text, _) in written.into_iter().flatten() {
+        for (text, _) in TABLES.into_iter().flatten() {
             assert!(Signature::read(text).is_some(), "{text}");
         }
     }

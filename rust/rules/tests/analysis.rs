@@ -50,6 +50,11 @@ fn what_can_fail() {
         "bucket('rollout') < 10",
         "is_known",
         "model + 'a' == 'b'",
+        // Texts may be long where an attribute is tested against a constant, or a pattern is.
+        "text.contains('a') || text == 'b' || 'c' == text || text in ['d'] || text.matches('e+')",
+        "['a', 'b'].exists(each, model.contains(each))",
+        "headers[?'user-agent'].orValue('').contains('a')",
+        "has(fields.User) && fields.User == 'a'",
     ] {
         check(certain, None);
     }
@@ -73,6 +78,15 @@ fn what_can_fail() {
         ("model.matches(text)", "model.matches(text)"),
         ("int(model) > 3", "int(model)"),
         ("is_premium", "is_premium"),
+        // What is longer than an evaluation reads makes it fail.
+        ("text.contains(model)", "text.contains(model)"),
+        ("text == model + 'a'", "text == model + 'a'"),
+        ("['a', 'b'].exists(each, text.contains(each))", "text.contains(each)"),
+        ("model == 'a' || text + 'b' == 'c'", "text + 'b'"),
+        ("text < model", "text < model"),
+        ("size(text) > 3", "size(text)"),
+        ("{'a': 1}[?text].hasValue()", "{'a': 1}[?text]"),
+        ("has(fields.User) && fields.user == 'a'", "fields.user"),
     ] {
         check(condition, Some(part));
     }

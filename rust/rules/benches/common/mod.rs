@@ -1,9 +1,21 @@
 //! Requests and rule sets that benchmarks share.
-#![allow(clippy::unwrap_used, missing_docs, unreachable_pub, dead_code, reason = "a benchmark")]
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    unused_imports,
+    reason = "a benchmark"
+)]
+
+// How the router finds header fields, which knows rules and cannot be known to them.
+#[path = "../../../router/src/fields.rs"]
+mod fields;
 
 use std::borrow::Cow;
 
 use edgeroute_rules::{Attribute, Environment, Source, Type, Value};
+use fields::Fields;
 
 pub const EXAMPLE: &str = r#"headers["x-tier"] == "premium" && tokens_used > 75"#;
 
@@ -66,14 +78,7 @@ impl Request {
     /// As the router reads one: fields of one name are one list, which must be UTF-8.
     fn header(&self, name: &str) -> Option<Value<'_>> {
         let mut joined: Option<Cow<'_, str>> = None;
-        let fields = Fields {
-            name: name.as_bytes(),
-            ends: ends(name.as_bytes()),
-            here: &[],
-            candidates: 0,
-            after: &self.headers,
-        };
-        for value in fields {
+        for value in Fields::named(name.as_bytes(), &self.headers) {
             let text = std::str::from_utf8(value).ok()?;
             joined = Some(match joined {
                 None => Cow::Borrowed(text),
@@ -85,54 +90,6 @@ impl Request {
             Cow::Owned(text) => Value::from(text),
         })
     }
-}
-
-/// As the router finds header fields (`router/src/fields.rs`).
-struct Fields<'n, 'a> {
-    name: &'n [u8],
-    ends: (u64, u64),
-    here: &'n [(&'a [u8], &'a [u8])],
-    candidates: u64,
-    after: &'n [(&'a [u8], &'a [u8])],
-}
-
-impl<'a> Iterator for Fields<'_, 'a> {
-    type Item = &'a [u8];
-
-    #[inline]
-    fn next(&mut self) -> Option<&'a [u8]> {
-        loop {
-            while self.candidates != 0 {
-                let field = self.here.get(self.candidates.trailing_zeros() as usize);
-                self.candidates &= self.candidates - 1;
-                if let Some((name, value)) = field
-                    && ends(name) == self.ends
-                    && (name.len() <= 16 || *name == self.name)
-                {
-                    return Some(value);
-                }
-            }
-            if self.after.is_empty() {
-                return None;
-            }
-            (self.here, self.after) = self.after.split_at(self.after.len().min(64));
-            for (place, (name, _)) in self.here.iter().enumerate() {
-                self.candidates |= u64::from(name.len() == self.name.len()) << place;
-            }
-        }
-    }
-}
-
-/// The first and the last bytes of a text: of one of up to 16, all that are not given by its length.
-fn ends(text: &[u8]) -> (u64, u64) {
-    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
-        return (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
-    }
-    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
-        return (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into());
-    }
-    let byte = |place: usize| text.get(place).copied().map_or(0, u64::from);
-    (byte(0) | byte(1) << 8, byte(2))
 }
 
 pub fn environment() -> Environment {
