@@ -116,7 +116,8 @@ impl Worker {
         };
         let headers = Headers::new(headers)?;
         let fields = headers.fields();
-        let request = Request { method, path, query, headers: &fields, peer, body: body.as_bytes() };
+        let request =
+            Request { method, path, query, headers: fields.as_slice().into(), peer, body: body.as_bytes() };
         let facts = LiveFacts { cells: self.core.row.cells(), unix_ms: now.unix_ms };
         let seed = self.next_seed();
         let ticket = decide(&loaded.snapshot, &self.core.row, &facts, &request, now, seed);

@@ -18,7 +18,7 @@ pub(crate) struct Network {
 pub(crate) fn client_address(request: &Request<'_>, trusted: &[Network]) -> Option<IpAddr> {
     let is_trusted = |address| trusted.iter().any(|network| network.contains(address));
     let mut nearest = parse_address(request.peer)?;
-    let fields = request.headers.iter().rev().filter(|(name, _)| *name == b"x-forwarded-for");
+    let fields = request.headers.fields().iter().rev().filter(|(name, _)| *name == b"x-forwarded-for");
     let mut named = fields.flat_map(|(_, value)| value.rsplit(|byte| *byte == b','));
     while is_trusted(nearest) {
         let text = named.next().and_then(|entry| std::str::from_utf8(entry).ok());
@@ -84,7 +84,14 @@ mod tests {
         let mut headers: Vec<(&[u8], &[u8])> = vec![(b"host", b"router"), (b"forwarded", b"for=9.9.9.9")];
         headers.extend(fields.iter().map(|value| (&b"x-forwarded-for"[..], value.as_bytes())));
         headers.push((b"x-real-ip", b"9.9.9.9"));
-        let request = Request { method: "POST", path: "/", query: "", headers: &headers, peer, body: b"" };
+        let request = Request {
+            method: "POST",
+            path: "/",
+            query: "",
+            headers: headers.as_slice().into(),
+            peer,
+            body: b"",
+        };
         let found = client_address(&request, &networks(trusted));
         found.map_or_else(String::new, |address| address.to_string())
     }

@@ -158,8 +158,14 @@ pub fn explain(snapshot: &Snapshot, written: &WrittenRequest) -> Explanation {
         .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
         .collect();
     let body = written.body.as_deref().map_or(&b""[..], |body| body.get().as_bytes());
-    let request =
-        Request { method: &written.method, path, query, headers: &headers, peer: &written.peer, body };
+    let request = Request {
+        method: &written.method,
+        path,
+        query,
+        headers: headers.as_slice().into(),
+        peer: &written.peer,
+        body,
+    };
 
     let mut trace = Trace::on();
     if let Some(now) = written.facts.now {

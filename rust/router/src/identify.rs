@@ -47,7 +47,7 @@ pub(crate) fn invalid_key() -> Refusal {
 /// What must hold of the rest before rules read it.
 pub(crate) fn check_head(request: &Request<'_>) -> Result<(), Refusal> {
     let separators = || memchr::memchr_iter(b'&', request.query.as_bytes()).count();
-    let too_many = if request.headers.len() > MOST_FIELDS {
+    let too_many = if request.headers.fields().len() > MOST_FIELDS {
         "header fields"
     } else if request.query.len() > MOST_FIELDS && separators() >= MOST_FIELDS {
         "query parameters"

@@ -5,7 +5,7 @@ use std::fmt;
 use edgeroute_wire::{Dialect, Operation};
 
 use crate::compile::decode_hex;
-use crate::fields::Fields;
+use crate::headers::{Found, Headers};
 use crate::refusal::{Code, Refusal, excerpt};
 
 /// Most header fields, and most query parameters, of one request.
@@ -21,7 +21,7 @@ pub struct Now {
 }
 
 /// A request as the server read it. Header names are lower case. Values and content are not printed.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Request<'a> {
     /// HTTP method, upper case.
     pub method: &'a str,
@@ -30,7 +30,7 @@ pub struct Request<'a> {
     /// Query string without `?`.
     pub query: &'a str,
     /// Header fields in order.
-    pub headers: &'a [(&'a [u8], &'a [u8])],
+    pub headers: Headers<'a>,
     /// Address of the TCP peer, with or without its port; empty if unknown.
     pub peer: &'a str,
     /// Whole body.
@@ -40,7 +40,12 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// The first value of a header that is valid UTF-8. `name` must be lower case.
     pub fn header(&self, name: &str) -> Option<&'a str> {
-        Fields::named(name.as_bytes(), self.headers).next().and_then(|value| std::str::from_utf8(value).ok())
+        let value = match self.headers.find(name.as_bytes()) {
+            Found::None => None,
+            Found::One(value) => Some(value),
+            Found::Several => self.headers.named(name.as_bytes()).next(),
+        };
+        value.and_then(|value| std::str::from_utf8(value).ok())
     }
 
     /// The value of the first query parameter whose name equals `name`, letter case ignored. Percent-encoding is
@@ -60,7 +65,8 @@ impl<'a> Request<'a> {
 
 impl fmt::Debug for Request<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let headers: Vec<_> = self.headers.iter().map(|(name, _)| String::from_utf8_lossy(name)).collect();
+        let headers: Vec<_> =
+            self.headers.fields().iter().map(|(name, _)| String::from_utf8_lossy(name)).collect();
         formatter
             .debug_struct("Request")
             .field("method", &self.method)

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use crate::draw::bucket;
 use crate::facts::Facts;
-use crate::fields::Fields;
+use crate::headers::Found;
 use crate::matching::MOST_RULES;
 use crate::request::{MOST_FIELDS, Request};
 use crate::snapshot::{Key, Snapshot};
@@ -31,6 +31,8 @@ pub struct Variable {
     read: for<'v> fn(&'v Variables<'_>, Option<&str>) -> Option<Value<'v>>,
 }
 
+/// The place of the variable for request headers.
+const HEADERS: usize = 0;
 /// The variable that says which virtual key asks.
 pub(crate) const VIRTUAL_KEY: &str = "virtual_key_name";
 /// The variable that says of which team it is.
@@ -355,6 +357,15 @@ impl Source for Variables<'_> {
         (variable.read)(self, attribute.key.as_deref())
     }
 
+    #[inline]
+    fn bytes(&self, attribute: &Attribute) -> Option<&[u8]> {
+        let name = attribute.key.as_deref().filter(|_| attribute.variable == HEADERS)?;
+        match self.request.headers.find(name.as_bytes()) {
+            Found::One(value) => Some(value),
+            Found::None | Found::Several => None,
+        }
+    }
+
     fn is_typed(&self) -> bool {
         true
     }
@@ -422,11 +433,15 @@ impl Variables<'_> {
     /// Fields of one name are one list (RFC 9110 §5.3): what a proxy appends cannot be hidden by what a client sends.
     /// A value that is not UTF-8 counts as absent.
     fn header(&self, name: &str) -> Option<Value<'_>> {
-        join(Fields::named(name.as_bytes(), self.request.headers)).map(text)
+        match self.request.headers.find(name.as_bytes()) {
+            Found::None => None,
+            Found::One(value) => str::from_utf8(value).ok().map(Value::from),
+            Found::Several => join(self.request.headers.named(name.as_bytes())).map(text),
+        }
     }
 
     fn headers(&self) -> Value<'_> {
-        let mut fields = self.request.headers.to_vec();
+        let mut fields = self.request.headers.fields().to_vec();
         // Stable: the values of one name stay in order.
         fields.sort_by_key(|(name, _)| *name);
         let lists = fields.chunk_by(|(left, _), (right, _)| left == right).filter_map(|same| {

@@ -48,7 +48,7 @@ fn decided(host: &Host, written: &Value) -> Value {
         method: &request.method,
         path,
         query,
-        headers: &headers,
+        headers: headers.as_slice().into(),
         peer: &request.peer,
         body: body.as_bytes(),
     };
@@ -290,7 +290,7 @@ fn requests_do_not_print_secrets_or_content() {
         method: "POST",
         path: "/v1/messages",
         query: "key=canary",
-        headers,
+        headers: headers.into(),
         peer: "10.0.0.1:9",
         body: b"canary",
     };

@@ -151,8 +151,14 @@ fn a_rule_may_choose_what_the_team_may_not_ask_for() {
 #[test]
 fn the_models_of_a_key() {
     let check = |host: &Host, expected: &[&str]| {
-        let request =
-            Request { method: "GET", path: "/v1/models", query: "", headers: HEADERS, peer: "", body: b"" };
+        let request = Request {
+            method: "GET",
+            path: "/v1/models",
+            query: "",
+            headers: HEADERS.into(),
+            peer: "",
+            body: b"",
+        };
         let ticket = host.decide(&request, AT, 0);
         let Step::List(names) = ticket.step() else { panic!("{:?}", ticket.step()) };
         assert_eq!(names, expected);

@@ -27,7 +27,8 @@ fn endpoints_by_path() {
     let host = host();
     let check = |method: &str, path: &str, dialect: Dialect, expected: &str| {
         let body = body("smart");
-        let request = Request { method, path, query: "", headers: HEADERS, peer: "", body: body.as_bytes() };
+        let request =
+            Request { method, path, query: "", headers: HEADERS.into(), peer: "", body: body.as_bytes() };
         let ticket = host.decide(&request, AT, 0);
         let found = match ticket.step() {
             Step::Attempt => ticket.attempt(AT).unwrap().path.to_owned(),
@@ -98,7 +99,8 @@ fn anthropics_header_sets_the_dialect_of_what_the_path_leaves_open() {
     for (path, expected) in
         [("/v1/models", ANTHROPIC), ("/nowhere", ANTHROPIC), ("/openai/v1/models", OPENAI)]
     {
-        let request = Request { method: "GET", path, query: "", headers, peer: "", body: b"" };
+        let request =
+            Request { method: "GET", path, query: "", headers: headers.into(), peer: "", body: b"" };
         assert_eq!(host.decide(&request, AT, 0).dialect(), expected, "{path}");
     }
 }
@@ -202,10 +204,17 @@ fn the_key_comes_before_the_body() {
 fn messages_hold_no_more_than_an_excerpt_of_what_a_client_sent() {
     let host = host();
     let long = format!("/{}", "x".repeat(100_000));
-    let request = Request { method: "POST", path: &long, query: "", headers: HEADERS, peer: "", body: b"" };
-    assert!(refusal(&host.decide(&request, AT, 0)).message.len() < 400);
     let request =
-        Request { method: &long, path: "/v1/models", query: "", headers: HEADERS, peer: "", body: b"" };
+        Request { method: "POST", path: &long, query: "", headers: HEADERS.into(), peer: "", body: b"" };
+    assert!(refusal(&host.decide(&request, AT, 0)).message.len() < 400);
+    let request = Request {
+        method: &long,
+        path: "/v1/models",
+        query: "",
+        headers: HEADERS.into(),
+        peer: "",
+        body: b"",
+    };
     assert!(refusal(&host.decide(&request, AT, 0)).message.len() < 400);
     let headers = [HEADERS[0], (b"content-type".as_slice(), long.as_bytes())];
     assert!(refusal(&host.decide(&chat(&headers, b"{}"), AT, 0)).message.len() < 400);

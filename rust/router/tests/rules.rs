@@ -35,7 +35,7 @@ fn every_variable() {
             method: "POST",
             path: "/v1/chat/completions",
             query,
-            headers,
+            headers: headers.into(),
             peer: "203.0.113.9",
             body: body.as_bytes(),
         };

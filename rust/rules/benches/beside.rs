@@ -16,7 +16,7 @@ use edgeroute_rules::RuleSet;
 fn context(env: &Arc<Env>, request: &Request) -> Context<'static, 'static> {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let headers: HashMap<String, String> =
-        request.headers.iter().map(|(name, value)| (text(name), text(value))).collect();
+        request.headers.fields().iter().map(|(name, value)| (text(name), text(value))).collect();
     let mut context = Context::with_env(Arc::clone(env));
     context.add_variable_from_value("headers", headers);
     context.add_variable_from_value("model", request.model.to_owned());

@@ -25,14 +25,14 @@ fn sweep(buffer: &mut [u64]) {
 fn touch(request: &Request) -> usize {
     let known = [request.model, request.team, request.key].into_iter().flat_map(str::as_bytes);
     let bytes = request.head.iter().chain(known).map(|byte| usize::from(*byte)).sum::<usize>();
-    let fields = request.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+    let fields = request.headers.fields().iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
     bytes + fields + request.tokens_used as usize
 }
 
 /// Only what is named on the command line is measured, if anything is.
 fn is_wanted(name: &str) -> bool {
     let mut named = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).peekable();
-    named.peek().is_none() || named.any(|wanted| name.starts_with(&wanted))
+    named.peek().is_none() || named.any(|wanted| format!("{name}/").starts_with(&format!("{wanted}/")))
 }
 
 fn measure(name: &str, rules: impl FnOnce() -> RuleSet, requests: &[Request], buffer: &mut [u64]) {

@@ -15,11 +15,21 @@ use crate::value::{Value, no_overload};
 
 /// A request, as rules see it.
 pub trait Source {
-    /// The value of an attribute, or `None` if the request has none. Asked at most once per pass.
+    /// The value of an attribute, or `None` if the request has none. It must be the same throughout a pass, which
+    /// asks at most twice: for comparisons with constants, and for what else may be done with a value.
     ///
     /// The attribute of a map variable without a key asks for the whole map, as `headers[model]` and
     /// `size(headers)` need it.
     fn attribute(&self, attribute: &Attribute) -> Option<Value<'_>>;
+
+    /// A text that nobody has read as UTF-8 yet. It is the value if it is that, otherwise there is none. `None` if
+    /// [`Source::attribute`] is to be asked.
+    ///
+    /// NOTE: to compare bytes with constants takes 2 ns, to read them as UTF-8 before takes another 7.
+    #[inline]
+    fn bytes(&self, _: &Attribute) -> Option<&[u8]> {
+        None
+    }
 
     /// Whether every value given is of its variable's declared type, where any number counts as any other. A
     /// rule set then need not look for values that are not.

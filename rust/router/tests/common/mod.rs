@@ -166,7 +166,7 @@ pub fn chat<'a>(headers: &'a [Field<'a>], body: &'a [u8]) -> Request<'a> {
         method: "POST",
         path: "/v1/chat/completions",
         query: "",
-        headers,
+        headers: headers.into(),
         peer: "203.0.113.9:4711",
         body,
     }

@@ -9,13 +9,11 @@
 )]
 
 // How the router finds header fields, which knows rules and cannot be known to them.
-#[path = "../../../router/src/fields.rs"]
-mod fields;
-
-use std::borrow::Cow;
+#[path = "../../../router/src/headers.rs"]
+mod headers;
 
 use edgeroute_rules::{Attribute, Environment, Source, Type, Value};
-use fields::Fields;
+use headers::{Found, Headers};
 
 pub const EXAMPLE: &str = r#"headers["x-tier"] == "premium" && tokens_used > 75"#;
 
@@ -48,7 +46,7 @@ pub const HEADERS: Strings = [
 /// A request as a router has it: parsed header fields in order, names in lower case, all in one buffer.
 pub struct Request {
     pub head: &'static [u8],
-    pub headers: Vec<(&'static [u8], &'static [u8])>,
+    pub headers: Headers<'static>,
     pub model: &'static str,
     pub team: &'static str,
     pub key: &'static str,
@@ -69,26 +67,29 @@ impl Source for Request {
         })
     }
 
+    fn bytes(&self, attribute: &Attribute) -> Option<&[u8]> {
+        match (attribute.variable, attribute.key.as_deref()) {
+            (0, Some(name)) => match self.headers.find(name.as_bytes()) {
+                Found::One(value) => Some(value),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     fn is_typed(&self) -> bool {
         true
     }
 }
 
 impl Request {
-    /// As the router reads one: fields of one name are one list, which must be UTF-8.
+    /// As the router reads one.
     fn header(&self, name: &str) -> Option<Value<'_>> {
-        let mut joined: Option<Cow<'_, str>> = None;
-        for value in Fields::named(name.as_bytes(), &self.headers) {
-            let text = std::str::from_utf8(value).ok()?;
-            joined = Some(match joined {
-                None => Cow::Borrowed(text),
-                Some(before) => Cow::Owned(format!("{before}, {text}")),
-            });
+        match self.headers.find(name.as_bytes()) {
+            Found::None => None,
+            Found::One(value) => std::str::from_utf8(value).ok().map(Value::from),
+            Found::Several => unreachable!("no request here has a field twice"),
         }
-        Some(match joined? {
-            Cow::Borrowed(text) => Value::from(text),
-            Cow::Owned(text) => Value::from(text),
-        })
     }
 }
 
@@ -170,7 +171,7 @@ pub fn requests() -> Vec<Request> {
             let known = |place: usize| &*values.get(place).unwrap().clone().leak();
             Request {
                 head: head.as_bytes(),
-                headers: fields.collect(),
+                headers: Headers::from(&*fields.collect::<Vec<_>>().leak()),
                 team: known(2),
                 model: known(3),
                 key: known(4),

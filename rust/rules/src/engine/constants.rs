@@ -125,6 +125,16 @@ impl Constants {
         }
     }
 
+    /// The number of a text, or of no value where it is not UTF-8.
+    #[inline]
+    pub(crate) fn find_bytes(&self, text: &[u8]) -> u32 {
+        let ends = Ends::of(text);
+        match self.find_ends(text, ends) {
+            OTHER if !ends.is_ascii() && str::from_utf8(text).is_err() => ABSENT,
+            number => number,
+        }
+    }
+
     /// The constant of a number.
     pub(crate) fn value(&self, number: u32) -> Option<Value<'static>> {
         if number < FIRST {
@@ -147,9 +157,26 @@ impl Constants {
     }
 
     #[inline]
-    fn find_text(&self, text: &[u8]) -> u32 {
-        let ends = Ends::of(text);
-        let is = |entry: &Entry| entry.ends == ends && (text.len() <= 16 || self.text(entry) == Some(text));
+    pub(crate) fn find_text(&self, text: &[u8]) -> u32 {
+        self.find_ends(text, Ends::of(text))
+    }
+
+    #[inline]
+    fn find_ends(&self, text: &[u8], ends: Ends) -> u32 {
+        if text.len() <= 16 {
+            self.find_entry(ends, |entry| entry.ends == ends)
+        } else {
+            self.find_long(text, ends)
+        }
+    }
+
+    #[inline(never)]
+    fn find_long(&self, text: &[u8], ends: Ends) -> u32 {
+        self.find_entry(ends, |entry| entry.ends == ends && self.text(entry) == Some(text))
+    }
+
+    #[inline(always)]
+    fn find_entry(&self, ends: Ends, is: impl Fn(&Entry) -> bool) -> u32 {
         if self.texts.len() <= FEW {
             return self.texts.iter().find(|entry| is(entry)).map_or(OTHER, |entry| entry.number);
         }
@@ -243,6 +270,12 @@ impl Ends {
         Self { first, last, length: text.len() as u32 }
     }
 
+    /// Whether the text is ASCII as far as the ends tell, which is nothing of one of more than 16 bytes.
+    #[inline]
+    fn is_ascii(self) -> bool {
+        self.length <= 16 && (self.first | self.last) & 0x8080_8080_8080_8080 == 0
+    }
+
     /// Texts in the table are the operator's, so that nobody else can make them collide.
     #[inline]
     fn hash(self) -> usize {
@@ -296,6 +329,28 @@ mod tests {
                 let expected = known.iter().position(|constant| constant.equals(&value));
                 let expected = expected.map_or(OTHER, |index| numbers[index]);
                 assert_eq!(found.find(&value), expected, "{value:?} among {texts} texts");
+                if let Value::String(text) = &value {
+                    assert_eq!(found.find_bytes(text.as_bytes()), expected, "{value:?} among {texts} texts");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_no_value() {
+        let mut naming = Naming::default();
+        let known = naming.name(&Value::from("ä")).unwrap();
+        let constants = naming.finish();
+        let check =
+            |bytes: &[u8], expected: u32| assert_eq!(constants.find_bytes(bytes), expected, "{bytes:?}");
+        check("ä".as_bytes(), known);
+        check("ö".as_bytes(), OTHER);
+        check("ä, but more than 16 bytes".as_bytes(), OTHER);
+        for length in [1, 3, 8, 9, 16, 17, 40] {
+            for place in [0, length / 2, length - 1] {
+                let mut bytes = vec![b'x'; length];
+                bytes[place] = 0xff;
+                check(&bytes, ABSENT);
             }
         }
     }

@@ -181,13 +181,15 @@ impl<S: Source> Search<'_, '_, S> {
     #[inline]
     fn walk_rows(&mut self, rows: &Rows) {
         let applying = rows.applying(self.typed, |attribute| self.slots.number(attribute));
-        for word in 0..rows.words() {
-            let mut left = rows.intersection(&applying, word);
-            while left != 0 {
-                if self.ends_at(word as u32 * 64 + left.trailing_zeros()) {
-                    return;
+        for block in 0..rows.width() {
+            let words = rows.intersection(&applying, block);
+            for (mut left, first) in words.into_iter().zip((256 * block as u32..).step_by(64)) {
+                while left != 0 {
+                    if self.ends_at(first + left.trailing_zeros()) {
+                        return;
+                    }
+                    left &= left - 1;
                 }
-                left &= left - 1;
             }
         }
     }

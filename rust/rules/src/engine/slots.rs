@@ -3,11 +3,11 @@
 use crate::cells::{Cells, Empty};
 use crate::engine::code::{Step, Test};
 use crate::engine::constants::{ABSENT, number};
-use crate::engine::predicates::Tables;
+use crate::engine::predicates::{Relation, Tables};
 use crate::error::EvaluationError;
 use crate::evaluate::{Evaluation, Source};
 use crate::program::{Attribute, Node};
-use crate::value::Value;
+use crate::value::{Ref, Value};
 
 /// Stands for an attribute that was not read.
 const UNREAD: u32 = u32::MAX;
@@ -15,16 +15,27 @@ const UNREAD: u32 = u32::MAX;
 /// Attributes as numbers of constants, and outcomes of kept predicates; each found when first asked for.
 pub(crate) struct Slots<'a, S> {
     tables: &'a Tables,
-    evaluation: Evaluation<'a, S>,
-    numbers: Cells<Number>,
+    attributes: &'a [Attribute],
+    source: &'a S,
+    /// The numbers of constants, or [`UNREAD`].
+    constants: Cells<u32>,
+    /// Values that are numbers, where the attribute was read.
+    quantities: Cells<Quantity>,
     outcomes: Cells<Outcome>,
+    /// For what the engine has no code for.
+    evaluation: Option<Box<Evaluation<'a, S>>>,
 }
 
-/// The number of a constant, or [`UNREAD`].
-struct Number(u32);
+/// A number, or bits that no number has: those of a NaN that numbers are never given.
+#[derive(Debug, Clone, Copy)]
+struct Quantity(u64);
 
-impl Empty for Number {
-    const EMPTY: Self = Self(UNREAD);
+impl Empty for u32 {
+    const EMPTY: Self = UNREAD;
+}
+
+impl Empty for Quantity {
+    const EMPTY: Self = Self(u64::MAX);
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,18 +55,21 @@ impl<'a, S: Source> Slots<'a, S> {
     pub(crate) fn new(tables: &'a Tables, attributes: &'a [Attribute], source: &'a S) -> Self {
         Self {
             tables,
-            evaluation: Evaluation::new(attributes, source),
-            numbers: Cells::new(attributes.len()),
+            attributes,
+            source,
+            constants: Cells::new(attributes.len()),
+            quantities: Cells::new(attributes.len()),
             outcomes: Cells::new(tables.kept.len()),
+            evaluation: None,
         }
     }
 
     /// The number of the constant that the attribute equals.
     #[inline(always)]
     pub(crate) fn number(&mut self, attribute: u16) -> u32 {
-        match self.numbers.get_mut(attribute.into()) {
-            Some(Number(number)) if *number != UNREAD => *number,
-            _ => self.look_up(attribute),
+        match self.constants.get_mut(attribute.into()) {
+            Some(number) if *number != UNREAD => *number,
+            _ => self.look_up(attribute.into()),
         }
     }
 
@@ -72,22 +86,21 @@ impl<'a, S: Source> Slots<'a, S> {
 
     #[inline(never)]
     fn holds_otherwise(&mut self, step: &Step) -> bool {
+        let order = |quantity: Option<f64>, relation: Relation| {
+            quantity.map(|left| relation.holds(left, f64::from_bits(step.operand)))
+        };
         match step.test {
             Test::Equal => u64::from(self.number(step.attribute)) == step.operand,
             Test::NotEqual => {
                 let number = self.number(step.attribute);
                 number != ABSENT && u64::from(number) != step.operand
             }
-            Test::Order(relation) => {
-                self.ordered(step).is_some_and(|left| relation.holds(left, f64::from_bits(step.operand)))
-            }
-            Test::NotOrder(relation) => {
-                self.ordered(step).is_some_and(|left| !relation.holds(left, f64::from_bits(step.operand)))
-            }
+            Test::Order(relation) => order(self.quantity(step.attribute), relation) == Some(true),
+            Test::NotOrder(relation) => order(self.quantity(step.attribute), relation) == Some(false),
             Test::AnyOf => self.is_any_of(step) == Some(true),
             Test::NoneOf => self.is_any_of(step) == Some(false),
-            Test::Present => self.evaluation.attribute(step.attribute.into()).is_some(),
-            Test::Absent => self.evaluation.attribute(step.attribute.into()).is_none(),
+            Test::Present => self.number(step.attribute) != ABSENT,
+            Test::Absent => self.number(step.attribute) == ABSENT,
             Test::True => self.is_bool(step, true),
             Test::False => self.is_bool(step, false),
             Test::Kept(wanted) => {
@@ -98,31 +111,49 @@ impl<'a, S: Source> Slots<'a, S> {
 
     /// Evaluates a condition, remembering what it reads.
     pub(crate) fn truth(&mut self, node: &'a Node) -> Result<bool, EvaluationError> {
-        self.evaluation.truth(node)
+        self.evaluation().truth(node)
     }
 
     /// Whether an attribute has this text as its value.
     pub(crate) fn is_text(&mut self, attribute: usize, wanted: &str) -> bool {
-        matches!(self.evaluation.attribute(attribute), Some(Value::String(text)) if **text == *wanted)
+        matches!(self.evaluation().attribute(attribute), Some(Value::String(text)) if **text == *wanted)
     }
 
+    /// The value of an attribute that is a number.
+    #[inline]
+    fn quantity(&mut self, attribute: u16) -> Option<f64> {
+        self.number(attribute);
+        self.quantities.get_mut(attribute.into())?.get()
+    }
+
+    /// Reads an attribute.
+    ///
+    /// NOTE: the value itself is not kept: to write and read back its 32 bytes takes longer than to look it up.
     #[inline(never)]
-    fn look_up(&mut self, attribute: u16) -> u32 {
-        let attribute = usize::from(attribute);
-        let constants = self.tables.constants.get(attribute);
-        let number = match (self.evaluation.attribute(attribute), constants) {
-            (Some(value), Some(constants)) => constants.find(value),
-            _ => ABSENT,
+    fn look_up(&mut self, attribute: usize) -> u32 {
+        let (Some(read), Some(constants)) =
+            (self.attributes.get(attribute), self.tables.constants.get(attribute))
+        else {
+            return ABSENT;
         };
-        if let Some(slot) = self.numbers.get_mut(attribute) {
-            *slot = Number(number);
+        let number = if let Some(bytes) = self.source.bytes(read) {
+            constants.find_bytes(bytes)
+        } else {
+            match self.source.attribute(read) {
+                None => ABSENT,
+                Some(Value::String(Ref::Borrowed(text))) => constants.find_text(text.as_bytes()),
+                Some(value) => {
+                    if let (Some(number), Some(slot)) = (number(&value), self.quantities.get_mut(attribute)) {
+                        *slot = Quantity::new(number);
+                    }
+                    constants.find(&value)
+                }
+            }
+        };
+        if let Some(slot) = self.constants.get_mut(attribute) {
+            *slot = number;
         }
         number
-    }
-
-    #[inline]
-    fn ordered(&mut self, step: &Step) -> Option<f64> {
-        number(self.evaluation.attribute(step.attribute.into())?)
     }
 
     fn is_any_of(&mut self, step: &Step) -> Option<bool> {
@@ -132,22 +163,39 @@ impl<'a, S: Source> Slots<'a, S> {
     }
 
     fn is_bool(&mut self, step: &Step, wanted: bool) -> bool {
-        matches!(self.evaluation.attribute(step.attribute.into()), Some(Value::Bool(truth)) if *truth == wanted)
+        let attribute = self.attributes.get(usize::from(step.attribute));
+        attribute.and_then(|attribute| self.source.attribute(attribute)) == Some(Value::Bool(wanted))
     }
 
     fn outcome(&mut self, kept: u64) -> Outcome {
-        let (Some(outcome), Some(node)) =
-            (self.outcomes.get_mut(kept as usize), self.tables.kept.get(kept as usize))
-        else {
-            return Outcome::Neither;
+        let known = self.outcomes.get_mut(kept as usize).map_or(Outcome::Neither, |outcome| *outcome);
+        let Some(node) = self.tables.kept.get(kept as usize).filter(|_| known == Outcome::Unknown) else {
+            return known;
         };
-        if *outcome == Outcome::Unknown {
-            *outcome = match self.evaluation.truth(node) {
-                Ok(true) => Outcome::True,
-                Ok(false) => Outcome::False,
-                Err(_) => Outcome::Neither,
-            };
+        let outcome = match self.evaluation().truth(node) {
+            Ok(true) => Outcome::True,
+            Ok(false) => Outcome::False,
+            Err(_) => Outcome::Neither,
+        };
+        if let Some(cell) = self.outcomes.get_mut(kept as usize) {
+            *cell = outcome;
         }
-        *outcome
+        outcome
+    }
+
+    fn evaluation(&mut self) -> &mut Evaluation<'a, S> {
+        self.evaluation.get_or_insert_with(|| Box::new(Evaluation::new(self.attributes, self.source)))
+    }
+}
+
+impl Quantity {
+    #[inline]
+    fn new(number: f64) -> Self {
+        Self(if number.is_nan() { f64::NAN.to_bits() } else { number.to_bits() })
+    }
+
+    #[inline]
+    fn get(self) -> Option<f64> {
+        (self.0 != Self::EMPTY.0).then_some(f64::from_bits(self.0))
     }
 }
