@@ -53,13 +53,13 @@ def test_a_closed_ticket_does_nothing_more(worker: Worker) -> None:
     ticket = decide(worker, completion(stream=True))
     assert ticket.step == Ticket.ATTEMPT
     waits = future()
-    assert ticket.attempt(waits) is waits
+    assert ticket.attempt(waits, None) is waits
     ticket.close()
     assert waits.results == [b""], "who waits is told"
     ticket.close()
     assert ticket.step == Ticket.CLOSED
     too_late = future()
-    assert ticket.attempt(too_late) is too_late
+    assert ticket.attempt(too_late, None) is too_late
     assert too_late.results == [None]
     assert ticket.read(future) == b""
     ticket.cap()
@@ -71,16 +71,16 @@ def test_a_closed_ticket_does_nothing_more(worker: Worker) -> None:
 
 def test_an_attempt_is_started_once(worker: Worker) -> None:
     ticket = decide(worker, completion())
-    ticket.attempt(future())
+    ticket.attempt(future(), None)
     with pytest.raises(RuntimeError, match="under way"):
-        ticket.attempt(future())
+        ticket.attempt(future(), None)
     ticket.close()
 
 
 def test_a_cancelled_future_is_left_alone(worker: Worker) -> None:
     ticket = decide(worker, completion())
     waits = future()
-    ticket.attempt(waits)
+    ticket.attempt(waits, None)
     waits.cancelled = True
     ticket.close()
     assert waits.results == []
@@ -93,7 +93,7 @@ def test_a_future_that_fails_does_not_stop_the_others(worker: Worker, monkeypatc
 
     broken, sound = Broken(), future()
     for waits in (broken, sound):
-        decide(worker, completion()).attempt(waits)  # pyright: ignore[reportArgumentType]
+        decide(worker, completion()).attempt(waits, None)  # pyright: ignore[reportArgumentType]
     seen: list[BaseException | None] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda args: seen.append(args.exc_value))  # pyright: ignore
     worker.close()
@@ -105,7 +105,7 @@ def test_closing_a_worker_closes_its_tickets(worker: Worker) -> None:
     futures = [future() for _ in range(10)]
     tickets = [decide(worker, completion()) for _ in futures]
     for ticket, waits in zip(tickets, futures, strict=True):
-        ticket.attempt(waits)
+        ticket.attempt(waits, None)
     worker.close()
     worker.close()
     assert [waits.results for waits in futures] == [[b""]] * 10
@@ -122,7 +122,7 @@ def test_a_future_may_use_the_ticket_it_is_told_by(worker: Worker) -> None:
 
     ticket = decide(worker, completion())
     waits: Any = Curious()
-    ticket.attempt(waits)
+    ticket.attempt(waits, None)
     ticket.close()
     assert waits.results == [(Ticket.CLOSED, None, b"", None, False)]
 
@@ -138,7 +138,7 @@ def test_a_garbage_collection_may_close_tickets_at_any_moment(worker: Worker) ->
         def __init__(self) -> None:
             self.itself = self
             self.ticket = decide(worker, completion())
-            self.ticket.attempt(future())
+            self.ticket.attempt(future(), None)
 
         def __del__(self) -> None:
             self.ticket.close()
@@ -172,7 +172,7 @@ def test_a_stream_has_one_reader(tmp_path: Path) -> None:
         assert worker is not None
         ticket = decide(worker.native, completion(stream=True))
         loop = asyncio.get_running_loop()
-        await ticket.attempt(loop.create_future())
+        await ticket.attempt(loop.create_future(), None)
         ticket.response(True)
         first = ticket.read(loop.create_future)
         assert (first if isinstance(first, bytes) else await first) == event("Hello")
@@ -193,7 +193,7 @@ def test_an_open_ticket_lives_without_python_and_a_closed_one_dies(worker: Worke
     waits: Any = Watched()
     gone = weakref.ref(waits)
     waits.ticket = decide(worker, completion())  # a cycle: ticket, future, ticket
-    waits.ticket.attempt(waits)
+    waits.ticket.attempt(waits, None)
     del waits
     gc.collect()
     found = gone()

@@ -90,6 +90,13 @@ class Snapshot:
     def generation(self) -> int: ...
     @property
     def max_body(self) -> int: ...
+    @property
+    def max_in_flight(self) -> int: ...
+    @property
+    def max_stream_memory(self) -> int: ...
+    @property
+    def body_ms(self) -> int:
+        """Milliseconds in which the body of a request must arrive."""
     def status(self, now_ms: int) -> bytes:
         """Targets (exchanges open, breaker of each replica) and limits (most, used, reserved) at a Unix time in
         milliseconds, as JSON. Nothing is reserved; it holds no secrets.
@@ -132,6 +139,25 @@ class Worker:
         """Decide a request. Header names are lower case; `peer` is the address of the TCP peer, with or without its
         port (`10.0.0.1`, `10.0.0.1:4711`, `[::1]:80`), empty if unknown.
         """
+
+    def refuse_unread(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: list[tuple[bytes, bytes]] | list[tuple[str, str]],
+        peer: str,
+        late: bool,
+    ) -> Ticket | None:
+        """A ticket that refuses a request before its body is read, by its head or because the body is `late`; None if
+        the body has to be read, which it never has if it is late.
+        """
+
+    def turn_away(self, path: str, headers: list[tuple[bytes, bytes]] | list[tuple[str, str]]) -> str:
+        """Count a request that is refused because as many as may be are open; returns the caller's dialect."""
+
+    def lasting(self) -> list[tuple[Ticket, Any]]:
+        """The requests whose exchange began before the last call, each once, with the `client` of their attempt."""
 
     def serve(self) -> bool:
         """Serve the sockets that are ready and the deadlines that have passed. True: call again soon."""
@@ -184,11 +210,15 @@ class Ticket:
     def refusal(self) -> tuple[int, str, str, str | None] | None:
         """Status, code, message, field."""
 
-    def attempt(self, future: asyncio.Future[None]) -> asyncio.Future[None]:
-        """Start the current attempt; the future is fulfilled when `step` has changed.
+    def attempt(self, future: asyncio.Future[None], client: Any | None) -> asyncio.Future[None]:
+        """Start the current attempt; the future is fulfilled when `step` has changed. `client` is what
+        `Worker.lasting` gives if it takes long; with None it is not among those.
 
         RuntimeError if one is under way.
         """
+
+    def watch(self, watcher: asyncio.Task[None]) -> None:
+        """Keep the task that waits for the client to leave; it is cancelled when the request ends."""
 
     @overload
     def response(self, as_bytes: Literal[True]) -> tuple[int, list[tuple[bytes, bytes]], bytes | None]: ...

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from granian.rsgi import ProtocolClosed  # pyright: ignore[reportPrivateImportUsage] (as documented)
 
 from edgeroute._native import Ticket
-from edgeroute.gateway import CreateFuture, last_event, own_answer, perform
+from edgeroute.gateway import OVERLOADED, CreateFuture, last_event, own_answer, perform
 from edgeroute.worker import Worker
 
 if TYPE_CHECKING:
@@ -22,6 +22,11 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _log = logging.getLogger("edgeroute")
+
+_AT_ONCE = 64 << 10
+"""A larger body is not read before the head has been found acceptable."""
+_OVERLOADED_HEADERS = [("content-type", "application/json"), ("retry-after", "1")]
+_OVERLOADED_HEADERS_ASGI = [(name.encode(), value.encode()) for name, value in _OVERLOADED_HEADERS]
 
 
 class App:
@@ -41,19 +46,26 @@ class App:
             await self._serve_no_request(scope, receive, send)
             return
         worker, create_future = self._running()
-        body = await _asgi_body(receive, worker)
-        if body is None:
+        if worker.in_flight >= worker.max_in_flight:
+            answer = OVERLOADED[worker.turn_away(_path(scope), scope["headers"])]
+            await send({"type": "http.response.start", "status": 503, "headers": _OVERLOADED_HEADERS_ASGI})
+            await send({"type": "http.response.body", "body": answer, "more_body": False})
             return
-        query = scope["query_string"].decode("latin-1")
-        client = scope.get("client")
-        peer = client[0] if client else ""
-        ticket = worker.native.decide(scope["method"], _path(scope), query, scope["headers"], peer, body)
-        del body  # a stream may last for minutes, and the ticket knows when the body is no longer needed
-        watcher = None
+        worker.in_flight += 1
+        ticket = None
         try:
-            if ticket.stream and ticket.step == Ticket.ATTEMPT:
-                watcher = asyncio.ensure_future(_close_on_disconnect(receive, ticket))
-            step = await perform(ticket, create_future)
+            body = await _asgi_body(scope, receive, worker)
+            if body is None:
+                return
+            if isinstance(body, bytes):
+                query = scope["query_string"].decode("latin-1")
+                ticket = worker.native.decide(
+                    scope["method"], _path(scope), query, scope["headers"], _peer(scope), body
+                )
+            else:
+                ticket = body
+            del body  # a stream may last for minutes, and the ticket knows when the body is no longer needed
+            step = await perform(ticket, create_future, receive)
             if step == Ticket.RELAY:
                 status, fields, whole = ticket.response(True)
                 await send({"type": "http.response.start", "status": status, "headers": fields})
@@ -76,9 +88,9 @@ class App:
                 await send({"type": "http.response.start", "status": status, "headers": fields})
                 await send({"type": "http.response.body", "body": answer, "more_body": False})
         finally:
-            if watcher is not None:
-                watcher.cancel()
-            ticket.close()
+            worker.in_flight -= 1
+            if ticket is not None:
+                ticket.close()
 
     async def _serve_no_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
@@ -119,18 +131,23 @@ class App:
             return
         worker, create_future = self._running()
         headers = scope.headers
-        try:
-            body = await _rsgi_body(headers.get("content-length"), protocol, worker)
-        except ProtocolClosed:  # the client left
+        if worker.in_flight >= worker.max_in_flight:
+            answer = OVERLOADED[worker.turn_away(scope.path, headers.items())]
+            protocol.response_bytes(503, _OVERLOADED_HEADERS, answer)
             return
-        query, peer = scope.query_string, scope.client
-        ticket = worker.native.decide(scope.method, scope.path, query, headers.items(), peer, body)
-        del body
-        watcher = None
+        worker.in_flight += 1
+        ticket = None
         try:
-            if ticket.stream and ticket.step == Ticket.ATTEMPT:
-                watcher = asyncio.ensure_future(_close_on_leaving(protocol, ticket))
-            step = await perform(ticket, create_future)
+            body = await _rsgi_body(scope, headers.get("content-length"), protocol, worker)
+            if body is None:
+                return
+            if isinstance(body, bytes):
+                query, peer = scope.query_string, scope.client
+                ticket = worker.native.decide(scope.method, scope.path, query, headers.items(), peer, body)
+            else:
+                ticket = body
+            del body
+            step = await perform(ticket, create_future, protocol)
             if step == Ticket.RELAY:
                 status, fields, whole = ticket.response(False)
                 if whole is not None:
@@ -140,12 +157,12 @@ class App:
             elif step != Ticket.CLOSED:
                 status, answer = own_answer(ticket, step)
                 protocol.response_bytes(status, ticket.own_headers(False), answer)
-        except ProtocolClosed:  # the client left while events were on their way to it
+        except ProtocolClosed:  # the client left while its body or events were on their way
             pass
         finally:
-            if watcher is not None:
-                watcher.cancel()
-            ticket.close()
+            worker.in_flight -= 1
+            if ticket is not None:
+                ticket.close()
 
     def end_requests(self) -> None:
         """End the requests that are still open; for a server that has waited long enough."""
@@ -180,6 +197,11 @@ def _path(scope: Scope) -> str:
     return path.removeprefix(root) if root and path.startswith(root + "/") else path
 
 
+def _peer(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
 async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
     """Before it is accepted: with 404 where the server can, otherwise it answers 403."""
     await receive()
@@ -190,39 +212,105 @@ async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "websocket.http.response.body", "body": b""})
 
 
-# The largest body is asked of the worker after the last wait, so that Rust, which refuses a larger one, goes by the
-# same configuration.
+# Reading a body. What is awaited is in `worker.reading` meanwhile, and the worker cancels it when the body is late:
+# that costs a request no timer. The largest body is asked of the worker after the last wait, so that Rust, which
+# refuses a larger one, goes by the same configuration.
 
 
-async def _asgi_body(receive: Receive, worker: Worker) -> bytes | None:
-    """The whole body, or the first bytes of one that is too large; None if the client left."""
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return None if message["type"] == "http.disconnect" else body
-    parts = [body]
-    size = len(body)
-    while message.get("more_body") and size <= worker.max_body:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-    return b"".join(parts)
+async def _asgi_body(scope: Scope, receive: Receive, worker: Worker) -> bytes | Ticket | None:
+    """The whole body, or the first bytes of one that is too large; a ticket that refuses the request without reading
+    on; None if the client left.
+    """
+    declared = _declared_size(scope["headers"])
+    if declared is None or declared > _AT_ONCE:
+        refused = worker.native.refuse_unread(*_asked(scope), late=False)
+        if refused is not None:
+            return refused
+    reading = worker.reading
+    pending = receive()
+    reading[pending] = None
+    try:
+        message = await pending
+        deadline = reading.pop(pending)
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body"):
+            return None if message["type"] == "http.disconnect" else body
+        size = len(body)
+        # NOTE: that this was all, granian tells with another message: a hand-off between threads, of about 10 µs.
+        if size == declared:
+            return body
+        parts = [body]
+        while size != declared and message.get("more_body") and size <= worker.max_body:
+            pending = receive()
+            reading[pending] = deadline
+            message = await pending
+            deadline = reading.pop(pending)
+            if message["type"] == "http.disconnect":
+                return None
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+        return b"".join(parts)
+    except BaseException as error:
+        if not _is_late(worker, pending, error):
+            raise
+        return worker.native.refuse_unread(*_asked(scope), late=True)
 
 
-async def _rsgi_body(declared: str | None, protocol: "HTTPProtocol", worker: Worker) -> bytes:
-    """The whole body, or the first bytes of one that is too large."""
-    if declared is not None and declared.isdigit():
-        return await protocol() if int(declared) <= worker.max_body else b""
+async def _rsgi_body(
+    scope: "RSGIScope", declared: str | None, protocol: "HTTPProtocol", worker: Worker
+) -> bytes | Ticket | None:
+    """As `_asgi_body`, but raises ProtocolClosed if the client left."""
+    size = int(declared) if declared is not None and declared.isdigit() else None
+    if size is None or size > _AT_ONCE:
+        refused = worker.native.refuse_unread(*_asked_on_rsgi(scope), late=False)
+        if refused is not None:
+            return refused
+    reading = worker.reading
+    pending = None
     parts: list[bytes] = []
-    size = 0
-    async for part in protocol:
-        parts.append(part)
-        size += len(part)
-        if size > worker.max_body:
-            break
+    try:
+        if size is not None:
+            pending = protocol()
+            reading[pending] = None
+            body = await pending
+            del reading[pending]
+            return body
+        size, deadline, rest = 0, None, aiter(protocol)
+        while size <= worker.max_body:
+            pending = anext(rest)
+            reading[pending] = deadline
+            part = await pending
+            deadline = reading.pop(pending)
+            parts.append(part)
+            size += len(part)
+    except StopAsyncIteration:
+        reading.pop(pending, None)
+    except BaseException as error:
+        if not _is_late(worker, pending, error):
+            raise
+        return worker.native.refuse_unread(*_asked_on_rsgi(scope), late=True)
     return b"".join(parts)
+
+
+def _is_late(worker: Worker, pending: object, error: BaseException) -> bool:
+    """Whether it was the worker that has cancelled what was awaited; it is awaited no more."""
+    return worker.reading.pop(pending, worker) is worker and isinstance(error, asyncio.CancelledError)
+
+
+def _declared_size(headers: list[tuple[bytes, bytes]]) -> int | None:
+    for name, value in headers:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else None
+    return None
+
+
+def _asked(scope: Scope) -> tuple[str, str, str, list[tuple[bytes, bytes]], str]:
+    """What a request asks for, but for its body: method, path, query, headers and peer."""
+    return scope["method"], _path(scope), scope["query_string"].decode("latin-1"), scope["headers"], _peer(scope)
+
+
+def _asked_on_rsgi(scope: "RSGIScope") -> tuple[str, str, str, list[tuple[str, str]], str]:
+    return scope.method, scope.path, scope.query_string, scope.headers.items(), scope.client
 
 
 async def _rsgi_stream(
@@ -250,14 +338,3 @@ async def _rsgi_stream(
     event = last_event(ticket)
     if event:
         await send(event)
-
-
-async def _close_on_disconnect(receive: Receive, ticket: Ticket) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    ticket.close()
-
-
-async def _close_on_leaving(protocol: "HTTPProtocol", ticket: Ticket) -> None:
-    await protocol.client_disconnect()
-    ticket.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from edgeroute._native import Ticket
 from edgeroute.dialects import DIALECTS
@@ -18,11 +19,31 @@ _BROKEN = {
 }
 
 
-async def perform(ticket: Ticket, create_future: CreateFuture) -> int:
-    """Run attempts until there is something to answer with; returns that step."""
+OVERLOADED = {
+    name: dialect.error(503, "overloaded", "too many requests are open; try again in 1 s", None, None)
+    for name, dialect in DIALECTS.items()
+}
+"""By dialect: the answer when as many requests are open as may be."""
+
+
+async def perform(ticket: Ticket, create_future: CreateFuture, client: Any) -> int:
+    """Run attempts until there is something to answer with; returns that step.
+
+    `client` is what `close_when_left` takes, if this lasts.
+    """
     while (step := ticket.step) == Ticket.ATTEMPT:
-        await ticket.attempt(create_future())
+        await ticket.attempt(create_future(), client)
     return step
+
+
+async def close_when_left(client: Any, ticket: Ticket) -> None:
+    """Wait until the client leaves: what tells so is ASGI's `receive` or RSGI's protocol. Then close the ticket."""
+    if hasattr(client, "client_disconnect"):
+        await client.client_disconnect()
+    else:
+        while (await client())["type"] != "http.disconnect":
+            pass
+    ticket.close()
 
 
 def own_answer(ticket: Ticket, step: int) -> tuple[int, bytes]:

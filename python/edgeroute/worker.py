@@ -9,9 +9,10 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from edgeroute import _native
+from edgeroute.gateway import close_when_left
 from edgeroute.supervisor.handover import cells_file, generation_file
 
 _TICK_SECONDS = 0.05
@@ -43,6 +44,13 @@ class Worker:
         """
         self.native = _native.Worker(cells, secrets.randbits(64), json_log)
         self.max_body = 0
+        self.max_in_flight = 0
+        self.in_flight = 0
+        """Requests that have not ended; the application counts them."""
+        self.reading: dict[Any, int | None] = {}
+        """What is awaited of bodies, with the tick at which it is cancelled, once that is known."""
+        self._ticks_for_body = 0
+        self._turned_away = 0
         self._loop = loop
         self._normalised = normalised
         self._generation = 0
@@ -61,6 +69,11 @@ class Worker:
         """A worker of `edgeroute run`: it follows what the supervisor publishes in the run directory."""
         cells = _native.Cells.open(str(cells_file(run_directory)))
         return cls(loop, cells, lambda number: generation_file(run_directory, number).read_bytes(), json_log=json_log)
+
+    def turn_away(self, path: str, headers: list[tuple[bytes, bytes]] | list[tuple[str, str]]) -> str:
+        """Count a request that finds `max_in_flight` others open; returns the caller's dialect."""
+        self._turned_away += 1
+        return self.native.turn_away(path, headers)
 
     def end_requests(self) -> None:
         """End the requests that are still open, with an error that says so."""
@@ -91,12 +104,35 @@ class Worker:
         self._ticks += 1
         if self._ticks % _TICKS_PER_SECOND == 0:
             self.native.heartbeat()
+            self._report_overload()
         self._serve()
+        for ticket, client in self.native.lasting():
+            ticket.watch(self._loop.create_task(close_when_left(client, ticket)))
+        self._cancel_late_bodies()
         self._log.write(self.native.take_log())
         published = self.native.published
         if published != self._generation and self._adopting is None and self._ticks >= self._adopt_at_tick:
             self._adopting = self._loop.run_in_executor(None, self._compile, published)
             self._adopting.add_done_callback(self._adopted)
+
+    def _cancel_late_bodies(self) -> None:
+        late: list[Any] = []
+        for pending, deadline in self.reading.items():
+            if deadline is None:
+                self.reading[pending] = self._ticks + self._ticks_for_body
+            elif self._ticks >= deadline and asyncio.isfuture(pending):  # as with granian
+                late.append(pending)
+        for pending in late:
+            del self.reading[pending]
+            pending.cancel()
+
+    def _report_overload(self) -> None:
+        if self._turned_away:
+            _log.warning(
+                "worker %d: %d requests were refused, because `max_in_flight` (%d) were open",
+                os.getpid(), self._turned_away, self.max_in_flight,
+            )  # fmt: skip
+            self._turned_away = 0
 
     def _compile(self, generation: int) -> _native.Snapshot:
         return self.native.compile(self._normalised(generation), generation)
@@ -116,6 +152,8 @@ class Worker:
         self.native.configure(snapshot)
         self._generation = snapshot.generation
         self.max_body = snapshot.max_body
+        self.max_in_flight = snapshot.max_in_flight
+        self._ticks_for_body = snapshot.body_ms * _TICKS_PER_SECOND // 1000
 
 
 class LogWriter:

@@ -150,10 +150,14 @@ def test_the_example_of_the_design_as_workers_get_it(tmp_path: Path) -> None:
             "first_byte_ms": 120_000,
             "gap_ms": 60_000,
             "total_ms": 900_000,
+            "body_ms": 60_000,
         },
         "trusted_proxies": [],
         "max_body": 33_554_432,
+        "max_reply": 67_108_864,
         "max_stream": 8_388_608,
+        "max_stream_memory": 1_073_741_824,
+        "max_in_flight": 2048,
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from e2e_config import basic_config
 from e2e_provider import Provider
-from e2e_router import KEY, Answer, Config, Router
+from e2e_router import KEY, Answer, Config, Router, hashed
 from waiting import wait_for
 
 START = Callable[[Config], Router]
@@ -57,19 +57,48 @@ def test_a_disconnect_cancels_the_provider_at_once(router: Router, path: str, pr
     assert router.mock.stats()["disconnects"] == before + 1
 
 
-def test_a_disconnect_before_the_first_byte_cancels_too(router: Router) -> None:
-    before = router.mock.stats()["disconnects"]
+@pytest.mark.parametrize(("path", "provider"), DIALECTS)
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_disconnect_before_the_first_byte_cancels_too(router: Router, path: str, provider: str, stream: bool) -> None:
+    before, asked = router.mock.stats()["disconnects"], router.metrics()
     connection = router.connect()
+    # The connection has been used before: what was listened to then is not what is listened to now.
+    assert router.chat("fast", connection=connection).status == 200
     connection.request(
         "POST",
-        "/v1/chat/completions",
-        json.dumps(body("one/mock-delay-600000")),
+        path,
+        json.dumps(body(f"{provider}/mock-delay-600000") | {"stream": stream}),
         {"authorization": f"Bearer {KEY}", "content-type": "application/json"},
     )
     wait_for(lambda: router.mock.stats()["open"] == 1)
     connection.close()
     router.idle()
     assert router.mock.stats()["disconnects"] == before + 1
+    wait_for(lambda: len(left_early(router.metrics(), asked)) == 1)
+
+
+def left_early(samples: dict[str, float], before: dict[str, float]) -> list[str]:
+    """The counts of clients that left before they had an answer, of those that grew."""
+    label = 'status="499",outcome="disconnected"'
+    return [name for name, value in samples.items() if label in name and value == before.get(name, 0) + 1]
+
+
+def test_clients_that_leave_free_their_place(start: START, face: str) -> None:
+    """A limit of concurrency is given back, on connections that are used again."""
+    config = basic_config(interface=face)
+    config["virtual_keys"]["two-at-once"] = {"hash": hashed("sk-two"), "limits": {"concurrency": 2}}
+    router = start(config)
+    headers = {"authorization": "Bearer sk-two", "content-type": "application/json"}
+    for _ in range(3):
+        leaving = [router.connect() for _ in range(2)]
+        for connection in leaving:
+            connection.request("POST", "/v1/chat/completions", json.dumps(body("one/mock-delay-600000")), headers)
+        wait_for(lambda: router.in_flight() == 2)
+        assert router.chat("fast", key="sk-two").status == 429
+        for connection in leaving:
+            connection.close()
+        router.idle()
+        assert router.chat("fast", key="sk-two").status == 200
 
 
 def test_a_client_that_leaves_a_fast_stream(router: Router) -> None:

@@ -45,10 +45,14 @@ def normalise(config: Config, environ: Mapping[str, str]) -> bytes:
                 "first_byte_ms": timeouts.first_byte,
                 "gap_ms": timeouts.gap,
                 "total_ms": timeouts.total,
+                "body_ms": timeouts.body,
             },
             "trusted_proxies": config.trusted_proxies,
             "max_body": config.max_body,
+            "max_reply": config.max_reply,
             "max_stream": config.max_stream,
+            "max_stream_memory": config.max_stream_memory,
+            "max_in_flight": config.max_in_flight,
         }
     )
 

@@ -163,6 +163,7 @@ class Timeouts(Section, frozen=True):
     )
     gap: Annotated[int, _time("Between two pieces of a reply.", "1ms", "24h")] = 60_000
     total: Annotated[int, _time("For the whole request.", "1ms", "24h")] = 900_000
+    body: Annotated[int, _time("For the body of a request to arrive from the client.", "100ms", "24h")] = 60_000
 
 
 class Defaults(Section, frozen=True):
@@ -346,7 +347,14 @@ class Config(Section, frozen=True):
     ] = "asgi"
     log: Annotated[Literal["text", "json"], _about("The form of log lines.")] = "text"
     max_body: Annotated[int, _size("The largest request body.", "1KiB", "1GiB")] = 32 << 20
+    max_reply: Annotated[int, _size("The largest reply that is not a stream.", "1KiB", "1GiB")] = 64 << 20
     max_stream: Annotated[int, _size("With rsgi: the most bytes of one streamed reply.", "64KiB", "1GiB")] = 8 << 20
+    max_stream_memory: Annotated[
+        int, _size("With rsgi: a worker that takes more memory ends its longest streams.", "64MiB", "1024GiB")
+    ] = 1 << 30
+    max_in_flight: Annotated[
+        int, Meta(description="Open requests per worker; more are refused with 503.", ge=1, le=1_000_000)
+    ] = 2048
     max_connections: Annotated[int, Meta(description="Client connections per worker.", ge=1, le=1_000_000)] = 4096
     drain: Annotated[int, _time("How long streams may go on when stopping.", "0s", "1h")] = 30_000
     drain_delay: Annotated[

@@ -11,7 +11,7 @@ from edgeroute.dialects import anthropic_messages, openai_chat, openai_responses
 class Dialect(Protocol):
     """One wire protocol; each module of this package is one. All bodies are JSON bytes."""
 
-    def error(self, status: int, code: str, message: str, field: str | None, request_id: str) -> bytes:
+    def error(self, status: int, code: str, message: str, field: str | None, request_id: str | None) -> bytes:
         """The body of an error response."""
         ...
 

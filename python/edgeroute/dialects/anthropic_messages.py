@@ -17,7 +17,7 @@ _TYPES = {
 }
 
 
-def error(status: int, code: str, message: str, field: str | None, request_id: str) -> bytes:  # noqa: ARG001
+def error(status: int, code: str, message: str, field: str | None, request_id: str | None) -> bytes:  # noqa: ARG001
     """`{"type": "error", "error": {"type", "message", "code"}, "request_id"}`; `code` is edgeroute's addition."""
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
     return orjson.dumps(

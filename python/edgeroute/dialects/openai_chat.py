@@ -14,7 +14,7 @@ _TYPES = {
 }
 
 
-def error(status: int, code: str, message: str, field: str | None, request_id: str) -> bytes:  # noqa: ARG001
+def error(status: int, code: str, message: str, field: str | None, request_id: str | None) -> bytes:  # noqa: ARG001
     """`{"error": {"message", "type", "param", "code"}}`; the request id is in the headers."""
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     return orjson.dumps({"error": {"message": message, "type": kind, "param": field, "code": code}})

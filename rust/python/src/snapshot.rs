@@ -42,6 +42,22 @@ impl PySnapshot {
         self.0.snapshot.max_body
     }
 
+    #[getter]
+    fn max_in_flight(&self) -> usize {
+        self.0.snapshot.max_in_flight
+    }
+
+    #[getter]
+    fn max_stream_memory(&self) -> u64 {
+        self.0.snapshot.max_stream_memory
+    }
+
+    /// Milliseconds in which the body of a request must arrive.
+    #[getter]
+    fn body_ms(&self) -> u64 {
+        self.0.snapshot.defaults.body_ms
+    }
+
     /// Targets and limits as they stand, as JSON. Nothing is reserved.
     fn status(&self, now_ms: u64) -> PyResult<Vec<u8>> {
         serde_json::to_vec(&self.0.snapshot.status(&self.0.cells, now_ms)).map_err(value_error)

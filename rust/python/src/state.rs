@@ -29,6 +29,10 @@ pub(crate) struct State {
     /// The future that the gateway awaits. There is one only while an exchange is under way, so whatever it refers
     /// to is reachable from the worker, and Python's garbage collector need not look into tickets.
     pub(crate) waiter: Option<Py<PyAny>>,
+    /// What tells that the client left, until somebody listens to it.
+    pub(crate) client: Option<Py<PyAny>>,
+    /// The task that listens; cancelled with the end of the request.
+    pub(crate) watcher: Option<Py<PyAny>>,
     pub(crate) response: Option<(Head, Vec<u8>)>,
     /// Boxed: its SIMD searchers are aligned to 32 bytes, and Python aligns objects to 16.
     pub(crate) stream: Option<Box<Stream>>,
@@ -67,6 +71,8 @@ impl State {
             headers,
             exchange: None,
             waiter: None,
+            client: None,
+            watcher: None,
             response: None,
             stream: None,
             closed: false,
@@ -242,7 +248,7 @@ impl State {
         if let Some(exchange) = self.exchange.take() {
             core.client.lock().cancel(exchange);
             // Whoever calls a method of the ticket holds it too: this is not its last reference.
-            _ = core.open.lock().remove(&exchange);
+            _ = core.open.lock().remove(exchange);
         }
     }
 

@@ -102,8 +102,13 @@ impl PyTicket {
         }
     }
 
-    /// Starts the exchange of the current attempt. `future` is fulfilled with None when `step` has changed.
-    fn attempt<'py>(slf: &Bound<'py, Self>, future: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    /// Starts the exchange of the current attempt. `future` is fulfilled with None when `step` has changed. `client`
+    /// is what `Worker.lasting` gives, if it takes long; with None it is not among those.
+    fn attempt<'py>(
+        slf: &Bound<'py, Self>,
+        future: Bound<'py, PyAny>,
+        client: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let this = slf.get();
         let mut state = this.state.lock();
         if state.closed || !matches!(state.ticket.step(), Step::Attempt) {
@@ -133,6 +138,9 @@ impl PyTicket {
         state.ticket.attempt_started(now);
         state.exchange = Some(id);
         state.waiter = Some(future.clone().unbind());
+        if state.watcher.is_none() {
+            state.client = client.map(Bound::unbind);
+        }
         this.core.open.lock().insert(id, slf.clone().unbind());
         Ok(future)
     }
@@ -223,6 +231,12 @@ impl PyTicket {
         self.state.lock().stream.as_ref().map_or(0, |stream| stream.events.sequence_number())
     }
 
+    /// Keeps the task that listens to `client` until the request ends.
+    fn watch(&self, watcher: Bound<'_, PyAny>) {
+        let before = self.state.lock().watcher.replace(watcher.unbind());
+        drop(before);
+    }
+
     /// The stream is larger than a face without back-pressure may hold: ends it.
     fn cap(&self, py: Python<'_>) {
         let wake = self.state.lock().cap(&self.core);
@@ -231,12 +245,25 @@ impl PyTicket {
 
     /// Ends the request: cancels what is still under way and writes the record. May be called again.
     pub(crate) fn close(&self, py: Python<'_>) {
-        let wake = self.state.lock().close(&self.core, &self.id);
+        let mut state = self.state.lock();
+        let wake = state.close(&self.core, &self.id);
+        let (client, watcher) = (state.client.take(), state.watcher.take());
+        drop(state);
+        drop(client);
         fulfil(py, wake);
+        if let Some(watcher) = watcher
+            && let Err(error) = watcher.call_method0(py, intern!(py, "cancel"))
+        {
+            error.write_unraisable(py, Some(watcher.bind(py)));
+        }
     }
 }
 
 impl PyTicket {
+    pub(crate) fn take_client(&self) -> Option<Py<PyAny>> {
+        self.state.lock().client.take()
+    }
+
     /// Ends what is under way because the process stops.
     pub(crate) fn stop(&self, py: Python<'_>) {
         let wake = self.state.lock().stop(&self.core);

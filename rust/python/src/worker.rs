@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use edgeroute_router::{LiveFacts, LogFormat, Now, Request, decide};
+use edgeroute_router::{LiveFacts, LogFormat, Now, Request, decide, refuse_unread, turn_away};
 use edgeroute_shared::{Owner, Row};
 use edgeroute_upstream::{Client, Event, ExchangeId, Settings};
 use parking_lot::Mutex;
@@ -24,10 +24,20 @@ use crate::ticket::PyTicket;
 pub(crate) struct Core {
     pub(crate) row: Arc<Row>,
     pub(crate) client: Mutex<Client>,
-    pub(crate) open: Mutex<HashMap<ExchangeId, Py<PyTicket>>>,
+    pub(crate) open: Mutex<Open>,
     log: Mutex<Vec<u8>>,
     pub(crate) format: LogFormat,
     epoch: Instant,
+}
+
+/// The tickets whose exchange is under way.
+#[derive(Default)]
+pub(crate) struct Open {
+    tickets: HashMap<ExchangeId, Py<PyTicket>>,
+    /// Exchanges that began since the last look at those that last.
+    young: Vec<ExchangeId>,
+    /// Those that began between the last two looks. Most have ended.
+    older: Vec<ExchangeId>,
 }
 
 /// One worker process of a host.
@@ -36,6 +46,23 @@ pub(crate) struct Worker {
     core: Arc<Core>,
     loaded: Mutex<Option<Arc<Loaded>>>,
     seed: AtomicU64,
+}
+
+impl Open {
+    pub(crate) fn insert(&mut self, exchange: ExchangeId, ticket: Py<PyTicket>) {
+        self.tickets.insert(exchange, ticket);
+        self.young.push(exchange);
+    }
+
+    pub(crate) fn remove(&mut self, exchange: ExchangeId) -> Option<Py<PyTicket>> {
+        self.tickets.remove(&exchange)
+    }
+
+    /// The tickets of exchanges that began before the last call and after the one before it.
+    fn lasting(&mut self, py: Python<'_>) -> Vec<Py<PyTicket>> {
+        let older = std::mem::replace(&mut self.older, std::mem::take(&mut self.young));
+        older.iter().filter_map(|exchange| Some(self.tickets.get(exchange)?.clone_ref(py))).collect()
+    }
 }
 
 impl Core {
@@ -91,7 +118,9 @@ impl Worker {
     fn configure(&self, snapshot: &PySnapshot) {
         self.core.row.generation().store(snapshot.0.snapshot.generation, Ordering::Release);
         *self.loaded.lock() = Some(Arc::clone(&snapshot.0));
-        self.core.client.lock().retain(snapshot.0.origins.iter().flatten().map(|origin| &**origin));
+        let mut client = self.core.client.lock();
+        client.set_max_body(snapshot.0.snapshot.max_reply);
+        client.retain(snapshot.0.origins.iter().flatten().map(|origin| &**origin));
     }
 
     /// Says that the worker lives.
@@ -111,9 +140,7 @@ impl Worker {
         body: &Bound<'_, PyBytes>,
     ) -> PyResult<PyTicket> {
         let now = self.core.now();
-        let Some(loaded) = self.loaded.lock().clone() else {
-            return Err(PyRuntimeError::new_err("the worker has no configuration yet"));
-        };
+        let loaded = self.loaded()?;
         let headers = Headers::new(headers)?;
         let fields = headers.fields();
         let request =
@@ -122,6 +149,48 @@ impl Worker {
         let seed = self.next_seed();
         let ticket = decide(&loaded.snapshot, &self.core.row, &facts, &request, now, seed);
         Ok(PyTicket::new(Arc::clone(&self.core), loaded, ticket, &request, body.clone().unbind(), seed))
+    }
+
+    /// A ticket that refuses a request before its body is read, by its head or because the body is late; None if the
+    /// body has to be read.
+    fn refuse_unread(
+        &self,
+        method: &str,
+        path: &str,
+        query: &str,
+        headers: &Bound<'_, PyList>,
+        peer: &str,
+        late: bool,
+    ) -> PyResult<Option<PyTicket>> {
+        let py = headers.py();
+        let headers = Headers::new(headers)?;
+        let fields = headers.fields();
+        let request = Request { method, path, query, headers: &fields, peer, body: &[] };
+        let loaded = self.loaded()?;
+        let ticket = refuse_unread(&loaded.snapshot, &self.core.row, &request, late, self.core.now());
+        Ok(ticket.map(|ticket| {
+            let body = PyBytes::new(py, &[]).unbind();
+            PyTicket::new(Arc::clone(&self.core), loaded, ticket, &request, body, self.next_seed())
+        }))
+    }
+
+    /// Counts a request that is refused because as many as may be are open; returns the caller's dialect.
+    fn turn_away(&self, path: &str, headers: &Bound<'_, PyList>) -> PyResult<&'static str> {
+        let headers = Headers::new(headers)?;
+        let fields = headers.fields();
+        let request = Request { method: "", path, query: "", headers: &fields, peer: "", body: &[] };
+        Ok(turn_away(&self.loaded()?.snapshot, &self.core.row, &request).name())
+    }
+
+    /// Tickets whose exchange has lasted since the call before the last one, with what tells that their client left:
+    /// each once.
+    fn lasting(&self, py: Python<'_>) -> Vec<(Py<PyTicket>, Py<PyAny>)> {
+        let tickets = self.core.open.lock().lasting(py);
+        let unwatched = |ticket: Py<PyTicket>| {
+            let client = ticket.get().take_client()?;
+            Some((ticket, client))
+        };
+        tickets.into_iter().filter_map(unwatched).collect()
     }
 
     /// Serves the sockets that are ready and the deadlines that have passed. True: call again soon.
@@ -133,9 +202,9 @@ impl Worker {
             let ticket = {
                 let mut open = self.core.open.lock();
                 if last {
-                    open.remove(&exchange)
+                    open.remove(exchange)
                 } else {
-                    open.get(&exchange).map(|ticket| ticket.clone_ref(py))
+                    open.tickets.get(&exchange).map(|ticket| ticket.clone_ref(py))
                 }
             };
             if let Some(ticket) = ticket {
@@ -147,7 +216,7 @@ impl Worker {
 
     /// Ends the requests under way, telling their clients that the router is stopping; returns how many.
     fn stop(&self, py: Python<'_>) -> usize {
-        let open = std::mem::take(&mut *self.core.open.lock());
+        let open = std::mem::take(&mut *self.core.open.lock()).tickets;
         for ticket in open.values() {
             ticket.get().stop(py);
         }
@@ -156,7 +225,7 @@ impl Worker {
 
     /// Closes the tickets whose exchange is under way. Nothing is reported to them any more.
     fn close(&self, py: Python<'_>) {
-        let open = std::mem::take(&mut *self.core.open.lock());
+        let open = std::mem::take(&mut *self.core.open.lock()).tickets;
         for ticket in open.into_values() {
             ticket.get().close(py);
         }
@@ -170,11 +239,20 @@ impl Worker {
 }
 
 impl Worker {
+    fn loaded(&self) -> PyResult<Arc<Loaded>> {
+        self.loaded.lock().clone().ok_or_else(no_configuration)
+    }
+
     fn next_seed(&self) -> u64 {
         const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
         let mut state = self.seed.fetch_add(STEP, Ordering::Relaxed);
         edgeroute_placement::splitmix(&mut state)
     }
+}
+
+#[cold]
+fn no_configuration() -> PyErr {
+    PyRuntimeError::new_err("the worker has no configuration yet")
 }
 
 fn unix_ms() -> u64 {

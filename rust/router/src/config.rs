@@ -30,8 +30,14 @@ pub(crate) struct Config {
     pub(crate) trusted_proxies: Vec<String>,
     /// Largest request body in bytes.
     pub(crate) max_body: usize,
+    /// Largest whole response in bytes.
+    pub(crate) max_reply: usize,
     /// Largest streamed response in bytes on a face without back-pressure.
     pub(crate) max_stream: u64,
+    /// Memory in bytes beyond which a worker ends its longest streams, on such a face.
+    pub(crate) max_stream_memory: u64,
+    /// Most open requests of a worker.
+    pub(crate) max_in_flight: usize,
 }
 
 /// A provider.
@@ -250,4 +256,6 @@ pub struct Defaults {
     pub gap_ms: u64,
     /// Deadline for the whole request, in milliseconds.
     pub total_ms: u64,
+    /// Deadline for the body of a request to arrive, in milliseconds.
+    pub body_ms: u64,
 }

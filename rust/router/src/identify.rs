@@ -57,9 +57,8 @@ pub(crate) fn check_head(request: &Request<'_>) -> Result<(), Refusal> {
     Err(Refusal::new(Code::TooManyFields, format!("a request may have {MOST_FIELDS} {too_many}, not more")))
 }
 
-/// What must hold of a body before it is scanned.
-pub(crate) fn check_body(snapshot: &Snapshot, request: &Request<'_>) -> Result<(), Refusal> {
-    // A body that is declared too large has not been read.
+/// What must hold of a body before it is read: what the head declares, and what has arrived.
+pub(crate) fn check_declared(snapshot: &Snapshot, request: &Request<'_>) -> Result<(), Refusal> {
     let declared = request.header("content-length").and_then(|length| length.parse::<usize>().ok());
     if request.body.len().max(declared.unwrap_or(0)) > snapshot.max_body {
         return Err(Refusal::new(
@@ -73,6 +72,13 @@ pub(crate) fn check_body(snapshot: &Snapshot, request: &Request<'_>) -> Result<(
             format!("the body must be JSON; send `content-type: application/json`, not `{}`", excerpt(media)),
         ));
     }
+    Ok(())
+}
+
+/// What must hold of a body before it is scanned.
+pub(crate) fn check_body(snapshot: &Snapshot, request: &Request<'_>) -> Result<(), Refusal> {
+    // A body that is declared too large has not been read.
+    check_declared(snapshot, request)?;
     if request.body.is_empty() {
         return Err(Refusal::new(Code::InvalidBody, "the body is empty; it must be a JSON object"));
     }

@@ -43,6 +43,6 @@ pub use rule_search::{RuleGuard, RuleSearch, SearchedRule};
 pub use snapshot::{Provider, Replica, Secret, Snapshot};
 pub use status::{LimitStatus, OwnerStatus, ReplicaStatus, Status, TargetStatus};
 pub use step::{Attempt, Content, End, Event, Outcome, Step};
-pub use ticket::{Ticket, decide};
+pub use ticket::{Ticket, decide, refuse_unread, turn_away};
 pub use trace::{Phase, Reason};
 pub use variables::{VARIABLES, Variable, environment};

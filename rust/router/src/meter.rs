@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard};
 use edgeroute_shared::{Cells, Row, Sum};
 use sha2::{Digest, Sha256};
 
+use crate::refusal::Code;
 use crate::snapshot::{ModelId, Snapshot};
 use crate::step::Outcome;
 use crate::ticket::Ticket;
@@ -97,6 +98,12 @@ impl<'a> Meter<'a> {
     /// A limit of a key or its team refused a request.
     pub(crate) fn limit_refused(&mut self, key: u32, of_team: bool, limit: &'static str) {
         self.add(Name::LimitRefusals { key, of_team, limit }, 1);
+    }
+
+    /// A request was refused, unread, because as many as may be are open.
+    pub(crate) fn turned_away(&mut self) {
+        let status = Code::Overloaded.status();
+        self.add(Name::Requests { model: None, target: None, status, outcome: Outcome::Overloaded }, 1);
     }
 
     /// One finished request.
@@ -248,8 +255,8 @@ mod tests {
     use super::*;
 
     const EMPTY: &[u8] = br#"{"providers": [], "models": [], "definitions": [], "rules": [], "teams": [], "virtual_keys": [],
-        "defaults": {"attempts": 1, "reserve_output": 1, "connect_ms": 1, "first_byte_ms": 1, "gap_ms": 1, "total_ms": 1},
-        "trusted_proxies": [], "max_body": 1, "max_stream": 1}"#;
+        "defaults": {"attempts": 1, "reserve_output": 1, "connect_ms": 1, "first_byte_ms": 1, "gap_ms": 1, "total_ms": 1, "body_ms": 1},
+        "trusted_proxies": [], "max_body": 1, "max_reply": 1, "max_stream": 1, "max_stream_memory": 1, "max_in_flight": 1}"#;
 
     #[test]
     fn what_found_no_room_is_counted_and_not_looked_up_again() {

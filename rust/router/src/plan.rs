@@ -12,13 +12,13 @@ use smallvec::SmallVec;
 use crate::choose::allowed_model;
 use crate::client_address::client_address;
 use crate::facts::Facts;
-use crate::identify::{check_body, check_head, identify, invalid_key};
+use crate::identify::{check_body, check_declared, check_head, identify, invalid_key};
 use crate::matching::match_rules;
 use crate::place::{check_dialect, place};
 use crate::refusal::{Code, Refusal, excerpt};
 use crate::request::{Endpoint, Request, dialect_of};
 use crate::rule::{self, HeaderChange};
-use crate::snapshot::{ModelId, Resolved, Snapshot};
+use crate::snapshot::{Key, ModelId, Resolved, Snapshot};
 use crate::trace::{Phase, Trace};
 use crate::variables::{LazyPrompt, Variables};
 
@@ -98,31 +98,46 @@ pub(crate) fn plan(
     seed: u64,
     trace: &mut Trace,
 ) -> (Plan, Result<Planned, Refusal>) {
-    let mut plan = Plan {
-        dialect: Dialect::OpenAiChat,
-        operation: None,
-        key: None,
-        client: client_address(request, &snapshot.trusted_proxies),
-        path: excerpt(request.path).into(),
-        requested: Box::default(),
-        stream: false,
-        splice: Splice::default(),
-        rules: SmallVec::new(),
-        rule_errors: SmallVec::new(),
-        model: None,
-        rest: None,
-        pin: None,
-        new_fallbacks: None,
-        headers: Vec::new(),
-        candidates: SmallVec::new(),
-        prompt_tokens: 0,
-        tokens: None,
-    };
+    let mut plan = Plan::new(snapshot, request);
     let planned = plan.fill(snapshot, facts, request, seed, trace);
     (plan, planned)
 }
 
+/// Runs what needs no body: whether the head alone is acceptable.
+pub(crate) fn plan_head(snapshot: &Snapshot, request: &Request<'_>) -> (Plan, Result<(), Refusal>) {
+    let mut plan = Plan::new(snapshot, request);
+    let checked =
+        plan.head(snapshot, request, &mut Trace::default()).and_then(|(endpoint, _)| match endpoint {
+            Endpoint::Ask(_) => check_head(request).and_then(|()| check_declared(snapshot, request)),
+            Endpoint::Models(_) | Endpoint::Model(..) => Ok(()),
+        });
+    (plan, checked)
+}
+
 impl Plan {
+    fn new(snapshot: &Snapshot, request: &Request<'_>) -> Self {
+        Self {
+            dialect: Dialect::OpenAiChat,
+            operation: None,
+            key: None,
+            client: client_address(request, &snapshot.trusted_proxies),
+            path: excerpt(request.path).into(),
+            requested: Box::default(),
+            stream: false,
+            splice: Splice::default(),
+            rules: SmallVec::new(),
+            rule_errors: SmallVec::new(),
+            model: None,
+            rest: None,
+            pin: None,
+            new_fallbacks: None,
+            headers: Vec::new(),
+            candidates: SmallVec::new(),
+            prompt_tokens: 0,
+            tokens: None,
+        }
+    }
+
     fn fill(
         &mut self,
         snapshot: &Snapshot,
@@ -131,22 +146,7 @@ impl Plan {
         seed: u64,
         trace: &mut Trace,
     ) -> Result<Planned, Refusal> {
-        let endpoint = Endpoint::find(request);
-        self.dialect = endpoint.as_ref().map_or_else(|_| dialect_of(request), Endpoint::dialect);
-        let endpoint = endpoint?;
-        trace.note(Phase::Read, || {
-            let from = self.client.map_or_else(String::new, |client| format!(", from {client}"));
-            format!("{} {}, which speaks {}{from}", request.method, request.path, self.dialect.name())
-        });
-
-        let id = identify(snapshot, request, trace)?;
-        let key = snapshot.key(id).ok_or_else(invalid_key)?;
-        self.key = Some(id);
-        trace.note(Phase::Identify, || match snapshot.team_of(key) {
-            Some(team) => format!("virtual key `{}` of team `{}`", key.name, team.name),
-            None => format!("virtual key `{}`, no team", key.name),
-        });
-
+        let (endpoint, key) = self.head(snapshot, request, trace)?;
         let dialect = self.dialect;
         let operation = match endpoint {
             Endpoint::Ask(operation) => operation,
@@ -239,6 +239,31 @@ impl Plan {
         let output = output.saturating_mul(prompts).saturating_mul(choices.max(1));
         self.tokens = Some(self.prompt_tokens.saturating_add(output));
         Ok(Planned::Attempt)
+    }
+
+    /// Phases 1 and 2: what is asked for, and who asks.
+    fn head<'s, 'r>(
+        &mut self,
+        snapshot: &'s Snapshot,
+        request: &Request<'r>,
+        trace: &mut Trace,
+    ) -> Result<(Endpoint<'r>, &'s Key), Refusal> {
+        let endpoint = Endpoint::find(request);
+        self.dialect = endpoint.as_ref().map_or_else(|_| dialect_of(request), Endpoint::dialect);
+        let endpoint = endpoint?;
+        trace.note(Phase::Read, || {
+            let from = self.client.map_or_else(String::new, |client| format!(", from {client}"));
+            format!("{} {}, which speaks {}{from}", request.method, request.path, self.dialect.name())
+        });
+
+        let id = identify(snapshot, request, trace)?;
+        let key = snapshot.key(id).ok_or_else(invalid_key)?;
+        self.key = Some(id);
+        trace.note(Phase::Identify, || match snapshot.team_of(key) {
+            Some(team) => format!("virtual key `{}` of team `{}`", key.name, team.name),
+            None => format!("virtual key `{}`, no team", key.name),
+        });
+        Ok((endpoint, key))
     }
 
     /// A candidate in words: `provider/model at URL`, and which credential if there are several.

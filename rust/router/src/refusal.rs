@@ -47,6 +47,10 @@ pub enum Code {
     UpstreamAuthentication,
     /// A provider answered with an error that is not JSON.
     UpstreamError,
+    /// As many requests are open as edgeroute takes, or wait for the provider as it lets wait.
+    Overloaded,
+    /// The body did not arrive in time.
+    BodyTimeout,
     /// edgeroute is stopping.
     Stopping,
     /// edgeroute itself failed.
@@ -79,6 +83,8 @@ impl Code {
             Self::UpstreamCut => "upstream_cut",
             Self::UpstreamAuthentication => "upstream_authentication",
             Self::UpstreamError => "upstream_error",
+            Self::Overloaded => "overloaded",
+            Self::BodyTimeout => "body_timeout",
             Self::Stopping => "stopping",
             Self::Internal => "internal_error",
         }
@@ -91,6 +97,7 @@ impl Code {
             Self::MethodNotAllowed => 405,
             Self::MissingKey | Self::InvalidKey => 401,
             Self::TooManyFields => 431,
+            Self::BodyTimeout => 408,
             Self::BodyTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::InvalidBody | Self::InvalidField | Self::NoTarget | Self::LimitTooSmall => 400,
@@ -102,7 +109,7 @@ impl Code {
             | Self::UpstreamCut
             | Self::UpstreamAuthentication
             | Self::UpstreamError => 502,
-            Self::Stopping => 503,
+            Self::Overloaded | Self::Stopping => 503,
             Self::Internal => 500,
         }
     }

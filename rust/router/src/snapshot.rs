@@ -26,8 +26,14 @@ pub struct Snapshot {
     pub defaults: Defaults,
     /// Largest request body in bytes.
     pub max_body: usize,
+    /// Largest whole response in bytes.
+    pub max_reply: usize,
     /// Largest streamed response in bytes on a face without back-pressure.
     pub max_stream: u64,
+    /// Memory in bytes beyond which a worker ends its longest streams, on such a face.
+    pub max_stream_memory: u64,
+    /// Most open requests of a worker.
+    pub max_in_flight: usize,
     /// Targets of all models.
     pub(crate) targets: Vec<Target>,
     pub(crate) models: Vec<Model>,

@@ -80,6 +80,8 @@ pub enum Outcome {
     Ok,
     /// Refused by edgeroute: key, body, rule, limit.
     Refused,
+    /// Refused unread, because as many requests as may be are open.
+    Overloaded,
     /// A provider's 4xx, relayed.
     ClientError,
     /// Providers failed.
@@ -96,6 +98,7 @@ impl Outcome {
         match self {
             Self::Ok => "ok",
             Self::Refused => "refused",
+            Self::Overloaded => "overloaded",
             Self::ClientError => "client_error",
             Self::UpstreamError => "upstream_error",
             Self::Cut => "cut",

@@ -13,9 +13,9 @@ use smallvec::SmallVec;
 use crate::facts::{Facts, LiveFacts};
 use crate::failure::{Failure, FailureKind};
 use crate::meter::{self, Meter};
-use crate::plan::{Candidate, Plan, Planned, plan};
+use crate::plan::{Candidate, Plan, Planned, plan, plan_head};
 use crate::refusal::{Code, Refusal};
-use crate::request::{Now, Request};
+use crate::request::{Now, Request, dialect_of};
 use crate::snapshot::{Key, Replica, Snapshot, Target};
 use crate::step::{Attempt, Content, End, Event, Outcome, Step};
 use crate::trace::Trace;
@@ -67,23 +67,7 @@ pub fn decide(
     seed: u64,
 ) -> Ticket {
     let (plan, planned) = plan(snapshot, facts, request, seed, &mut Trace::default());
-    let mut ticket = Ticket {
-        snapshot: Arc::clone(snapshot),
-        row: Arc::clone(row),
-        times: Times { started: now.monotonic_us, ..Times::default() },
-        attempts: 0,
-        usage: None,
-        failure: None,
-        failed: Vec::new(),
-        outcome: Outcome::Ok,
-        status: 200,
-        step: Step::Attempt,
-        held: None,
-        current: None,
-        next: 0,
-        open: false,
-        plan,
-    };
+    let mut ticket = Ticket::new(snapshot, row, plan, now);
     match planned {
         Ok(Planned::Attempt) => ticket.admit(facts, now),
         Ok(Planned::List(names)) => ticket.step = Step::List(names),
@@ -93,7 +77,54 @@ pub fn decide(
     ticket
 }
 
+/// Refuses a request whose body has not been read, if its head suffices for that or the body is too late.
+#[cold]
+pub fn refuse_unread(
+    snapshot: &Arc<Snapshot>,
+    row: &Arc<Row>,
+    request: &Request<'_>,
+    late: bool,
+    now: Now,
+) -> Option<Ticket> {
+    let (plan, checked) = plan_head(snapshot, request);
+    let refusal = match checked {
+        Err(refusal) => refusal,
+        Ok(()) if late => body_timeout(),
+        Ok(()) => return None,
+    };
+    let mut ticket = Ticket::new(snapshot, row, plan, now);
+    ticket.refuse(refusal, Outcome::Refused);
+    Some(ticket)
+}
+
+/// Counts a request that is refused unread because as many as may be are open; returns the caller's dialect. There is
+/// no ticket, and no line in the log: while it is refused, a request must cost next to nothing.
+pub fn turn_away(snapshot: &Snapshot, row: &Row, request: &Request<'_>) -> Dialect {
+    Meter::lock(snapshot, row).turned_away();
+    dialect_of(request)
+}
+
 impl Ticket {
+    fn new(snapshot: &Arc<Snapshot>, row: &Arc<Row>, plan: Plan, now: Now) -> Self {
+        Self {
+            snapshot: Arc::clone(snapshot),
+            row: Arc::clone(row),
+            times: Times { started: now.monotonic_us, ..Times::default() },
+            attempts: 0,
+            usage: None,
+            failure: None,
+            failed: Vec::new(),
+            outcome: Outcome::Ok,
+            status: 200,
+            step: Step::Attempt,
+            held: None,
+            current: None,
+            next: 0,
+            open: false,
+            plan,
+        }
+    }
+
     /// What to do next.
     pub fn step(&self) -> &Step {
         &self.step
@@ -544,6 +575,13 @@ impl Drop for Ticket {
             meter::dropped(self.row.cells(), "ticket");
         }
     }
+}
+
+#[cold]
+fn body_timeout() -> Refusal {
+    let message =
+        "the body did not arrive in time; send it faster, or have the operator raise `timeouts.body`";
+    Refusal::new(Code::BodyTimeout, message)
 }
 
 fn replica_of(snapshot: &Snapshot, candidate: Candidate) -> Option<&Replica> {

@@ -169,6 +169,11 @@ impl Client {
         }
     }
 
+    /// Changes [`Settings::max_body`], also for the exchanges under way.
+    pub fn set_max_body(&mut self, bytes: usize) {
+        self.settings.max_body = bytes;
+    }
+
     /// Closes what is idle of all other origins and forgets those in which nothing is under way. Exchanges go on as they
     /// are; what they leave behind is forgotten next time.
     pub fn retain<'a>(&mut self, origins: impl IntoIterator<Item = &'a Origin>) {

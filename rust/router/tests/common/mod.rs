@@ -140,10 +140,13 @@ pub fn config(providers: Vec<Value>, models: Vec<Value>, rules: Vec<Value>, limi
         "teams": [{"name": "search", "models": null, "aliases": {}, "limits": limits_of_team}],
         "virtual_keys": [{"name": "test", "team": "search", "hash": hash(KEY), "limits": limits(None, None, None)}],
         "defaults": {"attempts": 3, "reserve_output": 1024, "connect_ms": 2000, "first_byte_ms": 120_000,
-                     "gap_ms": 60_000, "total_ms": 900_000},
+                     "gap_ms": 60_000, "total_ms": 900_000, "body_ms": 30_000},
         "trusted_proxies": [],
         "max_body": 1 << 20,
+        "max_reply": 64 << 20,
         "max_stream": 8 << 20,
+        "max_stream_memory": 1 << 30,
+        "max_in_flight": 2048,
     })
 }
 
