@@ -1,0 +1,103 @@
+"""`make gates`: counts that do not depend on the clock, beside the committed ones; `make gates-update` writes those.
+
+What is counted, how, and what to do when a gate fails is in docs/dev/gates.md.
+"""
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import baseline
+import in_process
+import inputs
+import instructions
+import worker
+from baseline import Baseline, Count, Tolerance
+
+COMPILER = Tolerance(0.10, 0, "10 % more, because the baseline is of another compiler")
+TOLERANCES = {
+    "instructions": Tolerance(0.03, 0, "3 % more"),
+    "allocations": Tolerance(0, 0.1, "0.1 more"),
+    "bytes allocated": Tolerance(0.01, 16, "1 % or 16 more"),
+    "system calls": Tolerance(0, 0.7, "0.7 more"),
+    "hand-offs": Tolerance(1, 1, "twice as many, or 1 more, because the machine decides which thread is faster"),
+    "wake-ups": Tolerance(0.25, 1, "25 % or 1 more, for the same reason"),
+}
+
+
+def main() -> int:
+    """Count, judge, print; 1 if a gate fails."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--update", action="store_true", help="write what is counted to baseline.json")
+    parser.add_argument("--parts", action="store_true", help="also print where each count comes from")
+    options = parser.parse_args()
+    counts, skipped = count()
+    for name, each in counts.items():
+        print(f"{each.count:14,.2f}  {name}")
+        if options.parts:
+            for part, value in baseline.kept(each).parts.items():
+                print(f"{value:25,.2f}  {part}")
+    for line in skipped:
+        print(f"!!! SKIPPED: {line}", file=sys.stderr)
+    here = Baseline(_compiler(), platform.python_version(), counts)
+    if options.update:
+        if skipped:
+            print("a baseline has everything: nothing is written", file=sys.stderr)
+            return 1
+        baseline.write(here)
+        return 0
+    return report(here, baseline.read())
+
+
+def count() -> tuple[dict[str, Count], list[str]]:
+    """All that can be counted here, and why the rest cannot."""
+    counts: dict[str, Count] = {}
+    skipped: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="edgeroute-gates-") as name:
+        directory = Path(name)
+        configuration = inputs.normalised(directory)
+        if why := instructions.missing():
+            skipped.append(f"instructions: {why}")
+        else:
+            counts |= instructions.instructions(inputs.built("edgeroute-gates"), configuration, directory)
+        counts |= instructions.allocations(inputs.built("edgeroute-gates"), configuration)
+        for face in inputs.FACES:
+            counts |= in_process.allocations(face, directory)
+            found, why = worker.count(face, directory)
+            counts |= found
+            if why:
+                skipped.append(f"system calls on {face}: {why}")
+    return counts, skipped
+
+
+def report(here: Baseline, before: Baseline) -> int:
+    """Print what is wrong; 1 if anything is."""
+    same = here.compiler == before.compiler
+    if not same:
+        print(f"the baseline is of {before.compiler}, this is {here.compiler}", file=sys.stderr)
+    wrong: list[str] = []
+    for name, now in here.counts.items():
+        what = name.partition(":")[0]
+        tolerance = TOLERANCES[what] if same or what != "instructions" else COMPILER
+        found = baseline.judge(name, now, before.counts.get(name), tolerance)
+        if found:
+            wrong.append(found)
+    if not wrong:
+        print(f"{len(here.counts)} gates pass")
+        return 0
+    print("\n".join(["", *wrong, ""]), file=sys.stderr)
+    print("If this is meant, `make gates-update` and commit bench/gates/baseline.json, saying why.", file=sys.stderr)
+    return 1
+
+
+def _compiler() -> str:
+    return subprocess.run(["rustc", "--version"], stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
+
+
+if __name__ == "__main__":
+    os.environ["PYTHONHASHSEED"] = "0"
+    sys.exit(main())
