@@ -62,7 +62,7 @@ bench-decide: ## the whole decision in Rust, criterion
 
 gates: $(VENV)/built ## what does not depend on the clock, beside what is committed: instructions, allocations, system calls
 	cargo build --release --quiet --locked --package edgeroute-gates
-	$(BIN)/python bench/gates/run.py $(OPTIONS)
+	$(BIN)/python bench/gates/count.py $(OPTIONS)
 
 gates-update: ## commit to what is counted now: writes bench/gates/baseline.json
 	@$(MAKE) gates OPTIONS=--update

@@ -10,7 +10,7 @@ PARTS = 12
 SHOWN = 5
 
 
-class Count(msgspec.Struct, frozen=True):
+class Count(msgspec.Struct, frozen=True, omit_defaults=True):
     """How much of something one request, or one event, takes."""
 
     count: float
