@@ -21,11 +21,11 @@ OTHER_COMPILER = Tolerance(0.10, 0, "10 % more, because the baseline is of anoth
 OTHER_PYTHON = Tolerance(0.25, 1, "25 % or 1 more, because the baseline is of another Python")
 TOLERANCES = {
     "instructions": Tolerance(0.03, 0, "3 % more"),
-    "allocations": Tolerance(0, 0.1, "0.1 more"),
+    "allocations": Tolerance(0, 0.5, "0.5 more"),
     "bytes allocated": Tolerance(0.01, 16, "1 % or 16 more"),
-    "system calls": Tolerance(0, 0.7, "0.7 more"),
-    "hand-offs": Tolerance(1, 1, "twice as many, or 1 more, because the machine decides which thread is faster"),
-    "wake-ups": Tolerance(0.25, 1, "25 % or 1 more, for the same reason"),
+    "system calls": Tolerance(0, 0.5, "0.5 more"),
+    "waits": Tolerance(0.4, 1, "40 % or 1 more, because the machine decides which thread is faster"),
+    "wake-ups": Tolerance(0.4, 1, "40 % or 1 more, for the same reason"),
 }
 
 

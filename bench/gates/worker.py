@@ -35,12 +35,12 @@ def count(face: inputs.Face, directory: Path) -> tuple[dict[str, Count], str | N
         why = _traceable(pid)
         if why is None:
             calls = _counts("system calls", face, exchange, lambda work: _system_calls(pid, work, directory))
-            counts |= _without_hand_offs(calls)
+            counts |= _without_waits(calls)
         return counts, why
 
 
-_HAND_OFFS = ("futex", "sched_yield")
-"""System calls by which threads wait for each other: how many depends on which of them is faster."""
+_WAITS = ("epoll_wait", "epoll_pwait", "futex", "sched_yield")
+"""System calls by which threads wait: how many depends on which of them is faster."""
 
 Counts = dict[str, int]
 Work = Callable[[], None]
@@ -63,14 +63,14 @@ def _least(round_of: Callable[[], Counts]) -> Counts:
     return min((round_of() for _ in range(ROUNDS)), key=lambda counts: sum(counts.values()))
 
 
-def _without_hand_offs(counts: dict[str, Count]) -> dict[str, Count]:
-    """System calls, and apart from them those of hand-offs between threads."""
+def _without_waits(counts: dict[str, Count]) -> dict[str, Count]:
+    """System calls, and apart from them those that wait."""
     apart: dict[str, Count] = {}
     for name, count in counts.items():
-        handing = {part: value for part, value in count.parts.items() if part in _HAND_OFFS}
-        others = {part: value for part, value in count.parts.items() if part not in _HAND_OFFS}
-        apart[name] = Count(count.count - sum(handing.values()), others)
-        apart[name.replace("system calls", "hand-offs")] = Count(sum(handing.values()), handing)
+        waits = {part: value for part, value in count.parts.items() if part in _WAITS}
+        others = {part: value for part, value in count.parts.items() if part not in _WAITS}
+        apart[name] = Count(count.count - sum(waits.values()), others)
+        apart[name.replace("system calls", "waits")] = Count(sum(waits.values()), waits)
     return apart
 
 

@@ -55,7 +55,7 @@ def test_what_is_committed_has_all_gates_of_both_faces() -> None:
     names = set(baseline.read().counts)
     of_both = {f"{each}, {face}" for each in ("plain request", "stream event") for face in ("asgi", "rsgi")}
     assert {f"instructions: {phase}" for phase in instructions.PHASES} < names
-    for what in ("system calls", "hand-offs", "wake-ups"):
+    for what in ("system calls", "waits", "wake-ups"):
         assert {f"{what}: {each}" for each in of_both} < names
 
 
