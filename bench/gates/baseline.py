@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 FILE = Path(__file__).with_name("baseline.json")
-PARTS = 12
+PARTS = 16
 """Of a count, the largest parts are kept."""
 SHOWN = 5
 
@@ -67,7 +67,9 @@ def judge(name: str, now: Count, before: Count | None, tolerance: Tolerance) -> 
         f"{name}: {before.count:,.2f} → {now.count:,.2f} ({_share(grown, before.count)})",
         f"    at most {tolerance.most(before.count):,.2f} passes: {tolerance.why}",
     ]
-    parts = {part: value - before.parts.get(part, 0) for part, value in now.parts.items()}
+    # What is not kept of the baseline was no larger than the least that is.
+    unknown = min(before.parts.values()) if len(before.parts) == PARTS else 0
+    parts = {part: value - before.parts.get(part, unknown) for part, value in now.parts.items()}
     grew = sorted(((value, part) for part, value in parts.items() if value > grown / 50), reverse=True)
     lines += [f"    {value:+,.2f} {part}" for value, part in grew[:SHOWN]]
     return "\n".join(lines)

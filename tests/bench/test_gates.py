@@ -40,6 +40,13 @@ def test_what_grew_is_named_the_largest_first() -> None:
     )
 
 
+def test_what_a_baseline_did_not_keep_was_small() -> None:
+    kept = {f"part {number}": 100.0 - number for number in range(baseline.PARTS)}
+    verdict = baseline.judge("it", Count(2000, kept | {"new": 585.0, "old": 80.0}), Count(1500, kept), WIDE)
+    assert verdict is not None
+    assert verdict.splitlines()[2:] == ["    +500.00 new"]
+
+
 def test_a_gate_without_baseline_fails() -> None:
     assert baseline.judge("new", Count(1), None, EXACT) == "new: 1.00, and no baseline"
 
