@@ -1,4 +1,5 @@
 //! What is allocated is counted, by calls and bytes, and of this thread alone.
+#![cfg(target_env = "gnu")]
 
 use std::hint::black_box;
 use std::thread;
