@@ -1,6 +1,6 @@
 # One target per thing a person does here. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python lint format audit build bench bench-decide fuzz schema reference lock clean
+.PHONY: help run test test-rust test-python lint format audit build bench bench-decide gates gates-update fuzz schema reference lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -59,6 +59,13 @@ fuzz: $(VENV)/built $(VENV)/dev ## rules: random expressions beside cel-cpp, the
 
 bench-decide: ## the whole decision in Rust, criterion
 	cargo bench -p edgeroute-router --bench decide
+
+gates: $(VENV)/built ## what does not depend on the clock, beside what is committed: instructions, allocations, system calls
+	cargo build --release --quiet --locked --package edgeroute-gates
+	$(BIN)/python bench/gates/count.py $(OPTIONS)
+
+gates-update: ## commit to what is counted now: writes bench/gates/baseline.json
+	@$(MAKE) gates OPTIONS=--update
 
 schema: $(VENV)/built ## regenerate config/edgeroute.schema.json
 	$(BIN)/edgeroute schema > config/edgeroute.schema.json
