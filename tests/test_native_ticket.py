@@ -4,13 +4,14 @@ import asyncio
 import gc
 import sys
 import weakref
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from app_in_process import CONFIG, HANG, STREAM, Client, Running, chunk, completion, event, run, wait_for
 
-from edgeroute._native import Cells, Snapshot, Ticket, Worker
+from edgeroute._native import Cells, DirectFuture, Snapshot, Ticket, Worker
 from edgeroute.config import load
 
 HEADERS = [(b"authorization", b"Bearer test")]
@@ -171,14 +172,14 @@ def test_a_stream_has_one_reader(tmp_path: Path) -> None:
         worker = running.app._started  # pyright: ignore[reportPrivateUsage]
         assert worker is not None
         ticket = decide(worker.native, completion(stream=True))
-        loop = asyncio.get_running_loop()
-        await ticket.attempt(loop.create_future(), None)
+        create_future = partial(DirectFuture, asyncio.get_running_loop())
+        await ticket.attempt(create_future(), None)
         ticket.response(True)
-        first = ticket.read(loop.create_future)
+        first = ticket.read(create_future)
         assert (first if isinstance(first, bytes) else await first) == event("Hello")
-        second = ticket.read(loop.create_future)
+        second = ticket.read(create_future)
         with pytest.raises(RuntimeError, match="being read"):
-            ticket.read(loop.create_future)
+            ticket.read(create_future)
         ticket.close()
         assert await second == b""
         await wait_for(lambda: running.provider.hung_up == 1)

@@ -1,7 +1,8 @@
 """The compiled core. Errors are OSError for files and ValueError for input; both carry a sentence for people."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextvars import Context
 from types import GenericAlias
 from typing import Any, ClassVar, Generic, Literal, TypeVar, final, overload
 
@@ -172,6 +173,30 @@ class Worker:
         """The log lines since the last call."""
 
 @final
+class DirectFuture:
+    """Like `asyncio.Future`, but `set_result` resumes the coroutine that waits before it returns, unless another one is
+    running: then it goes on in the next turn of the event loop.
+    """
+
+    def __new__(cls, event_loop: asyncio.AbstractEventLoop) -> DirectFuture: ...
+    def get_loop(self) -> asyncio.AbstractEventLoop: ...
+    def done(self) -> bool: ...
+    def cancelled(self) -> bool: ...
+    def result(self) -> Any:
+        """InvalidStateError before it is done, CancelledError after `cancel`."""
+
+    def exception(self) -> None:
+        """The same."""
+
+    def set_result(self, result: Any) -> None:
+        """InvalidStateError if it is done."""
+
+    def cancel(self, msg: object = None) -> bool: ...
+    def add_done_callback(self, callback: Callable[[DirectFuture], Any], *, context: Context | None = None) -> None: ...
+    def remove_done_callback(self, callback: Callable[[DirectFuture], Any]) -> int: ...
+    def __await__(self) -> Generator[Any, None, Any]: ...
+
+@final
 class Ticket:
     """A request in the works. `step` says what to do next."""
 
@@ -210,7 +235,7 @@ class Ticket:
     def refusal(self) -> tuple[int, str, str, str | None] | None:
         """Status, code, message, field."""
 
-    def attempt(self, future: asyncio.Future[None], client: Any | None) -> asyncio.Future[None]:
+    def attempt(self, future: DirectFuture, client: Any | None) -> DirectFuture:
         """Start the current attempt; the future is fulfilled when `step` has changed. `client` is what
         `Worker.lasting` gives if it takes long; with None it is not among those.
 
@@ -232,7 +257,7 @@ class Ticket:
     def own_headers(self, as_bytes: Literal[False]) -> list[tuple[str, str]]:
         """Headers of an answer of edgeroute's own; closes the ticket."""
 
-    def read(self, create_future: Callable[[], asyncio.Future[Any]]) -> Any:
+    def read(self, create_future: Callable[[], DirectFuture]) -> Any:
         """The next whole events: bytes, empty at the end of the stream, or a future that gives them.
 
         RuntimeError if somebody is waiting for them already.

@@ -4,11 +4,12 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from granian.rsgi import ProtocolClosed  # pyright: ignore[reportPrivateImportUsage] (as documented)
 
-from edgeroute._native import Ticket
+from edgeroute._native import DirectFuture, Ticket
 from edgeroute.gateway import OVERLOADED, CreateFuture, last_event, own_answer, perform
 from edgeroute.worker import Worker
 
@@ -176,7 +177,7 @@ class App:
             # One clear line instead of a traceback; granian sees a worker that failed.
             _log.critical("worker %d cannot start: %s", os.getpid(), error)
             raise SystemExit(1) from error
-        self._create_future = loop.create_future
+        self._create_future = partial(DirectFuture, loop)
 
     def _stop(self) -> None:
         # The connections to providers close with the last reference to the worker.

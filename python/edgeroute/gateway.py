@@ -1,13 +1,12 @@
 """Performs the steps of one request. What the steps are is decided in Rust, by the ticket's state machine."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from edgeroute._native import Ticket
+from edgeroute._native import DirectFuture, Ticket
 from edgeroute.dialects import DIALECTS
 
-CreateFuture = Callable[[], "asyncio.Future[None]"]
+CreateFuture = Callable[[], DirectFuture]
 
 _BROKEN = {
     "cut": "the provider closed the connection before the stream was complete",

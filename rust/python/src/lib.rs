@@ -4,6 +4,7 @@
 
 mod border;
 mod cells;
+mod direct_future;
 mod exchange;
 mod rule_findings;
 mod rules;
@@ -17,6 +18,7 @@ use pyo3::prelude::*;
 /// Python's allocator aligns objects to 16 bytes; what needs more is boxed.
 const _: () = assert!(
     align_of::<ticket::PyTicket>() <= 16
+        && align_of::<direct_future::DirectFuture>() <= 16
         && align_of::<worker::Worker>() <= 16
         && align_of::<snapshot::PySnapshot>() <= 16
         && align_of::<cells::PyCells>() <= 16
@@ -30,6 +32,7 @@ const _: () = assert!(
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<cells::PyCells>()?;
     module.add_class::<cells::WorkerStatus>()?;
+    module.add_class::<direct_future::DirectFuture>()?;
     module.add_class::<rules::Expression>()?;
     module.add_class::<rules::RuleSet>()?;
     module.add_class::<snapshot::PySnapshot>()?;

@@ -8,7 +8,7 @@ use edgeroute_router::{Request, Step, Ticket, forward};
 use edgeroute_upstream::{Event, Request as Exchange};
 use edgeroute_wire::Dialect;
 use parking_lot::Mutex;
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
@@ -113,7 +113,7 @@ impl PyTicket {
         let mut state = this.state.lock();
         if state.closed || !matches!(state.ticket.step(), Step::Attempt) {
             drop(state);
-            fulfil(slf.py(), Some(Wake { future: future.clone().unbind(), events: None }));
+            fulfil(slf.py(), Some(Wake { future: future.clone().unbind(), events: None }))?;
             return Ok(future);
         }
         if state.waiter.is_some() {
@@ -238,24 +238,25 @@ impl PyTicket {
     }
 
     /// The stream is larger than a face without back-pressure may hold: ends it.
-    fn cap(&self, py: Python<'_>) {
+    fn cap(&self, py: Python<'_>) -> PyResult<()> {
         let wake = self.state.lock().cap(&self.core);
-        fulfil(py, wake);
+        fulfil(py, wake)
     }
 
     /// Ends the request: cancels what is still under way and writes the record. May be called again.
-    pub(crate) fn close(&self, py: Python<'_>) {
+    pub(crate) fn close(&self, py: Python<'_>) -> PyResult<()> {
         let mut state = self.state.lock();
         let wake = state.close(&self.core, &self.id);
         let (client, watcher) = (state.client.take(), state.watcher.take());
         drop(state);
         drop(client);
-        fulfil(py, wake);
+        let told = fulfil(py, wake);
         if let Some(watcher) = watcher
             && let Err(error) = watcher.call_method0(py, intern!(py, "cancel"))
         {
             error.write_unraisable(py, Some(watcher.bind(py)));
         }
+        told
     }
 }
 
@@ -265,9 +266,9 @@ impl PyTicket {
     }
 
     /// Ends what is under way because the process stops.
-    pub(crate) fn stop(&self, py: Python<'_>) {
+    pub(crate) fn stop(&self, py: Python<'_>) -> PyResult<()> {
         let wake = self.state.lock().stop(&self.core);
-        fulfil(py, wake);
+        fulfil(py, wake)
     }
 
     pub(crate) fn new(
@@ -290,29 +291,31 @@ impl PyTicket {
     }
 
     /// Takes what happened to the exchange and tells the gateway, if it has to do something.
-    pub(crate) fn deliver(&self, py: Python<'_>, event: Event) {
+    pub(crate) fn deliver(&self, py: Python<'_>, event: Event) -> PyResult<()> {
         let wake = {
             let mut state = self.state.lock();
             if state.closed { None } else { state.take(&self.core, event) }
         };
-        fulfil(py, wake);
+        fulfil(py, wake)
     }
 }
 
-/// Fulfils an awaited future, unless its task was cancelled meanwhile.
-fn fulfil(py: Python<'_>, wake: Option<Wake>) {
-    let Some(Wake { future, events }) = wake else { return };
+/// Fulfils an awaited future, unless its task was cancelled meanwhile. Only what ends the event loop is an error here.
+fn fulfil(py: Python<'_>, wake: Option<Wake>) -> PyResult<()> {
+    let Some(Wake { future, events }) = wake else { return Ok(()) };
     let future = future.bind(py);
     let done = future.call_method0(intern!(py, "done")).and_then(|done| done.is_truthy());
     let result = match done {
-        Ok(true) => return,
+        Ok(true) => return Ok(()),
         Ok(false) => match events {
             Some(events) => future.call_method1(intern!(py, "set_result"), (PyBytes::new(py, &events),)),
             None => future.call_method1(intern!(py, "set_result"), (py.None(),)),
         },
         Err(error) => Err(error),
     };
-    if let Err(error) = result {
-        error.write_unraisable(py, Some(future));
+    match result {
+        Err(error) if error.is_instance_of::<PyException>(py) => error.write_unraisable(py, Some(future)),
+        result => _ = result?,
     }
+    Ok(())
 }

@@ -165,7 +165,7 @@ impl Worker {
         let py = headers.py();
         let headers = Headers::new(headers)?;
         let fields = headers.fields();
-        let request = Request { method, path, query, headers: &fields, peer, body: &[] };
+        let request = Request { method, path, query, headers: fields.as_slice().into(), peer, body: &[] };
         let loaded = self.loaded()?;
         let ticket = refuse_unread(&loaded.snapshot, &self.core.row, &request, late, self.core.now());
         Ok(ticket.map(|ticket| {
@@ -178,7 +178,7 @@ impl Worker {
     fn turn_away(&self, path: &str, headers: &Bound<'_, PyList>) -> PyResult<&'static str> {
         let headers = Headers::new(headers)?;
         let fields = headers.fields();
-        let request = Request { method: "", path, query: "", headers: &fields, peer: "", body: &[] };
+        let request = Request { method: "", path, query: "", headers: fields.as_slice().into(), peer: "", body: &[] };
         Ok(turn_away(&self.loaded()?.snapshot, &self.core.row, &request).name())
     }
 
@@ -194,8 +194,9 @@ impl Worker {
     }
 
     /// Serves the sockets that are ready and the deadlines that have passed. True: call again soon.
-    fn serve(&self, py: Python<'_>) -> bool {
+    fn serve(&self, py: Python<'_>) -> PyResult<bool> {
         let mut events = Vec::new();
+        let mut served = Ok(());
         let more = self.core.client.lock().poll(Instant::now(), &mut events);
         for (exchange, event) in events {
             let last = !matches!(event, Event::Head(_) | Event::Chunk(_));
@@ -208,27 +209,23 @@ impl Worker {
                 }
             };
             if let Some(ticket) = ticket {
-                ticket.get().deliver(py, event);
+                served = served.and(ticket.get().deliver(py, event));
             }
         }
-        more
+        served.map(|()| more)
     }
 
     /// Ends the requests under way, telling their clients that the router is stopping; returns how many.
-    fn stop(&self, py: Python<'_>) -> usize {
+    fn stop(&self, py: Python<'_>) -> PyResult<usize> {
         let open = std::mem::take(&mut *self.core.open.lock()).tickets;
-        for ticket in open.values() {
-            ticket.get().stop(py);
-        }
-        open.len()
+        let told = open.values().map(|ticket| ticket.get().stop(py)).fold(Ok(()), Result::and);
+        told.map(|()| open.len())
     }
 
     /// Closes the tickets whose exchange is under way. Nothing is reported to them any more.
-    fn close(&self, py: Python<'_>) {
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
         let open = std::mem::take(&mut *self.core.open.lock()).tickets;
-        for ticket in open.into_values() {
-            ticket.get().close(py);
-        }
+        open.into_values().map(|ticket| ticket.get().close(py)).fold(Ok(()), Result::and)
     }
 
     /// The log lines since the last call.
