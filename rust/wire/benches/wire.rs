@@ -104,6 +104,17 @@ impl Random {
         stream.into_bytes()
     }
 
+    fn response_events(&mut self, count: usize) -> Vec<u8> {
+        let mut stream = String::new();
+        for number in 0..count {
+            let word = self.text(PROSE, 4);
+            stream += &format!(
+                "event: response.output_text.delta\ndata: {{\"type\":\"response.output_text.delta\",\"sequence_number\":{number},\"item_id\":\"msg_68\",\"output_index\":0,\"content_index\":0,\"delta\":\"{word}\",\"logprobs\":[],\"obfuscation\":\"Vs7aWQ\"}}\n\n"
+            );
+        }
+        stream.into_bytes()
+    }
+
     fn anthropic_events(&mut self, count: usize) -> Vec<u8> {
         let mut stream = String::new();
         for _ in 0..count {
@@ -204,6 +215,7 @@ fn events(criterion: &mut Criterion) {
     for (name, dialect, stream) in [
         ("openai 200 at once", Dialect::OpenAiChat, random.openai_events(200)),
         ("anthropic 200 at once", Dialect::AnthropicMessages, random.anthropic_events(200)),
+        ("responses 200 at once", Dialect::OpenAiResponses, random.response_events(200)),
         ("openai 1 at a time", Dialect::OpenAiChat, random.openai_events(1)),
         ("anthropic 1 at a time", Dialect::AnthropicMessages, random.anthropic_events(1)),
     ] {
