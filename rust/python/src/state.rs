@@ -30,7 +30,7 @@ pub(crate) struct State {
     /// to is reachable from the worker, and Python's garbage collector need not look into tickets.
     pub(crate) waiter: Option<Py<PyAny>>,
     pub(crate) response: Option<(Head, Vec<u8>)>,
-    /// Boxed: its SIMD searchers are aligned to 32 bytes, and Python aligns objects to 16.
+    /// Boxed: most requests have none.
     pub(crate) stream: Option<Box<Stream>>,
     pub(crate) closed: bool,
 }
