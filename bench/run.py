@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 from behaviour import Behaviour, behave
-from legs import HERE, BenchError, Leg, find_nginx, running
+from legs import DIRECT, HERE, NGINX, ROUTERS, BenchError, Leg, find_nginx, running
 from measure import LOADS, Round, measure, memory, undisturbed
 from report import LegResults, Results, render
 
@@ -77,7 +77,8 @@ def arguments() -> Options:
 
 def run(options: Options, described: dict[str, str]) -> Results:
     """Start everything, measure, and stop everything."""
-    with tempfile.TemporaryDirectory() as directory, running(Path(directory), options.workers) as legs:
+    ways = (DIRECT, NGINX, *ROUTERS)
+    with tempfile.TemporaryDirectory() as directory, running(Path(directory), ways, options.workers) as legs:
         results = {leg.key: LegResults(leg.key, {load.name: [] for load in LOADS}) for leg in legs}
         disturbed: list[Round] = []
         for number in range(options.rounds + 1):
@@ -91,7 +92,7 @@ def run(options: Options, described: dict[str, str]) -> Results:
             results[leg.key].memory_mib = memory(leg)
         if options.locust_seconds:
             for leg in legs:
-                if leg.policy != "none":
+                if leg.way in ROUTERS:
                     tell(f"locust: {leg.key}")
                     results[leg.key].behaviour = flawless(leg, behave(leg, options.locust_seconds))
     return Results(described, list(results.values()), disturbed)

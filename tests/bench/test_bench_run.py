@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from legs import BenchError, Leg
+from legs import BenchError, Leg, Way
 from measure import LOADS, PLAIN, STREAM, measure
 from report import Results
 from run import Options, run, save
@@ -26,7 +26,7 @@ def load_binary() -> Path:
 
 def test_a_figure_with_errors_is_none() -> None:
     with subprocess.Popen(["sleep", "60"]) as process:
-        gone = Leg("gone", "none", f"127.0.0.1:{free_port()}", process, ("nobody",))
+        gone = Leg(Way("gone"), f"127.0.0.1:{free_port()}", process, ("nobody",))
         with pytest.raises(BenchError, match=r"gone, plain: .*connect"):
             measure(gone, PLAIN, 0.1, [gone])
         process.terminate()
