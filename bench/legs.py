@@ -4,10 +4,12 @@ import contextlib
 import hashlib
 import os
 import re
+import resource
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -22,6 +24,8 @@ MODEL = "gpt-4o-mini"
 EVENTS = 50
 """Events of a stream; the first comes after 20 ms, the others 10 ms apart."""
 START_SECONDS = 60
+MOST_CONNECTIONS = 10_000
+SPARE_DESCRIPTORS = 500
 
 
 class BenchError(Exception):
@@ -154,20 +158,48 @@ def start_mock(stack: contextlib.ExitStack, authority: Path | None = None) -> Le
 def start_edgeroute(stack: contextlib.ExitStack, directory: Path, way: Way, provider: str, workers: int = 1) -> Leg:
     """A router whose provider has this base URL."""
     listen, admin = _free_address(), _free_address()
-    folder = directory / re.sub("[^a-z]+", "-", way.key)
-    folder.mkdir()
-    config = folder / "edgeroute.yaml"
-    _fill(
-        "policy.yaml" if way.policy == "on" else "plain.yaml", config,
-        LISTEN=listen, ADMIN=admin, INTERFACE=way.name.split()[-1], WORKERS=workers, PROVIDER=provider,
-        TRUST=f"ca_file: {directory}/authority.pem" if way.tls else "", HASH=hashlib.sha256(KEY.encode()).hexdigest(),
-    )  # fmt: skip
+    config = configure(directory, way, provider, listen, admin, workers)
     command = [sys.executable, "-m", "edgeroute", "run", "--config", str(config)]
-    said = stack.enter_context((folder / "said.txt").open("wb"))
-    environment = {"EDGEROUTE_RUN_DIR": str(folder / "run"), "PROVIDER_KEY": "sk-provider"}
+    said = stack.enter_context(config.with_name("said.txt").open("wb"))
+    environment = {"EDGEROUTE_RUN_DIR": str(config.with_name("run")), "PROVIDER_KEY": "sk-provider"}
     with on(CORES.legs):
         process = _launch(stack, command, said=said, environment=environment)
     return Leg(way, listen, process, ("supervisor", "server", "worker"), Path(said.name), admin)
+
+
+def configure(
+    directory: Path, way: Way, provider: str, listen: str = "127.0.0.1:1", admin: str = "127.0.0.1:2", workers: int = 1
+) -> Path:
+    """The configuration of a leg, in a folder of its own."""
+    folder = Path(tempfile.mkdtemp(prefix=re.sub("[^a-z]+", "-", way.key) + "-", dir=directory))
+    trust = f"ca_file: {directory}/authority.pem" if way.tls else ""
+    config = folder / "edgeroute.yaml"
+    _fill(
+        "policy.yaml" if way.policy == "on" else "plain.yaml", config,
+        LISTEN=listen, ADMIN=admin, INTERFACE=way.name.split()[-1], WORKERS=workers, PROVIDER=provider, TRUST=trust,
+        CONNECTIONS=most_connections(raise_limit()), HASH=hashlib.sha256(KEY.encode()).hexdigest(),
+    )  # fmt: skip
+    return config
+
+
+def raise_limit() -> int:
+    """Processes that are started from now on may have as many descriptors as the system lets them: how many."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
+
+
+def most_connections(descriptors: int) -> int:
+    """Clients of a worker, each of which takes a connection to the provider, too."""
+    return min(MOST_CONNECTIONS, (descriptors - SPARE_DESCRIPTORS) // 2)
+
+
+def counters(leg: Leg) -> dict[str, float]:
+    """The metrics of a router, by name with labels."""
+    with urllib.request.urlopen(f"http://{leg.admin}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, value in pairs}
 
 
 def _start_nginx(stack: contextlib.ExitStack, nginx: str, directory: Path, provider: str) -> Leg:

@@ -4,8 +4,10 @@ import json
 import os
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -31,6 +33,11 @@ PLAIN = Load("plain", rate=2000)
 SATURATED = Load("saturated", rate=None, connections=32)
 STREAM = Load("stream", rate=100, stream=True)
 LOADS = (PLAIN, SATURATED, STREAM)
+"""Those of `make bench`; the others are of `make bench-limits`."""
+BURST = Load("burst", rate=None, connections=32, stream=True, mock={"events": 100, "first_ms": 0, "gap_ms": 0})
+SPACED = Load("spaced", rate=None, connections=32, stream=True, mock={"events": 100, "first_ms": 1, "gap_ms": 1})
+BODY = Load("body", rate=None, connections=32, body=200_000)
+ALONE = Load("alone", rate=None, connections=1)
 
 DISTURBED = 0.25
 """Cores that others use in a round that is measured again: such rounds cost a stream up to 1.6 times its CPU."""
@@ -138,6 +145,33 @@ def slowness(beside: Sequence[Yardstick]) -> float:
     return statistics.mean(each.slowness for each in beside)
 
 
+def interleaved(
+    legs: list[Leg], loads: Sequence[Load], rounds: int, seconds: float
+) -> tuple[dict[str, dict[str, list[Round]]], list[Round]]:
+    """Rounds by leg and load, and those that others disturbed. Legs take turns, after a round to warm up."""
+    taken = {leg.key: {load.name: list[Round]() for load in loads} for leg in legs}
+    disturbed: list[Round] = []
+    for number in range(rounds + 1):
+        tell("warming up" if number == 0 else f"round {number} of {rounds}")
+        for load in loads:
+            for leg in in_turn(legs, number):
+                seen = undisturbed(partial(measure, leg, load, seconds, legs), disturbed)
+                if number:
+                    taken[leg.key][load.name].append(seen)
+    return taken, disturbed
+
+
+def in_turn(legs: list[Leg], number: int) -> list[Leg]:
+    """The legs, another one first each round: none has always the same neighbours in time."""
+    first = number % len(legs)
+    return legs[first:] + legs[:first]
+
+
+def tell(progress: str) -> None:
+    """What goes on, for who waits."""
+    print(f"==> {progress}", file=sys.stderr, flush=True)
+
+
 def undisturbed(take: Callable[[], Round], disturbed: list[Round]) -> Round:
     """A round that others left alone, as long as there are repeats left; `disturbed` gets those that they did not."""
     while (taken := take()).other_cores > DISTURBED and len(disturbed) < MOST_REPEATS:
@@ -171,12 +205,23 @@ def _load(*arguments: str) -> bytes:
 
 def memory(leg: Leg) -> list[tuple[str, float]]:
     """Resident memory of each process, in MiB, with its role."""
-    found: list[tuple[str, float]] = []
-    for pid, depth in family(leg.process.pid):
-        status = Path(f"/proc/{pid}/status").read_text()
-        kib = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
-        found.append((leg.roles[min(depth, len(leg.roles) - 1)], kib / 1024))
-    return found
+    return [(role, resident(pid) / 2**20) for role, pid in processes(leg)]
+
+
+def resident(pid: int) -> int:
+    """Resident memory of a process, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
+
+
+def processes(leg: Leg) -> list[tuple[str, int]]:
+    """The processes of a leg, by role and id."""
+    return [(leg.roles[min(depth, len(leg.roles) - 1)], pid) for pid, depth in family(leg.process.pid)]
+
+
+def worker(leg: Leg) -> int:
+    """The id of the process that serves; of several, the first."""
+    return next(pid for role, pid in processes(leg) if role == leg.roles[-1])
 
 
 def cpu_ns(pid: int) -> int:
