@@ -78,6 +78,8 @@ class Generated(msgspec.Struct, frozen=True):
     send_delay_us: Quantiles
     connections: int
     behind: bool
+    sending_seconds: float
+    completed_meanwhile: int
     seconds: float
     cpu_seconds: float
 

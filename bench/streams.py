@@ -24,7 +24,7 @@ class Held(NamedTuple):
 
     generated: Generated
     per_stream: float
-    """Resident memory of the worker at its height, above what it was before, per stream, in bytes."""
+    """Resident memory of the worker at its height, above what it was before, per stream that completed, in bytes."""
     settled: bool
     said: str
     """What the metrics said of tokens and open exchanges."""
@@ -81,7 +81,7 @@ def _hold(leg: Leg, load: Load, count: int) -> Held:
         most = _height(lambda: resident(pid), running.done)
         generated = running.result()
     settled, said = _settled(leg, counted, count) if leg.admin else (True, "")
-    return Held(generated, (most - before) / count, settled, said)
+    return Held(generated, (most - before) / max(generated.completed, 1), settled, said)
 
 
 def _height(look: Callable[[], int], ended: Callable[[], bool]) -> int:

@@ -55,6 +55,8 @@ def one_round(
         send_delay_us=quantiles(50),
         connections=32,
         behind=behind,
+        sending_seconds=1.5,
+        completed_meanwhile=3000,
         seconds=1.5,
         cpu_seconds=0.3,
     )

@@ -102,6 +102,8 @@ impl Generator<'_> {
                 // Once more after the end, for what became due while this thread waited for a core.
                 self.send_due(now)?;
                 sending = now < end && self.course.sent < self.load.count;
+                self.course.sending = self.started.elapsed();
+                self.course.completed_meanwhile = self.results.completed();
             }
             if !sending && (now >= last || self.idle.len() == self.connections.len()) {
                 break;

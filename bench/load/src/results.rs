@@ -84,6 +84,10 @@ pub struct Summary {
     /// The generator did not keep to the schedule: the latencies include waiting that the system did not cause, or it
     /// could not take the load.
     pub behind: bool,
+    /// How long requests were sent.
+    pub sending_seconds: f64,
+    /// Good requests answered as they should be in that time; the others came after it.
+    pub completed_meanwhile: u64,
     /// How long the run took.
     pub seconds: f64,
     /// CPU time of the generator itself.
@@ -96,6 +100,9 @@ pub(crate) struct Course {
     pub(crate) sent: u64,
     pub(crate) unsent: u64,
     pub(crate) connections: usize,
+    /// How long requests were sent, and how many were answered as they should be meanwhile.
+    pub(crate) sending: Duration,
+    pub(crate) completed_meanwhile: u64,
     pub(crate) took: Duration,
     pub(crate) cpu: Duration,
 }
@@ -150,6 +157,10 @@ impl Results {
         *self.errors.entry(name).or_default() += 1;
     }
 
+    pub(crate) fn completed(&self) -> u64 {
+        self.completed
+    }
+
     pub(crate) fn summary(&self, course: Course) -> Summary {
         let send_delay_us = self.send_delay.quantiles();
         Summary {
@@ -169,6 +180,8 @@ impl Results {
             send_delay_us,
             connections: course.connections,
             behind: course.unsent > 0 || send_delay_us.p99 > LATE.as_secs_f64() * 1e6,
+            sending_seconds: course.sending.as_secs_f64(),
+            completed_meanwhile: course.completed_meanwhile,
             seconds: course.took.as_secs_f64(),
             cpu_seconds: course.cpu.as_secs_f64(),
         }

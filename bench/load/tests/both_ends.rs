@@ -47,6 +47,7 @@ fn run(load: &Load) -> Summary {
     let others = summary.errors.values().chain(summary.meant.values()).sum::<u64>();
     assert_eq!(summary.sent, summary.completed + others);
     assert_eq!(summary.latency_us.count, summary.completed);
+    assert!(summary.completed_meanwhile <= summary.completed && summary.sending_seconds <= summary.seconds);
     summary
 }
 
@@ -152,6 +153,7 @@ fn without_a_rate_each_connection_sends_when_it_has_the_answer() {
     let summary = run(&load);
     assert_eq!((summary.sent, summary.completed, summary.connections), (1_000, 1_000, 4), "{summary:?}");
     assert!(summary.seconds < 30.0, "it ends with the last request");
+    assert!(summary.completed_meanwhile >= 900, "{summary:?}");
     assert!(!summary.behind, "{summary:?}");
 }
 
