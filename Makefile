@@ -1,6 +1,6 @@
 # One target per thing a person does here. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python lint format audit build bench bench-decide gates gates-update fuzz schema reference lock clean
+.PHONY: help run test test-rust test-python lint format audit build bench bench-limits bench-decide gates gates-update fuzz schema reference lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -48,6 +48,10 @@ build: $(VENV)/environment ## the wheel, into dist/; its bill of materials is in
 bench: $(VENV)/built $(VENV)/dev ## overhead beside nginx and nothing, behaviour under mixed users; OPTIONS=--help
 	cargo build --release --quiet --locked --package edgeroute-load
 	$(BIN)/python bench/run.py $(OPTIONS)
+
+bench-limits: $(VENV)/built $(VENV)/dev ## each limit beside what was asked of it, about 30 minutes; OPTIONS="--only streams"
+	cargo build --release --quiet --locked --package edgeroute-load
+	$(BIN)/python bench/limits.py $(OPTIONS)
 
 fuzz: $(VENV)/built $(VENV)/dev ## random rules beside cel-cpp, then cargo fuzz if there is one; COUNT, SEED, FUZZ_SECONDS
 	$(BIN)/python tests/differential/differential.py --seed $(SEED) --count $(COUNT)
