@@ -1,6 +1,6 @@
 # One target per thing a person does here. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python lint format audit build bench bench-decide gates gates-update fuzz schema reference lock clean
+.PHONY: help run test test-rust test-python lint format audit build bench bench-limits bench-decide gates gates-update fuzz schema reference lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -49,11 +49,16 @@ bench: $(VENV)/built $(VENV)/dev ## overhead beside nginx and nothing, behaviour
 	cargo build --release --quiet --locked --package edgeroute-load
 	$(BIN)/python bench/run.py $(OPTIONS)
 
-fuzz: $(VENV)/built $(VENV)/dev ## rules: random expressions beside cel-cpp, then cargo fuzz if there is one; COUNT, SEED, FUZZ_SECONDS
+bench-limits: $(VENV)/built $(VENV)/dev ## each limit beside what was asked of it, about 30 minutes; OPTIONS="--only streams"
+	cargo build --release --quiet --locked --package edgeroute-load
+	$(BIN)/python bench/limits.py $(OPTIONS)
+
+fuzz: $(VENV)/built $(VENV)/dev ## random rules beside cel-cpp, then cargo fuzz if there is one; COUNT, SEED, FUZZ_SECONDS
 	$(BIN)/python tests/differential/differential.py --seed $(SEED) --count $(COUNT)
 	@cargo +nightly fuzz --version >/dev/null 2>&1 || echo "==> without cargo-fuzz and a nightly compiler, this is all"
-	@if cargo +nightly fuzz --version >/dev/null 2>&1; then set -e; cd rust/rules; for target in parse check evaluate; do \
-		mkdir -p fuzz/corpus/$$target; \
+	@if cargo +nightly fuzz --version >/dev/null 2>&1; then set -e; \
+	for each in rules/parse rules/check rules/evaluate wire/scan wire/events; do \
+		target=$${each#*/}; cd $(CURDIR)/rust/$${each%/*}; mkdir -p fuzz/corpus/$$target; \
 		cargo +nightly fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=20; \
 	done; fi
 

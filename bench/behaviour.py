@@ -42,7 +42,7 @@ def behave(leg: Leg, seconds: int, users: int = USERS, processes: int = PROCESSE
         done = subprocess.run(
             [
                 sys.executable, "-m", "locust", "-f", str(HERE / "locustfile.py"), "--headless", "--only-summary",
-                "--host", f"http://{leg.address}", "--policy", leg.policy, "--users", str(users),
+                "--host", f"http://{leg.address}", "--policy", leg.way.policy, "--users", str(users),
                 "--spawn-rate", str(users), "--run-time", f"{seconds}s", "--stop-timeout", "20",
                 "--processes", str(processes), "--json-file", str(stats), "--loglevel", "ERROR",
             ],

@@ -1,34 +1,48 @@
 """What is measured: runs of the generator, CPU time and memory of all processes of a leg."""
 
+import json
 import os
+import statistics
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
-from legs import KEY, MODEL, BenchError, Leg, load_binary
+from legs import CORES, KEY, MODEL, BenchError, Leg, load_binary, on
 
 
 class Load(msgspec.Struct, frozen=True):
     """What the generator is asked for."""
 
     name: str
-    rate: int
-    """Requests per second. More than a system can take means: as many as the connections carry."""
+    rate: int | None
+    """Requests per second, sent whatever became of the earlier ones. None: as many as the connections carry, each of
+    which sends when it has an answer."""
     connections: int = 256
     stream: bool = False
-    saturates: bool = False
-    """Whether the rate is meant to be out of reach."""
+    body: int = 0
+    """The least bytes of a request's body; 0 gives about 900."""
+    mock: dict[str, int] | None = None
+    """How the mock is to reply, if not as usual (`bench/load/src/reply.rs`)."""
 
 
 PLAIN = Load("plain", rate=2000)
-SATURATED = Load("saturated", rate=1_000_000, connections=32, saturates=True)
+SATURATED = Load("saturated", rate=None, connections=32)
 STREAM = Load("stream", rate=100, stream=True)
 LOADS = (PLAIN, SATURATED, STREAM)
+"""Those of `make bench`; the others are of `make bench-limits`."""
+BURST = Load("burst", rate=None, connections=32, stream=True, mock={"events": 100, "first_ms": 0, "gap_ms": 0})
+SPACED = Load("spaced", rate=None, connections=32, stream=True, mock={"events": 100, "first_ms": 1, "gap_ms": 1})
+BODY = Load("body", rate=None, connections=32, body=200_000)
+ALONE = Load("alone", rate=None, connections=1)
 
 DISTURBED = 0.25
 """Cores that others use in a round that is measured again: such rounds cost a stream up to 1.6 times its CPU."""
+NOMINAL_US = 12_000
+"""CPU time of the yardstick's work (waking apart) at its nominal speed: about that of the machine of our results."""
 MOST_REPEATS = 25
 """So that a busy machine makes a run half a minute longer, and not endless."""
 
@@ -52,16 +66,35 @@ class Generated(msgspec.Struct, frozen=True):
     sent: int
     unsent: int
     completed: int
+    meant: dict[str, int]
     errors: dict[str, int]
     events: int
     latency_us: Quantiles
+    overhead_us: Quantiles
+    refused_us: Quantiles
     first_event_us: Quantiles
     gap_us: Quantiles
+    event_delay_us: Quantiles
     send_delay_us: Quantiles
     connections: int
     behind: bool
+    sending_seconds: float
+    completed_meanwhile: int
     seconds: float
     cpu_seconds: float
+
+
+class Yardstick(msgspec.Struct, frozen=True):
+    """CPU time of a fixed amount of work, in microseconds (`bench/load/src/yardstick.rs` says what it is)."""
+
+    arithmetic_us: float
+    system_us: float
+    wake_us: float
+
+    @property
+    def slowness(self) -> float:
+        """How much slower than nominal the cores are now. Waking is left out: how often it happens depends on more."""
+        return (self.arithmetic_us + self.system_us) / NOMINAL_US
 
 
 class Round(msgspec.Struct, frozen=True):
@@ -69,6 +102,10 @@ class Round(msgspec.Struct, frozen=True):
 
     cpu_us: float
     """CPU time of all threads of all processes of the leg, per request."""
+    nominal_us: float
+    """The same at the yardstick's nominal speed: divided by its slowness just before and after."""
+    beside: tuple[Yardstick, Yardstick]
+    """The yardstick before and after."""
     generator_cores: float
     """CPU time of the generator per second; near 1 it is the bottleneck."""
     other_cores: float
@@ -78,6 +115,7 @@ class Round(msgspec.Struct, frozen=True):
 
 def measure(leg: Leg, load: Load, seconds: float, legs: list[Leg]) -> Round:
     """One round; a failed request makes it worthless."""
+    sooner = yardstick()
     before, ours, busy, began = cpu_ns(leg.process.pid), _ours_ns(legs), _busy_ns(), time.monotonic_ns()
     generated = generate(leg, load, seconds)
     after, took = cpu_ns(leg.process.pid), time.monotonic_ns() - began
@@ -87,12 +125,53 @@ def measure(leg: Leg, load: Load, seconds: float, legs: list[Leg]) -> Round:
         raise BenchError(
             f"{leg.key}, {load.name}: {generated.errors or 'nothing answered'}; a figure with errors is none"
         )
+    cpu_us = (after - before) / generated.completed / 1000
+    beside = (sooner, yardstick())
     return Round(
-        cpu_us=(after - before) / generated.completed / 1000,
+        cpu_us=cpu_us,
+        nominal_us=cpu_us / slowness(beside),
+        beside=beside,
         generator_cores=generated.cpu_seconds / generated.seconds,
         other_cores=max(other, 0) / took,
         generated=generated,
     )
+
+
+def yardstick() -> Yardstick:
+    """How fast the machine is now."""
+    return msgspec.json.decode(_load("yardstick"), type=Yardstick)
+
+
+def slowness(beside: Sequence[Yardstick]) -> float:
+    """The mean of some yardsticks' slowness."""
+    return statistics.mean(each.slowness for each in beside)
+
+
+def interleaved(
+    legs: list[Leg], loads: Sequence[Load], rounds: int, seconds: float
+) -> tuple[dict[str, dict[str, list[Round]]], list[Round]]:
+    """Rounds by leg and load, and those that others disturbed. Legs take turns, after a round to warm up."""
+    taken = {leg.key: {load.name: list[Round]() for load in loads} for leg in legs}
+    disturbed: list[Round] = []
+    for number in range(rounds + 1):
+        tell("warming up" if number == 0 else f"round {number} of {rounds}")
+        for load in loads:
+            for leg in in_turn(legs, number):
+                seen = undisturbed(partial(measure, leg, load, seconds, legs), disturbed)
+                if number:
+                    taken[leg.key][load.name].append(seen)
+    return taken, disturbed
+
+
+def in_turn(legs: list[Leg], number: int) -> list[Leg]:
+    """The legs, another one first each round: none has always the same neighbours in time."""
+    first = number % len(legs)
+    return legs[first:] + legs[:first]
+
+
+def tell(progress: str) -> None:
+    """What goes on, for who waits."""
+    print(f"==> {progress}", file=sys.stderr, flush=True)
 
 
 def undisturbed(take: Callable[[], Round], disturbed: list[Round]) -> Round:
@@ -102,28 +181,49 @@ def undisturbed(take: Callable[[], Round], disturbed: list[Round]) -> Round:
     return taken
 
 
-def generate(leg: Leg, load: Load, seconds: float) -> Generated:
-    """Run the generator."""
-    command = [
-        str(load_binary()), "generate", f"http://{leg.address}/v1/chat/completions", "--model", MODEL, "--key", KEY,
-        "--rate", str(load.rate), "--duration", str(seconds), "--connections", str(load.connections),
+def generate(leg: Leg, load: Load, seconds: float, *more: str) -> Generated:
+    """Run the generator; more of its options may be given."""
+    options = [
+        f"http://{leg.address}/v1/chat/completions", "--model", MODEL, "--key", KEY,
+        "--duration", str(seconds), "--connections", str(load.connections), "--body", str(load.body), *more,
     ]  # fmt: skip
+    if load.rate is not None:
+        options += ["--rate", str(load.rate)]
     if load.stream:
-        command.append("--stream")
-    done = subprocess.run(command, capture_output=True, check=False)
+        options.append("--stream")
+    if load.mock is not None:
+        options += ["--mock", json.dumps(load.mock)]
+    with on(CORES.ends):
+        return msgspec.json.decode(_load("generate", *options), type=Generated)
+
+
+def _load(*arguments: str) -> bytes:
+    """What a command of `edgeroute-load` prints."""
+    done = subprocess.run([str(load_binary()), *arguments], capture_output=True, check=False)
     if done.returncode:
         raise BenchError(done.stderr.decode().strip())
-    return msgspec.json.decode(done.stdout, type=Generated)
+    return done.stdout
 
 
 def memory(leg: Leg) -> list[tuple[str, float]]:
     """Resident memory of each process, in MiB, with its role."""
-    found: list[tuple[str, float]] = []
-    for pid, depth in family(leg.process.pid):
-        status = Path(f"/proc/{pid}/status").read_text()
-        kib = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
-        found.append((leg.roles[min(depth, len(leg.roles) - 1)], kib / 1024))
-    return found
+    return [(role, resident(pid) / 2**20) for role, pid in processes(leg)]
+
+
+def resident(pid: int) -> int:
+    """Resident memory of a process, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
+
+
+def processes(leg: Leg) -> list[tuple[str, int]]:
+    """The processes of a leg, by role and id."""
+    return [(leg.roles[min(depth, len(leg.roles) - 1)], pid) for pid, depth in family(leg.process.pid)]
+
+
+def worker(leg: Leg) -> int:
+    """The id of the process that serves; of several, the first."""
+    return next(pid for role, pid in processes(leg) if role == leg.roles[-1])
 
 
 def cpu_ns(pid: int) -> int:

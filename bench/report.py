@@ -50,16 +50,16 @@ def notes(results: Results) -> list[str]:
     legs = results.legs
     found: list[str] = []
     if not any(leg.leg == "nginx" for leg in legs):
-        found.append("nginx is not installed (Debian: apt-get install nginx-light): there is no yardstick in this run.")
+        found.append("nginx is not installed (Debian: apt-get install nginx-light): there are no ratios in this run.")
     for load in LOADS:
-        behind = {leg.leg: sum(each.generated.behind for each in rounds) for leg, rounds in _measured(legs, load)}
+        behind = {leg.leg: sum(each.generated.behind for each in rounds) for leg, rounds in measured(legs, load)}
         listed = ", ".join(f"{leg} {count}" for leg, count in behind.items() if count)
-        if listed and not load.saturates:
+        if listed:
             found.append(
                 f"{load.name}: in some rounds the generator did not keep to its schedule ({listed}): "
                 "latencies of these legs hold waiting that they did not cause."
             )
-        for leg, rounds in _measured(legs, load):
+        for leg, rounds in measured(legs, load):
             cores = median(rounds, _generator_cores)
             if cores > BUSY_GENERATOR:
                 found.append(f"{load.name}, {leg.leg}: the generator used {cores:.2f} cores; it was the bottleneck.")
@@ -79,14 +79,24 @@ def median(rounds: Sequence[Round], of: Callable[[Round], float]) -> float:
     return statistics.median(of(each) for each in rounds)
 
 
-def cpu(rounds: Sequence[Round]) -> float:
-    """CPU per request, in microseconds. Not the least: others can also make it cheaper, by keeping a core awake."""
+def raw(rounds: Sequence[Round]) -> float:
+    """CPU per request as it was, in µs. Not the least: others can make it cheaper too, by keeping a core awake."""
     return median(rounds, lambda each: each.cpu_us)
 
 
+def cpu(rounds: Sequence[Round]) -> float:
+    """The same at the yardstick's nominal speed."""
+    return median(rounds, lambda each: each.nominal_us)
+
+
+def over(rounds: Sequence[Round], others: Sequence[Round]) -> float:
+    """How many times the CPU of others a leg costs: the middle of what each round says, as it was in that round."""
+    return statistics.median(each.cpu_us / other.cpu_us for each, other in zip(rounds, others, strict=True))
+
+
 def spread(rounds: Sequence[Round]) -> float:
-    """How far CPU per request is apart between rounds: the interquartile range over the median, in percent."""
-    figures = [each.cpu_us for each in rounds]
+    """How far CPU at nominal speed is apart between rounds: the interquartile range over the median, in percent."""
+    figures = [each.nominal_us for each in rounds]
     low, middle, high = statistics.quantiles(figures, n=4, method="inclusive") if len(figures) > 1 else figures * 3
     return 100 * (high - low) / middle
 
@@ -96,9 +106,9 @@ def _generator_cores(each: Round) -> float:
 
 
 def _plain(legs: Sequence[LegResults]) -> str:
-    direct = _find(legs, "direct", PLAIN)
+    direct = find(legs, "direct", PLAIN)
     rows: list[list[str]] = []
-    for leg, rounds in _measured(legs, PLAIN):
+    for leg, rounds in measured(legs, PLAIN):
         p50 = median(rounds, lambda each: each.generated.latency_us.p50)
         added = p50 - median(direct, lambda each: each.generated.latency_us.p50) if direct else 0
         rows.append([
@@ -109,8 +119,18 @@ def _plain(legs: Sequence[LegResults]) -> str:
             f"{median(rounds, lambda each: each.generated.latency_us.p99):.0f}",
             f"{median(rounds, _generator_cores):.2f}",
         ])  # fmt: skip
-    head = ["leg", "CPU µs/request", "spread", "over nginx", "p50 µs", "over direct", "p99 µs", "generator cores"]
-    return _section(f"Plain requests, {PLAIN.rate:,} a second", head, rows)
+    head = [
+        "leg",
+        "CPU µs/request",
+        "at nominal speed",
+        "spread",
+        "over nginx",
+        "p50 µs",
+        "over direct",
+        "p99 µs",
+        "generator cores",
+    ]
+    return section(f"Plain requests, {PLAIN.rate:,} a second", head, rows)
 
 
 def _saturated(legs: Sequence[LegResults]) -> str:
@@ -121,10 +141,10 @@ def _saturated(legs: Sequence[LegResults]) -> str:
             f"{median(rounds, lambda each: each.generated.completed / each.generated.seconds):,.0f}",
             f"{median(rounds, _generator_cores):.2f}",
         ]
-        for leg, rounds in _measured(legs, SATURATED)
+        for leg, rounds in measured(legs, SATURATED)
     ]
-    head = ["leg", "CPU µs/request", "spread", "over nginx", "requests/s", "generator cores"]
-    return _section(f"Plain requests, as many as {SATURATED.connections} connections carry", head, rows)
+    head = ["leg", "CPU µs/request", "at nominal speed", "spread", "over nginx", "requests/s", "generator cores"]
+    return section(f"Plain requests, as many as {SATURATED.connections} connections carry", head, rows)
 
 
 def _streams(legs: Sequence[LegResults]) -> str:
@@ -132,7 +152,7 @@ def _streams(legs: Sequence[LegResults]) -> str:
         [
             leg.leg,
             *_cpu_cells(legs, leg, rounds, STREAM),
-            f"{cpu(rounds) / EVENTS:.1f}",
+            f"{raw(rounds) / EVENTS:.1f}",
             f"{median(rounds, lambda each: each.generated.first_event_us.p50):.0f}",
             f"{median(rounds, lambda each: each.generated.first_event_us.p99):.0f}",
             f"{median(rounds, lambda each: each.generated.gap_us.p50):.0f}",
@@ -140,13 +160,13 @@ def _streams(legs: Sequence[LegResults]) -> str:
             f"{median(rounds, lambda each: each.generated.gap_us.max):.0f}",
             f"{median(rounds, _generator_cores):.2f}",
         ]
-        for leg, rounds in _measured(legs, STREAM)
+        for leg, rounds in measured(legs, STREAM)
     ]
     head = [
-        "leg", "CPU µs/stream", "spread", "over nginx", "µs/event",
+        "leg", "CPU µs/stream", "at nominal speed", "spread", "over nginx", "µs/event",
         "first event p50 µs", "p99", "gap p50 µs", "p99", "max", "generator cores",
     ]  # fmt: skip
-    return _section(f"Streams, {STREAM.rate} a second", head, rows)
+    return section(f"Streams, {STREAM.rate} a second", head, rows)
 
 
 def _memory(legs: Sequence[LegResults]) -> str:
@@ -154,7 +174,7 @@ def _memory(legs: Sequence[LegResults]) -> str:
     for leg in legs:
         each = ", ".join(f"{role} {size:.0f}" for role, size in leg.memory_mib)
         rows.append([leg.leg, f"{sum(size for _, size in leg.memory_mib):.0f}", each])
-    return _section("Resident memory, MiB", ["leg", "all", "each process"], rows)
+    return section("Resident memory, MiB", ["leg", "all", "each process"], rows)
 
 
 def _behaviour(legs: Sequence[LegResults]) -> str:
@@ -163,28 +183,30 @@ def _behaviour(legs: Sequence[LegResults]) -> str:
         for leg in legs
         if (seen := leg.behaviour)
     ]
-    return _section("Mixed users, every answer checked (locust)", ["leg", "requests", "requests/s", "failures"], rows)
+    return section("Mixed users, every answer checked (locust)", ["leg", "requests", "requests/s", "failures"], rows)
 
 
 def _cpu_cells(legs: Sequence[LegResults], leg: LegResults, rounds: list[Round], load: Load) -> list[str]:
-    """CPU per request, its spread, and its ratio to nginx's."""
-    yardstick = _find(legs, "nginx", load)
-    ratio = f"{cpu(rounds) / cpu(yardstick):.2f}" if yardstick and leg.leg != "direct" else ""
-    return [f"{cpu(rounds):.1f}", f"{spread(rounds):.0f} %", ratio]
+    """CPU per request, at nominal speed, the spread of that, and the ratio to nginx's."""
+    nginx = find(legs, "nginx", load)
+    ratio = f"{over(rounds, nginx):.2f}" if nginx and leg.leg != "direct" else ""
+    return [f"{raw(rounds):.1f}", f"{cpu(rounds):.1f}", f"{spread(rounds):.0f} %", ratio]
 
 
-def _measured(legs: Sequence[LegResults], load: Load) -> list[tuple[LegResults, list[Round]]]:
+def measured(legs: Sequence[LegResults], load: Load) -> list[tuple[LegResults, list[Round]]]:
+    """The legs that were measured under a load, with their rounds."""
     return [(leg, leg.rounds[load.name]) for leg in legs if leg.rounds.get(load.name)]
 
 
-def _find(legs: Sequence[LegResults], name: str, load: Load) -> list[Round]:
-    for leg, rounds in _measured(legs, load):
+def find(legs: Sequence[LegResults], name: str, load: Load) -> list[Round]:
+    """The rounds of a leg under a load; none if it was not measured."""
+    for leg, rounds in measured(legs, load):
         if leg.leg == name:
             return rounds
     return []
 
 
-def _section(title: str, head: list[str], rows: list[list[str]]) -> str:
+def section(title: str, head: list[str], rows: list[list[str]]) -> str:
     """A table; the first column is text, the others are figures."""
     if not rows:
         return ""

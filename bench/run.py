@@ -13,14 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 from behaviour import Behaviour, behave
-from legs import HERE, BenchError, Leg, find_nginx, running
-from measure import LOADS, Round, measure, memory, undisturbed
+from legs import CORES, DIRECT, HERE, NGINX, ROUTERS, BenchError, Leg, find_nginx, running
+from measure import LOADS, interleaved, memory, tell
 from report import LegResults, Results, render
 
 MOST_LOAD = 0.7
@@ -67,7 +66,7 @@ def arguments() -> Options:
     parser.add_argument(
         "--rounds", type=int, default=10, help="how often each leg is measured under each load; default 10"
     )
-    parser.add_argument("--seconds", type=float, default=0.75, help="how long each of these takes; default 0.75")
+    parser.add_argument("--seconds", type=float, default=0.6, help="how long each of these takes; default 0.6")
     parser.add_argument("--locust-seconds", type=int, default=6, help="per leg; 0 leaves locust out; default 6")
     parser.add_argument("--workers", type=int, default=1, help="workers of edgeroute; default 1")
     parser.add_argument("--force", action="store_true", help=f"also on a busy machine (load average over {MOST_LOAD})")
@@ -77,30 +76,18 @@ def arguments() -> Options:
 
 def run(options: Options, described: dict[str, str]) -> Results:
     """Start everything, measure, and stop everything."""
-    with tempfile.TemporaryDirectory() as directory, running(Path(directory), options.workers) as legs:
-        results = {leg.key: LegResults(leg.key, {load.name: [] for load in LOADS}) for leg in legs}
-        disturbed: list[Round] = []
-        for number in range(options.rounds + 1):
-            tell("warming up" if number == 0 else f"round {number} of {options.rounds}")
-            for load in LOADS:
-                for leg in in_turn(legs, number):
-                    taken = undisturbed(partial(measure, leg, load, options.seconds, legs), disturbed)
-                    if number:
-                        results[leg.key].rounds[load.name].append(taken)
+    ways = (DIRECT, NGINX, *ROUTERS)
+    with tempfile.TemporaryDirectory() as directory, running(Path(directory), ways, options.workers) as legs:
+        taken, disturbed = interleaved(legs, LOADS, options.rounds, options.seconds)
+        results = {leg.key: LegResults(leg.key, taken[leg.key]) for leg in legs}
         for leg in legs:
             results[leg.key].memory_mib = memory(leg)
         if options.locust_seconds:
             for leg in legs:
-                if leg.policy != "none":
+                if leg.way in ROUTERS:
                     tell(f"locust: {leg.key}")
                     results[leg.key].behaviour = flawless(leg, behave(leg, options.locust_seconds))
     return Results(described, list(results.values()), disturbed)
-
-
-def in_turn(legs: list[Leg], number: int) -> list[Leg]:
-    """The legs, another one first each round: none has always the same neighbours in time."""
-    first = number % len(legs)
-    return legs[first:] + legs[:first]
 
 
 def flawless(leg: Leg, seen: Behaviour) -> Behaviour:
@@ -112,6 +99,15 @@ def flawless(leg: Leg, seen: Behaviour) -> Behaviour:
 
 def facts(options: Options, load: float) -> dict[str, str]:
     """When, where, with what and how."""
+    rounds = f"{options.rounds} of {options.seconds} s per load and leg, interleaved, medians"
+    return surroundings(load) | {
+        "rounds": f"{rounds}; spread is the interquartile range of CPU at nominal speed",
+        "workers": str(options.workers),
+    }
+
+
+def surroundings(load: float) -> dict[str, str]:
+    """When, where and with what."""
     return {
         "date": time.strftime("%Y-%m-%d %H:%M"),
         "machine": f"{cpu_model()}, {os.cpu_count()} cores, Linux {platform.release()}",
@@ -120,10 +116,8 @@ def facts(options: Options, load: float) -> dict[str, str]:
             f"edgeroute {version('edgeroute')} ({revision()})", f"CPython {platform.python_version()}",
             f"granian {version('granian')}", f"locust {version('locust')}", nginx_version(),
         ]),
-        "command": shlex.join(["python", "bench/run.py", *sys.argv[1:]]),
-        "rounds": f"{options.rounds} of {options.seconds} s per load and leg, interleaved, medians; "
-        "spread is the interquartile range of CPU",
-        "workers": str(options.workers),
+        "command": shlex.join(["python", f"bench/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "cores": f"generator and mock {sorted(CORES.ends)}, legs {sorted(CORES.legs)}",
     }  # fmt: skip
 
 
@@ -155,10 +149,6 @@ def revision() -> str:
         ["git", "describe", "--always", "--dirty", "--exclude=*"], capture_output=True, text=True, check=False, cwd=HERE
     )
     return said.stdout.strip() or "no git"
-
-
-def tell(progress: str) -> None:
-    print(f"==> {progress}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -2,34 +2,66 @@
 
 import msgspec
 import pytest
-from measure import MOST_REPEATS, PLAIN, SATURATED, STREAM, Generated, Quantiles, Round, busy_ns, undisturbed
-from report import LegResults, Results, cpu, notes, render, spread
+from agree import compare
+from measure import (
+    MOST_REPEATS,
+    NOMINAL_US,
+    PLAIN,
+    SATURATED,
+    STREAM,
+    Generated,
+    Quantiles,
+    Round,
+    Yardstick,
+    busy_ns,
+    slowness,
+    undisturbed,
+)
+from report import LegResults, Results, cpu, notes, over, raw, render, spread
 
 
 def quantiles(p50: float) -> Quantiles:
     return Quantiles(count=100, mean=p50, p50=p50, p90=2 * p50, p99=4 * p50, p999=5 * p50, max=6 * p50)
 
 
+def yardstick(slow: float) -> Yardstick:
+    half = slow * NOMINAL_US / 2
+    return Yardstick(half, half, wake_us=40_000)
+
+
 def one_round(
-    cpu_us: float, p50: float = 100, *, behind: bool = False, generator: float = 0.1, other: float = 0
+    cpu_us: float,
+    p50: float = 100,
+    *,
+    slow: float = 1,
+    behind: bool = False,
+    generator: float = 0.1,
+    other: float = 0,
 ) -> Round:
     generated = Generated(
         due=3000,
         sent=3000,
         unsent=0,
         completed=3000,
+        meant={},
         errors={},
         events=150_000,
         latency_us=quantiles(p50),
+        overhead_us=quantiles(30),
+        refused_us=quantiles(0),
         first_event_us=quantiles(20_000),
         gap_us=quantiles(10_000),
+        event_delay_us=quantiles(500),
         send_delay_us=quantiles(50),
         connections=32,
         behind=behind,
+        sending_seconds=1.5,
+        completed_meanwhile=3000,
         seconds=1.5,
         cpu_seconds=0.3,
     )
-    return Round(cpu_us, generator, other, generated)
+    beside = (yardstick(slow), yardstick(slow))
+    return Round(cpu_us, cpu_us / slow, beside, generator, other, generated)
 
 
 def leg(name: str, cpu_us: list[float], p50: float = 100) -> LegResults:
@@ -50,25 +82,25 @@ def test_the_report_compares_with_nginx_and_with_nothing() -> None:
     legs = [
         leg("direct", [5, 5, 5], 100),
         leg("nginx", [90, 10, 10, 11, 12], 150),
-        leg("edgeroute asgi", [44, 40, 48], 300),
+        leg("edgeroute asgi", [360, 40, 40, 44, 48], 300),
     ]
     text = render(Results({"date": "today"}, legs))
     assert "- date: today" in text
     plain = "Plain requests, 2,000 a second"
-    assert row(text, plain, "direct") == ["5.0", "0 %", "", "100", "", "400", "0.10"]
-    assert row(text, plain, "nginx") == ["11.0", "18 %", "1.00", "150", "+50", "600", "0.10"]
-    assert row(text, plain, "edgeroute asgi") == ["44.0", "9 %", "4.00", "300", "+200", "1200", "0.10"]
+    assert row(text, plain, "direct") == ["5.0", "5.0", "0 %", "", "100", "", "400", "0.10"]
+    assert row(text, plain, "nginx") == ["11.0", "11.0", "18 %", "1.00", "150", "+50", "600", "0.10"]
+    assert row(text, plain, "edgeroute asgi") == ["44.0", "44.0", "18 %", "4.00", "300", "+200", "1200", "0.10"]
     saturated = row(text, "Plain requests, as many", "edgeroute asgi")
-    assert saturated == ["44.0", "9 %", "4.00", "2,000", "0.10"]
+    assert saturated == ["44.0", "44.0", "18 %", "4.00", "2,000", "0.10"]
     streams = row(text, "Streams", "edgeroute asgi")
-    assert streams == ["44.0", "9 %", "4.00", "0.9", "20000", "80000", "10000", "40000", "60000", "0.10"]
+    assert streams == ["44.0", "44.0", "18 %", "4.00", "0.9", "20000", "80000", "10000", "40000", "60000", "0.10"]
     assert row(text, "Resident", "nginx") == ["12", "master 7, worker 5"]
     assert "locust" not in text, "it did not run"
 
 
 def test_without_nginx_there_is_no_ratio_and_the_report_says_so() -> None:
     text = render(Results({}, [leg("direct", [5]), leg("edgeroute asgi", [40])]))
-    assert row(text, "Plain", "edgeroute asgi")[2] == ""
+    assert row(text, "Plain", "edgeroute asgi")[3] == ""
     assert "nginx is not installed" in text
 
 
@@ -85,10 +117,6 @@ def test_notes_say_what_spoils_the_figures(rounds: list[Round], expected: list[s
     found = notes(Results({}, [LegResults("nginx", {PLAIN.name: rounds})]))
     assert len(found) == len(expected), found
     assert all(part in note for part, note in zip(expected, found, strict=True)), found
-
-
-def test_under_saturation_being_behind_is_meant() -> None:
-    assert notes(Results({}, [LegResults("nginx", {SATURATED.name: [one_round(1, behind=True)]})])) == []
 
 
 def test_a_disturbed_round_is_repeated_but_not_for_ever() -> None:
@@ -126,3 +154,32 @@ def test_raw_results_can_be_read_again() -> None:
     results = Results({"date": "today"}, [leg("direct", [5, 6])])
     again = msgspec.json.decode(msgspec.json.encode(results), type=Results)
     assert render(again) == render(results)
+
+
+def test_the_yardstick_takes_the_machines_speed_out() -> None:
+    assert slowness([yardstick(1), yardstick(1.5)]) == 1.25
+    rounds = [one_round(15, slow=1.5), one_round(10), one_round(12, slow=1.2)]
+    assert (raw(rounds), cpu(rounds)) == (12, pytest.approx(10))
+    assert spread(rounds) == pytest.approx(0)
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    assert over([one_round(40), one_round(60)], [one_round(10), one_round(15)]) == 4
+
+
+def test_what_two_runs_agree_on() -> None:
+    def run(slow: float, nginx: float, router: float) -> Results:
+        figures = {"nginx": nginx, "edgeroute rsgi": router}
+        rounds = {name: {"saturated": [one_round(each * slow, slow=slow)]} for name, each in figures.items()}
+        return Results({}, [LegResults(name, each) for name, each in rounds.items()])
+
+    def check(second: Results, rows: dict[str, list[str]], worst: float) -> None:
+        text, found = compare(run(1, 10, 40), second)
+        assert {name: row(text, "saturated", name) for name in rows} == rows
+        assert found == pytest.approx(worst)
+
+    nginx = ["10.00", "12.00", "+20.0 %", "10.00", "10.00", "+0.0 %", "1.00", "1.00", "+0.0 %"]
+    router = ["40.00", "48.00", "+20.0 %", "40.00", "40.00", "+0.0 %", "4.00", "4.00", "+0.0 %"]
+    check(run(1.2, 10, 40), {"nginx": nginx, "edgeroute rsgi": router}, 0)
+    router = ["40.00", "30.00", "-25.0 %", "40.00", "30.00", "-25.0 %", "4.00", "3.00", "-25.0 %"]
+    check(run(1, 10, 30), {"edgeroute rsgi": router}, 25)

@@ -1,32 +1,22 @@
 """The whole benchmark with tiny counts: everything starts, answers and is reported. Speed is not looked at."""
 
-import os
 import subprocess
 from pathlib import Path
 
 import msgspec
 import pytest
-from legs import BenchError, Leg
+from legs import BenchError, Leg, Way
 from measure import LOADS, PLAIN, STREAM, measure
 from report import Results
 from run import Options, run, save
 from waiting import free_port
 
-ROOT = Path(__file__).parent.parent.parent
-
-
-@pytest.fixture(scope="module", autouse=True)
-def load_binary() -> Path:
-    """`edgeroute-load` of the debug profile, as `make test-rust` builds it too."""
-    subprocess.run(["cargo", "build", "--quiet", "--locked", "--package", "edgeroute-load"], cwd=ROOT, check=True)
-    binary = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "edgeroute-load"
-    os.environ["EDGEROUTE_LOAD"] = str(binary)
-    return binary
+pytestmark = pytest.mark.usefixtures("load_binary")
 
 
 def test_a_figure_with_errors_is_none() -> None:
     with subprocess.Popen(["sleep", "60"]) as process:
-        gone = Leg("gone", "none", f"127.0.0.1:{free_port()}", process, ("nobody",))
+        gone = Leg(Way("gone"), f"127.0.0.1:{free_port()}", process, ("nobody",))
         with pytest.raises(BenchError, match=r"gone, plain: .*connect"):
             measure(gone, PLAIN, 0.1, [gone])
         process.terminate()

@@ -5,12 +5,17 @@ use std::time::Duration;
 use edgeroute_upstream::Reader;
 use edgeroute_wire::{Dialect, EventStream};
 
+use crate::reply::Replies;
+use crate::requests::Kind;
 use crate::results::Results;
+
+const OVERHEAD: &str = "x-edgeroute-overhead-us";
 
 /// One request that was sent.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     intended: Duration,
+    kind: Kind,
     reader: Reader,
     status: u16,
     /// Set if a stream was asked for.
@@ -27,6 +32,8 @@ pub(crate) enum Progress {
         /// Whether its connection can carry another request.
         reusable: bool,
     },
+    /// Its client leaves now, as it was meant to.
+    Abandoned,
 }
 
 /// Why a request counts as failed. `Display` is the key in the results.
@@ -41,7 +48,7 @@ pub(crate) enum Failure {
     /// Not HTTP/1.1 as it must be.
     #[error("malformed")]
     Malformed,
-    /// Not 200.
+    /// Not the status that belongs to such a request.
     #[error("status {0}")]
     Status(u16),
     /// A whole response where a stream was asked for.
@@ -62,6 +69,8 @@ pub(crate) enum Failure {
 struct Stream {
     events: EventStream,
     begun: bool,
+    /// When the mock sends them.
+    replies: Replies,
     /// Where whole events go; only their number is of interest.
     passed: Vec<u8>,
     last: Option<Duration>,
@@ -69,23 +78,33 @@ struct Stream {
 
 impl Exchange {
     /// A request that was due at `intended`; with a dialect it asks for a stream of that dialect.
-    pub(crate) fn new(intended: Duration, stream: Option<Dialect>) -> Self {
+    pub(crate) fn new(intended: Duration, kind: Kind, stream: Option<Dialect>, replies: Replies) -> Self {
         let stream = stream.map(|dialect| Stream {
             events: EventStream::new(dialect, false),
             begun: false,
+            replies,
             passed: Vec::new(),
             last: None,
         });
-        Self { intended, reader: Reader::default(), status: 0, stream }
+        Self { intended, kind, reader: Reader::default(), status: 0, stream }
     }
 
     /// Takes what arrived at `now`.
     pub(crate) fn receive(&mut self, bytes: &[u8], now: Duration, results: &mut Results) -> Progress {
+        if self.kind == Kind::Abandoned {
+            results.meant(self.kind);
+            return Progress::Abandoned;
+        }
         if self.reader.feed(bytes).is_err() {
             return self.fail(Failure::Malformed, results);
         }
         if let Some(head) = self.reader.take_head() {
             self.status = head.status();
+            let overhead =
+                head.header(OVERHEAD).and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+            if let Some(overhead) = overhead.filter(|_| self.kind == Kind::Good) {
+                results.overhead(Duration::from_micros(overhead));
+            }
             if let Some(stream) = &mut self.stream {
                 stream.begun = head.is_event_stream();
             }
@@ -106,22 +125,35 @@ impl Exchange {
 
     /// Gives the request up.
     pub(crate) fn fail(&mut self, failure: Failure, results: &mut Results) -> Progress {
-        results.fail(failure);
+        results.fail(self.kind, failure);
         Progress::Complete { reusable: false }
     }
 
     fn finish(&mut self, now: Duration, results: &mut Results) -> Progress {
+        let latency = now.saturating_sub(self.intended);
+        if self.kind == Kind::Good && self.status == 503 {
+            results.refused(latency);
+        }
         match self.failure() {
-            None => results.complete(now.saturating_sub(self.intended)),
-            Some(failure) => results.fail(failure),
+            None if self.kind == Kind::Good => results.complete(latency),
+            None => results.meant(self.kind),
+            Some(failure) => results.fail(self.kind, failure),
         }
         Progress::Complete { reusable: self.reader.is_reusable() }
     }
 
     /// What is wrong with a response that is complete.
     fn failure(&self) -> Option<Failure> {
-        if self.status != 200 {
+        let expected = match self.kind {
+            Kind::Good | Kind::Abandoned => self.status == 200,
+            Kind::Malformed => (400..500).contains(&self.status),
+            Kind::Failing => (500..600).contains(&self.status),
+        };
+        if !expected {
             return Some(Failure::Status(self.status));
+        }
+        if self.kind != Kind::Good {
+            return None;
         }
         let stream = self.stream.as_ref()?;
         if !stream.begun {
@@ -142,7 +174,8 @@ impl Stream {
         let before = self.events.events();
         let fits = self.events.feed(bytes, &mut self.passed).is_ok();
         self.passed.clear();
-        for _ in before..self.events.events() {
+        for event in before..self.events.events() {
+            results.event_delay(now.saturating_sub(intended + self.replies.due(event)));
             match self.last.replace(now) {
                 None => results.first_event(now.saturating_sub(intended)),
                 Some(last) => results.next_event(now.saturating_sub(last)),
@@ -155,12 +188,10 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reply::Replies;
     use crate::results::{Course, Summary};
     use proptest::prelude::*;
 
-    const REPLIES: Replies =
-        Replies { text: 40, events: 5, first_event: Duration::ZERO, gap: Duration::ZERO };
+    const REPLIES: Replies = Replies { status: 200, text: 40, events: 5, first_ms: 0, gap_ms: 0 };
     const OPENAI: Option<Dialect> = Some(Dialect::OpenAiChat);
 
     fn ms(count: u64) -> Duration {
@@ -168,9 +199,9 @@ mod tests {
     }
 
     /// A whole response at once, and the end of the connection.
-    fn outcome(response: &str, stream: Option<Dialect>) -> Summary {
+    fn outcome(response: &str, kind: Kind, stream: Option<Dialect>) -> Summary {
         let mut results = Results::default();
-        let mut exchange = Exchange::new(ms(0), stream);
+        let mut exchange = Exchange::new(ms(0), kind, stream, REPLIES);
         if exchange.receive(response.as_bytes(), ms(1), &mut results) == Progress::Waiting {
             exchange.close(ms(1), &mut results);
         }
@@ -180,7 +211,7 @@ mod tests {
     #[test]
     fn failures_are_told_apart() {
         let check = |response: &str, stream, expected: &str| {
-            let summary = outcome(response, stream);
+            let summary = outcome(response, Kind::Good, stream);
             let errors: Vec<(&str, u64)> =
                 summary.errors.iter().map(|(kind, count)| (&**kind, *count)).collect();
             let expected = if expected.is_empty() { vec![] } else { vec![(expected, 1)] };
@@ -209,7 +240,7 @@ mod tests {
         let mut results = Results::default();
         for intended in (0..1_000).map(ms) {
             let answered = if (ms(100)..ms(600)).contains(&intended) { ms(600) } else { intended };
-            let mut exchange = Exchange::new(intended, None);
+            let mut exchange = Exchange::new(intended, Kind::Good, None, REPLIES);
             let response = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
             assert_eq!(
                 exchange.receive(response, answered, &mut results),
@@ -230,7 +261,7 @@ mod tests {
         for dialect in [Dialect::OpenAiChat, Dialect::AnthropicMessages] {
             let script = REPLIES.script(dialect);
             let mut results = Results::default();
-            let mut exchange = Exchange::new(ms(10), Some(dialect));
+            let mut exchange = Exchange::new(ms(10), Kind::Good, Some(dialect), REPLIES);
             exchange.receive(&script.head, ms(20), &mut results);
             for (beat, at) in script.beats.iter().zip([30, 40, 40, 45, 95, 200]) {
                 exchange.receive(beat, ms(at), &mut results);
@@ -252,7 +283,7 @@ mod tests {
             let script = REPLIES.script(dialect);
             let whole = [script.head, script.beats.concat()].concat();
             let mut results = Results::default();
-            let mut exchange = Exchange::new(ms(0), Some(dialect));
+            let mut exchange = Exchange::new(ms(0), Kind::Good, Some(dialect), REPLIES);
             let mut rest = &whole[..];
             for cut in cuts {
                 let (now, later) = rest.split_at(cut.min(rest.len()));

@@ -4,18 +4,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use edgeroute_wire::Dialect;
 use mio::net::TcpStream;
 use mio::{Events, Token};
-use rustix::time::{ClockId, clock_gettime};
 use slab::Slab;
 
 use crate::arrivals::Arrivals;
 use crate::exchange::{Exchange, Failure, Progress};
 use crate::reactor::Reactor;
-use crate::requests::{Traffic, requests};
+use crate::reply::Replies;
+use crate::requests::{Requests, Traffic, requests};
 use crate::results::{Course, Results, Summary};
 use crate::socket::{Received, Socket};
+use crate::yardstick::cpu;
 
 const READ_BUFFER: usize = 64 * 1_024;
 
@@ -26,10 +26,13 @@ pub struct Load {
     pub address: SocketAddr,
     /// What to send.
     pub traffic: Traffic,
-    /// When to send.
-    pub arrivals: Arrivals,
+    /// When to send. Without it, each connection sends its next request when it has the response to the last (closed
+    /// loop), and the intended time is that of sending.
+    pub arrivals: Option<Arrivals>,
     /// For how long.
     pub duration: Duration,
+    /// The most requests.
+    pub count: u64,
     /// The most connections. A request that finds none free waits for one; its latency includes that.
     pub connections: usize,
     /// How long to wait for what is open when the duration has passed.
@@ -39,14 +42,15 @@ pub struct Load {
 struct Generator<'l> {
     load: &'l Load,
     reactor: Reactor,
-    requests: Vec<Vec<u8>>,
-    /// Set if streams are asked for.
-    stream: Option<Dialect>,
+    requests: Requests,
+    replies: Replies,
     connections: Slab<Connection>,
     idle: Vec<usize>,
     /// Intended times that are still to come.
-    arrivals: std::iter::Peekable<Arrivals>,
+    arrivals: Option<std::iter::Peekable<Arrivals>>,
     buffer: Vec<u8>,
+    /// Where a padded request is put together.
+    outgoing: Vec<u8>,
     started: Instant,
     results: Results,
     course: Course,
@@ -61,17 +65,21 @@ struct Connection {
 /// Runs a load from now to its end.
 ///
 /// # Errors
-/// When the system is out of descriptors. A system under test that does not answer is a result, not an error.
+/// When the system is out of descriptors, or what is asked of the mock makes no sense to it. A system under test that does not answer is a result, not an error.
 pub fn generate(load: &Load) -> io::Result<Summary> {
     let cpu_before = cpu();
     let mut generator = Generator {
         reactor: Reactor::new()?,
         requests: requests(&load.traffic),
-        stream: load.traffic.stream.then(|| load.traffic.dialect()),
+        replies: match &load.traffic.mock {
+            Some(mock) => serde_json::from_str(mock)?,
+            None => Replies::default(),
+        },
         connections: Slab::new(),
         idle: Vec::new(),
-        arrivals: load.arrivals.clone().peekable(),
+        arrivals: load.arrivals.clone().map(Iterator::peekable),
         buffer: vec![0; READ_BUFFER],
+        outgoing: Vec::new(),
         started: Instant::now(),
         results: Results::default(),
         course: Course::default(),
@@ -93,7 +101,9 @@ impl Generator<'_> {
             if sending {
                 // Once more after the end, for what became due while this thread waited for a core.
                 self.send_due(now)?;
-                sending = now < end;
+                sending = now < end && self.course.sent < self.load.count;
+                self.course.sending = self.started.elapsed();
+                self.course.completed_meanwhile = self.results.completed();
             }
             if !sending && (now >= last || self.idle.len() == self.connections.len()) {
                 break;
@@ -111,7 +121,7 @@ impl Generator<'_> {
     /// When something is to do even if no socket becomes ready.
     fn next_send(&mut self) -> Duration {
         let has_room = !self.idle.is_empty() || self.connections.len() < self.load.connections;
-        match self.arrivals.peek() {
+        match self.arrivals.as_mut().and_then(|arrivals| arrivals.peek()) {
             Some(intended) if has_room => (*intended).min(self.load.duration),
             _ => self.load.duration,
         }
@@ -119,24 +129,57 @@ impl Generator<'_> {
 
     /// Sends what is due, as long as there are connections.
     fn send_due(&mut self, now: Duration) -> io::Result<()> {
-        let is_due = |intended: &Duration| *intended <= now && *intended < self.load.duration;
-        while let Some(intended) = self.arrivals.peek().copied().filter(is_due) {
-            let Some(key) = self.free_connection()? else { break };
-            self.arrivals.next();
-            let number = self.course.sent as usize % self.requests.len();
-            let (Some(connection), Some(request)) =
-                (self.connections.get_mut(key), self.requests.get(number))
-            else {
-                continue;
-            };
-            connection.exchange = Some(Exchange::new(intended, self.stream));
-            self.course.sent += 1;
-            self.results.send(self.started.elapsed().saturating_sub(intended));
-            if connection.socket.send(request).is_err() {
-                self.drop_connection(key);
+        while self.course.sent < self.load.count
+            && let Some(intended) = self.intended(now)
+            && let Some(key) = self.free_connection()?
+        {
+            if let Some(arrivals) = &mut self.arrivals {
+                arrivals.next();
             }
+            self.send(key, intended);
         }
         Ok(())
+    }
+
+    /// The time at which a request was to be sent that can be sent now.
+    fn intended(&mut self, now: Duration) -> Option<Duration> {
+        let intended = match &mut self.arrivals {
+            Some(arrivals) => *arrivals.peek()?,
+            None => now,
+        };
+        (intended <= now && intended < self.load.duration).then_some(intended)
+    }
+
+    /// Sends the next request.
+    fn send(&mut self, key: usize, intended: Duration) {
+        let number = self.course.sent as usize % self.requests.all.len();
+        let (Some(connection), Some(request)) =
+            (self.connections.get_mut(key), self.requests.all.get(number))
+        else {
+            return;
+        };
+        self.course.sent += 1;
+        let sent_at = self.started.elapsed();
+        // In a closed loop it is due when it is sent.
+        let intended = if self.arrivals.is_some() { intended } else { sent_at };
+        self.results.send(sent_at.saturating_sub(intended));
+        let mut bytes = &request.bytes[..];
+        if request.padded {
+            self.outgoing.clear();
+            self.outgoing.extend_from_slice(bytes);
+            self.outgoing.extend_from_slice(&self.requests.padding);
+            bytes = &self.outgoing;
+        }
+        if request.leaves {
+            let half = bytes.get(..bytes.len() / 2).unwrap_or_default();
+            let _ = connection.socket.send(half); // whether it arrives is nobody's business
+            self.results.meant(request.kind);
+            return self.drop_connection(key);
+        }
+        connection.exchange = Some(Exchange::new(intended, request.kind, request.stream, self.replies));
+        if connection.socket.send(bytes).is_err() {
+            self.drop_connection(key);
+        }
     }
 
     /// An idle connection or a new one; none if there are as many as may be.
@@ -182,7 +225,11 @@ impl Generator<'_> {
                 }
                 Err(_) => return self.drop_connection(key),
             };
-            let Progress::Complete { reusable } = progress else { continue };
+            let reusable = match progress {
+                Progress::Waiting => continue,
+                Progress::Complete { reusable } => reusable,
+                Progress::Abandoned => false,
+            };
             connection.exchange = None;
             if !(open && reusable) {
                 return self.drop_connection(key);
@@ -207,14 +254,9 @@ impl Generator<'_> {
         for mut exchange in self.connections.drain().filter_map(|connection| connection.exchange) {
             exchange.fail(Failure::Unfinished, &mut self.results);
         }
-        let duration = self.load.duration;
-        self.course.unsent =
-            self.arrivals.by_ref().take_while(|intended| *intended < duration).count() as u64;
+        let left = (self.load.count - self.course.sent) as usize;
+        let arrivals = self.arrivals.iter_mut().flatten();
+        let due = arrivals.take_while(|intended| *intended < self.load.duration);
+        self.course.unsent = due.take(left).count() as u64;
     }
-}
-
-/// CPU time of this process, all threads.
-fn cpu() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::try_from(time).unwrap_or_default()
 }

@@ -1,13 +1,16 @@
 //! `edgeroute-load`: the mock provider and the load generator of `make bench`.
 
 use std::error::Error;
+use std::fs;
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use edgeroute_load::{Arrivals, Load, Mock, Replies, Traffic, generate};
+use edgeroute_load::{Arrivals, Load, Mix, Mock, Traffic, generate, tls_server, yardstick};
+use serde::Serialize;
 
 /// The two ends of a benchmark: a mock provider, and a generator of load that keeps to its schedule.
 #[derive(Parser)]
@@ -23,6 +26,8 @@ enum Command {
     Mock(MockOptions),
     /// Send requests at a fixed rate, and print what happened as JSON.
     Generate(GenerateOptions),
+    /// Do a fixed amount of work, and print its CPU time as JSON: how fast the machine is now.
+    Yardstick,
 }
 
 #[derive(Args)]
@@ -30,39 +35,49 @@ struct MockOptions {
     /// Address to listen on; port 0 takes a free one. The address is printed.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// Bytes of text in a whole reply.
-    #[arg(long, default_value_t = 256)]
-    text: usize,
-    /// Content events of a stream.
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
-    events: u16,
-    /// Milliseconds to the first event of a stream.
-    #[arg(long, default_value = "20", value_parser = milliseconds)]
-    first_event: Duration,
-    /// Milliseconds from one event to the next.
-    #[arg(long, default_value = "10", value_parser = milliseconds)]
-    gap: Duration,
+    /// Speak TLS, and write the certificate of the authority to trust to this file.
+    #[arg(long, value_name = "FILE")]
+    tls: Option<PathBuf>,
 }
 
 #[derive(Args)]
 struct GenerateOptions {
     /// The endpoint, as in http://127.0.0.1:4000/v1/chat/completions or …/v1/messages.
     url: String,
-    /// Requests per second.
-    #[arg(long, default_value = "1000", value_parser = positive)]
-    rate: f64,
+    /// Requests per second. Without it, as many as the connections carry, latency counted from sending (closed loop).
+    #[arg(long, value_parser = positive)]
+    rate: Option<f64>,
     /// Seconds during which requests are sent.
     #[arg(long, default_value = "5", value_parser = seconds)]
     duration: Duration,
+    /// The most requests.
+    #[arg(long, default_value_t = u64::MAX)]
+    count: u64,
     /// Arrivals as a Poisson process that this seed repeats, instead of evenly spaced ones.
-    #[arg(long, value_name = "SEED")]
+    #[arg(long, value_name = "SEED", requires = "rate")]
     poisson: Option<u64>,
     /// The most connections.
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
     connections: u16,
-    /// Ask for streams.
-    #[arg(long)]
-    stream: bool,
+    /// Ask for streams; with a share, such as 0.1, in so many of the requests.
+    #[arg(long, value_name = "SHARE", num_args = 0..=1, default_value = "0", default_missing_value = "1",
+        require_equals = true, value_parser = share)]
+    stream: f64,
+    /// The least bytes of a request's body; 0 gives about 900.
+    #[arg(long, default_value_t = 0)]
+    body: usize,
+    /// How the mock is to reply: {"status":200,"text":256,"events":50,"first_ms":20,"gap_ms":10}, or some of these.
+    #[arg(long, value_name = "JSON")]
+    mock: Option<String>,
+    /// Share of requests that make no sense.
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    malformed: f64,
+    /// Share of requests whose clients leave before the answer.
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    abandoned: f64,
+    /// Share of requests that the mock fails.
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    failing: f64,
     /// The model to ask for.
     #[arg(long, default_value = "mock")]
     model: String,
@@ -78,6 +93,7 @@ fn main() -> ExitCode {
     let done = match Options::parse().command {
         Command::Mock(options) => options.run(),
         Command::Generate(options) => options.run(),
+        Command::Yardstick => yardstick().map_err(Into::into).and_then(|seen| print(&seen)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -90,10 +106,18 @@ fn main() -> ExitCode {
 
 impl MockOptions {
     fn run(self) -> Result<(), Box<dyn Error>> {
-        let Self { listen, text, events, first_event, gap } = self;
-        let replies = Replies { text, events: events.into(), first_event, gap };
+        let Self { listen, tls } = self;
+        let tls = match tls {
+            None => None,
+            Some(file) => {
+                let (config, authority) = tls_server()?;
+                fs::write(&file, authority)
+                    .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+                Some(config)
+            }
+        };
         let mut mock =
-            Mock::bind(listen, replies).map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+            Mock::bind(listen, tls).map_err(|error| format!("cannot listen on {listen}: {error}"))?;
         writeln!(io::stdout(), "{}", mock.address()?)?;
         Ok(mock.run()?)
     }
@@ -110,17 +134,24 @@ impl GenerateOptions {
                 path: path.to_owned(),
                 model: self.model,
                 key: self.key,
-                stream: self.stream,
+                streams: self.stream,
+                body: self.body,
+                mock: self.mock,
+                mix: Mix { malformed: self.malformed, abandoned: self.abandoned, failing: self.failing },
             },
-            arrivals: Arrivals::new(self.rate, self.poisson),
+            arrivals: self.rate.map(|rate| Arrivals::new(rate, self.poisson)),
             duration: self.duration,
+            count: self.count,
             connections: self.connections.into(),
             patience: self.patience,
         };
         let summary = generate(&load)?;
-        writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&summary)?)?;
-        Ok(())
+        print(&summary)
     }
+}
+
+fn print(seen: &impl Serialize) -> Result<(), Box<dyn Error>> {
+    Ok(writeln!(io::stdout(), "{}", serde_json::to_string_pretty(seen)?)?)
 }
 
 /// Authority and path of a URL.
@@ -152,6 +183,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(number))
 }
 
-fn milliseconds(text: &str) -> Result<Duration, String> {
-    seconds(text).map(|duration| duration / 1_000)
+fn share(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&number) { Ok(number) } else { Err("must be between 0 and 1".to_owned()) }
 }

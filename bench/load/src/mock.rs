@@ -1,14 +1,16 @@
 //! A provider that costs next to nothing.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use edgeroute_wire::{Dialect, Document};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Token};
+use rustls::ServerConfig;
 use slab::Slab;
 
 use crate::reactor::Reactor;
@@ -20,13 +22,13 @@ const LISTENER: Token = Token(usize::MAX - 1);
 const READ_BUFFER: usize = 64 * 1_024;
 const MAX_HEADERS: usize = 64;
 
-/// A mock provider: chat completions and messages, whole and streamed, on connections that stay open. One thread.
+/// A mock provider: chat completions and messages, whole and streamed, on connections that stay open. One thread. How it
+/// replies is for each request to say ([`Replies`]).
 pub struct Mock {
     listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
     reactor: Reactor,
-    replies: Replies,
-    openai: Script,
-    anthropic: Script,
+    scripts: Scripts,
     connections: Slab<Connection>,
     /// When a stream's next beat is due. Entries of streams that are gone are skipped.
     due: BinaryHeap<Reverse<(Instant, usize)>>,
@@ -40,37 +42,42 @@ struct Connection {
     stream: Option<Stream>,
 }
 
-#[derive(Clone, Copy)]
 struct Stream {
-    dialect: Dialect,
+    script: Arc<(Replies, Script)>,
     with_usage: bool,
     /// Which beat is next, and when.
     beat: usize,
     at: Instant,
 }
 
+/// Replies that were asked for, by what the requests said under `mock` (nothing: as usual), made once each.
+#[derive(Default)]
+struct Scripts {
+    openai: HashMap<Box<[u8]>, Arc<(Replies, Script)>>,
+    anthropic: HashMap<Box<[u8]>, Arc<(Replies, Script)>>,
+}
+
 /// What a request asks for.
 enum Wanted {
-    Whole(Dialect),
-    Stream { dialect: Dialect, with_usage: bool },
+    Whole(Arc<(Replies, Script)>),
+    Stream { script: Arc<(Replies, Script)>, with_usage: bool },
     Refused(&'static str),
 }
 
 impl Mock {
-    /// Listens; connections wait until [`Mock::run`].
+    /// Listens; connections wait until [`Mock::run`]. With a configuration it speaks TLS.
     ///
     /// # Errors
     /// When the address is in use.
-    pub fn bind(address: SocketAddr, replies: Replies) -> io::Result<Self> {
+    pub fn bind(address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
         let mut listener = TcpListener::bind(address)?;
         let reactor = Reactor::new()?;
         reactor.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         Ok(Self {
             listener,
+            tls,
             reactor,
-            openai: replies.script(Dialect::OpenAiChat),
-            anthropic: replies.script(Dialect::AnthropicMessages),
-            replies,
+            scripts: Scripts::default(),
             connections: Slab::new(),
             due: BinaryHeap::new(),
             buffer: vec![0; READ_BUFFER],
@@ -109,7 +116,10 @@ impl Mock {
             match self.listener.accept() {
                 Ok((stream, _)) => {
                     let entry = self.connections.vacant_entry();
-                    let socket = Socket::new(stream, self.reactor.registry(), Token(entry.key()))?;
+                    let mut socket = Socket::new(stream, self.reactor.registry(), Token(entry.key()))?;
+                    if let Some(config) = &self.tls {
+                        socket.speak_tls(config).map_err(io::Error::other)?;
+                    }
                     entry.insert(Connection { socket, partial: Vec::new(), stream: None });
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
@@ -143,17 +153,15 @@ impl Mock {
     fn answer(&mut self, key: usize) -> io::Result<()> {
         let Some(connection) = self.connections.get_mut(key) else { return Ok(()) };
         while connection.stream.is_none()
-            && let Some((wanted, length)) = read_request(&connection.partial)
+            && let Some((wanted, length)) = self.scripts.read_request(&connection.partial)
         {
             connection.partial.drain(..length);
             match wanted {
-                Wanted::Whole(dialect) => {
-                    connection.socket.send(&pick(&self.openai, &self.anthropic, dialect).whole)?;
-                }
-                Wanted::Stream { dialect, with_usage } => {
-                    connection.socket.send(&pick(&self.openai, &self.anthropic, dialect).head)?;
-                    let at = Instant::now() + self.replies.first_event;
-                    connection.stream = Some(Stream { dialect, with_usage, beat: 0, at });
+                Wanted::Whole(script) => connection.socket.send(&script.1.whole)?,
+                Wanted::Stream { script, with_usage } => {
+                    connection.socket.send(&script.1.head)?;
+                    let at = Instant::now() + script.0.due(0);
+                    connection.stream = Some(Stream { script, with_usage, beat: 0, at });
                     self.due.push(Reverse((at, key)));
                 }
                 Wanted::Refused(status) => {
@@ -170,66 +178,88 @@ impl Mock {
         let now = Instant::now();
         while let Some(Reverse((at, key))) = self.due.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.due.pop();
-            if self.send_beat(key, at).is_err() {
+            if self.send_beats_of(key, at, now).is_err() {
                 self.connections.try_remove(key);
             }
         }
     }
 
-    fn send_beat(&mut self, key: usize, at: Instant) -> io::Result<()> {
+    /// Sends a stream's beats that are due at once: those without a gap are a burst.
+    fn send_beats_of(&mut self, key: usize, at: Instant, now: Instant) -> io::Result<()> {
         let Some(connection) = self.connections.get_mut(key) else { return Ok(()) };
         let Some(stream) = connection.stream.as_mut().filter(|stream| stream.at == at) else { return Ok(()) };
-        let script = pick(&self.openai, &self.anthropic, stream.dialect);
-        let last = stream.beat + 1 >= script.beats.len();
-        let bytes = match script.beats.get(stream.beat) {
-            Some(bytes) if !(last && stream.with_usage) => bytes,
-            _ => &script.end_with_usage,
-        };
-        connection.socket.send(bytes)?;
-        if last {
+        let (replies, script) = &*stream.script;
+        let first = stream.beat;
+        while stream.beat < script.beats.len() && stream.at <= now {
+            stream.beat += 1;
+            // From the time it was due, so that the pace does not drift.
+            stream.at += replies.due(1) - replies.due(0);
+        }
+        let ended = stream.beat == script.beats.len();
+        let whole_beats = first..stream.beat - usize::from(ended);
+        let mut bytes = script.beats.get(whole_beats).unwrap_or_default().concat();
+        if ended {
+            let end = script.beats.last().filter(|_| !stream.with_usage);
+            bytes.extend_from_slice(end.unwrap_or(&script.end_with_usage));
+        }
+        let next = stream.at;
+        connection.socket.send(&bytes)?;
+        if ended {
             connection.stream = None;
             return self.answer(key);
         }
-        stream.beat += 1;
-        // From the time it was due, so that the pace does not drift.
-        stream.at += self.replies.gap;
-        self.due.push(Reverse((stream.at, key)));
+        self.due.push(Reverse((next, key)));
         Ok(())
     }
 }
 
-fn pick<'s>(openai: &'s Script, anthropic: &'s Script, dialect: Dialect) -> &'s Script {
-    if dialect == Dialect::AnthropicMessages { anthropic } else { openai }
-}
-
-/// What the first request of these bytes asks for and how long it is; nothing if it is not whole.
-fn read_request(bytes: &[u8]) -> Option<(Wanted, usize)> {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut request = httparse::Request::new(&mut headers);
-    let head = match request.parse(bytes) {
-        Ok(httparse::Status::Complete(head)) => head,
-        Ok(httparse::Status::Partial) => return None,
-        Err(_) => return Some((Wanted::Refused("400 Bad Request"), bytes.len())),
-    };
-    let length = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
-    let Some(length) = length.and_then(|header| std::str::from_utf8(header.value).ok()?.parse().ok()) else {
-        return Some((Wanted::Refused("411 Length Required"), bytes.len()));
-    };
-    let end = head.checked_add(length)?;
-    let body = bytes.get(head..end)?;
-    let path = request.path.unwrap_or_default();
-    if !path.ends_with("/chat/completions") && !path.ends_with("/messages") {
-        return Some((Wanted::Refused("404 Not Found"), end));
+impl Scripts {
+    /// What the first request of these bytes asks for and how long it is; nothing if it is not whole.
+    fn read_request(&mut self, bytes: &[u8]) -> Option<(Wanted, usize)> {
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut request = httparse::Request::new(&mut headers);
+        let head = match request.parse(bytes) {
+            Ok(httparse::Status::Complete(head)) => head,
+            Ok(httparse::Status::Partial) => return None,
+            Err(_) => return Some((Wanted::Refused("400 Bad Request"), bytes.len())),
+        };
+        let length = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
+        let Some(length) = length.and_then(|header| std::str::from_utf8(header.value).ok()?.parse().ok())
+        else {
+            return Some((Wanted::Refused("411 Length Required"), bytes.len()));
+        };
+        let end = head.checked_add(length)?;
+        let body = bytes.get(head..end)?;
+        let path = request.path.unwrap_or_default();
+        if !path.ends_with("/chat/completions") && !path.ends_with("/messages") {
+            return Some((Wanted::Refused("404 Not Found"), end));
+        }
+        Some((self.wanted(dialect_of(path), body).unwrap_or(Wanted::Refused("400 Bad Request")), end))
     }
-    Some((wanted(dialect_of(path), body), end))
-}
 
-fn wanted(dialect: Dialect, body: &[u8]) -> Wanted {
-    let Ok(document) = Document::scan(body) else { return Wanted::Refused("400 Bad Request") };
-    match document.boolean("stream") {
-        Ok(Some(true)) => Wanted::Stream { dialect, with_usage: asks_for_usage(&document) },
-        Ok(_) => Wanted::Whole(dialect),
-        Err(_) => Wanted::Refused("400 Bad Request"),
+    /// Nothing if the body makes no sense.
+    fn wanted(&mut self, dialect: Dialect, body: &[u8]) -> Option<Wanted> {
+        let document = Document::scan(body).ok()?;
+        let asked = document.get("mock").map(|field| field.value.of(body)).unwrap_or_default();
+        let script = self.script(dialect, asked)?;
+        let streams = document.boolean("stream").ok()?.unwrap_or(false) && script.0.status == 200;
+        Some(match streams {
+            true => Wanted::Stream { script, with_usage: asks_for_usage(&document) },
+            false => Wanted::Whole(script),
+        })
+    }
+
+    fn script(&mut self, dialect: Dialect, asked: &[u8]) -> Option<Arc<(Replies, Script)>> {
+        let scripts =
+            if dialect == Dialect::AnthropicMessages { &mut self.anthropic } else { &mut self.openai };
+        if let Some(script) = scripts.get(asked) {
+            return Some(Arc::clone(script));
+        }
+        let replies: Replies =
+            if asked.is_empty() { Replies::default() } else { serde_json::from_slice(asked).ok()? };
+        let script = Arc::new((replies, replies.script(dialect)));
+        scripts.insert(asked.into(), Arc::clone(&script));
+        Some(script)
     }
 }
 

@@ -3,18 +3,28 @@
 use std::time::Duration;
 
 use edgeroute_wire::Dialect;
+use serde::Deserialize;
 
-/// How the mock replies.
-#[derive(Debug, Clone, Copy)]
+/// How the mock replies to a request: what its body says under `mock`, which routers pass on since they do not know it.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Replies {
+    /// Status; any but 200 comes with an error, and no stream.
+    pub status: u16,
     /// Bytes of text in a whole reply.
-    pub text: usize,
-    /// Content events of a stream; at least one.
-    pub events: usize,
+    pub text: u32,
+    /// Content events of a stream.
+    pub events: u16,
     /// From the request to the first event.
-    pub first_event: Duration,
+    pub first_ms: u32,
     /// From one event to the next.
-    pub gap: Duration,
+    pub gap_ms: u32,
+}
+
+impl Default for Replies {
+    fn default() -> Self {
+        Self { status: 200, text: 256, events: 50, first_ms: 20, gap_ms: 10 }
+    }
 }
 
 /// The bytes of one dialect.
@@ -31,18 +41,28 @@ pub(crate) struct Script {
 }
 
 impl Replies {
+    /// From the request to an event of the stream, the first of which is event 0.
+    pub(crate) fn due(&self, event: u64) -> Duration {
+        Duration::from_millis(u64::from(self.first_ms) + event * u64::from(self.gap_ms))
+    }
+
     pub(crate) fn script(&self, dialect: Dialect) -> Script {
-        match dialect {
+        let mut script = match dialect {
             Dialect::AnthropicMessages => self.anthropic(),
             _ => self.openai(),
+        };
+        if self.status != 200 {
+            script.whole =
+                whole(self.status, r#"{"error":{"type":"server_error","message":"as asked for"}}"#);
         }
+        script
     }
 
     fn openai(&self) -> Script {
         let usage = format!(
             r#"{{"prompt_tokens":120,"completion_tokens":{0},"total_tokens":{1}}}"#,
             self.events,
-            self.events + 120
+            u32::from(self.events) + 120
         );
         let body = format!(
             r#"{{"id":"chatcmpl-load","object":"chat.completion","created":1750000000,"model":"mock","choices":[{{"index":0,"message":{{"role":"assistant","content":"{}"}},"finish_reason":"stop"}}],"usage":{usage}}}"#,
@@ -53,7 +73,7 @@ impl Replies {
                 "data: {{\"id\":\"chatcmpl-load\",\"object\":\"chat.completion.chunk\",\"created\":1750000000,\"model\":\"mock\",\"choices\":[{choices}]{usage}}}\n\n"
             )
         };
-        let content = |number: usize| {
+        let content = |number: u16| {
             let role = if number == 0 { r#""role":"assistant","# } else { "" };
             let reason = if number + 1 == self.events { r#""stop""# } else { "null" };
             let choice = format!(
@@ -63,7 +83,7 @@ impl Replies {
         };
         let done = "data: [DONE]\n\n";
         Script {
-            whole: whole(&body),
+            whole: whole(200, &body),
             head: stream_head(),
             beats: (0..self.events).map(content).chain([last_chunk(done)]).collect(),
             end_with_usage: last_chunk(&(event("", &format!(r#","usage":{usage}"#)) + done)),
@@ -85,7 +105,7 @@ impl Replies {
             "content_block_start",
             r#","index":0,"content_block":{"type":"text","text":""}"#,
         );
-        let content = |number: usize| {
+        let content = |number: u16| {
             let delta = event(
                 "content_block_delta",
                 &format!(r#","index":0,"delta":{{"type":"text_delta","text":" token {number}"}}"#),
@@ -102,7 +122,7 @@ impl Replies {
                 + &event("message_stop", "")),
         );
         Script {
-            whole: whole(&body),
+            whole: whole(200, &body),
             head: stream_head(),
             beats: (0..self.events).map(content).chain([end.clone()]).collect(),
             end_with_usage: end,
@@ -116,13 +136,13 @@ pub(crate) fn refusal(status: &str) -> Vec<u8> {
         .into()
 }
 
-fn text(length: usize) -> String {
-    "a reply of the mock. ".chars().cycle().take(length).collect()
+fn text(length: u32) -> String {
+    "a reply of the mock. ".chars().cycle().take(length as usize).collect()
 }
 
-fn whole(body: &str) -> Vec<u8> {
+fn whole(status: u16, body: &str) -> Vec<u8> {
     format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "HTTP/1.1 {status} As Asked\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
     .into()

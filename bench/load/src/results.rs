@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::exchange::Failure;
+use crate::requests::Kind;
 
 /// Requests this much late at the 99th percentile mean that the generator, or the machine, is too slow.
 const LATE: Duration = Duration::from_millis(5);
@@ -20,9 +21,13 @@ pub(crate) struct Results {
     completed: u64,
     events: u64,
     errors: BTreeMap<String, u64>,
+    meant: BTreeMap<Kind, u64>,
     latency: Times,
+    overhead: Times,
+    refused: Times,
     first_event: Times,
     gap: Times,
+    event_delay: Times,
     send_delay: Times,
 }
 
@@ -52,18 +57,26 @@ pub struct Summary {
     pub sent: u64,
     /// Requests that were due and not sent, since every connection was busy to the end.
     pub unsent: u64,
-    /// Requests answered as they should be.
+    /// Good requests answered as they should be.
     pub completed: u64,
-    /// The others that were sent, by what went wrong.
+    /// The others, by kind: those that were answered as they should be, and those that were abandoned.
+    pub meant: BTreeMap<Kind, u64>,
+    /// What was sent besides, by what went wrong.
     pub errors: BTreeMap<String, u64>,
     /// Events with content in all streams.
     pub events: u64,
     /// From the intended time to the end of the response.
     pub latency_us: Quantiles,
+    /// What `x-edgeroute-overhead-us` said of these.
+    pub overhead_us: Quantiles,
+    /// From the intended time to the end of a refusal with 503.
+    pub refused_us: Quantiles,
     /// From the intended time to a stream's first event.
     pub first_event_us: Quantiles,
     /// Between two events of a stream.
     pub gap_us: Quantiles,
+    /// How much later an event arrived than it would have, had the request been with the mock at its intended time.
+    pub event_delay_us: Quantiles,
     /// From the intended time to the sending.
     pub send_delay_us: Quantiles,
     /// The most connections that were open at once; if that is all it may open, requests may have waited for one.
@@ -71,6 +84,10 @@ pub struct Summary {
     /// The generator did not keep to the schedule: the latencies include waiting that the system did not cause, or it
     /// could not take the load.
     pub behind: bool,
+    /// How long requests were sent.
+    pub sending_seconds: f64,
+    /// Good requests answered as they should be in that time; the others came after it.
+    pub completed_meanwhile: u64,
     /// How long the run took.
     pub seconds: f64,
     /// CPU time of the generator itself.
@@ -83,6 +100,9 @@ pub(crate) struct Course {
     pub(crate) sent: u64,
     pub(crate) unsent: u64,
     pub(crate) connections: usize,
+    /// How long requests were sent, and how many were answered as they should be meanwhile.
+    pub(crate) sending: Duration,
+    pub(crate) completed_meanwhile: u64,
     pub(crate) took: Duration,
     pub(crate) cpu: Duration,
 }
@@ -99,6 +119,26 @@ impl Results {
         self.latency.add(latency);
     }
 
+    /// A request that was not good was answered as it should be, or abandoned.
+    pub(crate) fn meant(&mut self, kind: Kind) {
+        *self.meant.entry(kind).or_default() += 1;
+    }
+
+    /// The system under test said how long it took.
+    pub(crate) fn overhead(&mut self, overhead: Duration) {
+        self.overhead.add(overhead);
+    }
+
+    /// A good request was refused with 503; it counts as failed besides.
+    pub(crate) fn refused(&mut self, latency: Duration) {
+        self.refused.add(latency);
+    }
+
+    /// An event was this much late.
+    pub(crate) fn event_delay(&mut self, delay: Duration) {
+        self.event_delay.add(delay);
+    }
+
     /// The first event of a stream arrived.
     pub(crate) fn first_event(&mut self, latency: Duration) {
         self.events += 1;
@@ -111,9 +151,14 @@ impl Results {
         self.gap.add(gap);
     }
 
-    /// A request failed.
-    pub(crate) fn fail(&mut self, failure: Failure) {
-        *self.errors.entry(failure.to_string()).or_default() += 1;
+    /// A request failed; of those that are not good, the kind is named.
+    pub(crate) fn fail(&mut self, kind: Kind, failure: Failure) {
+        let name = if kind == Kind::Good { failure.to_string() } else { format!("{kind}: {failure}") };
+        *self.errors.entry(name).or_default() += 1;
+    }
+
+    pub(crate) fn completed(&self) -> u64 {
+        self.completed
     }
 
     pub(crate) fn summary(&self, course: Course) -> Summary {
@@ -123,14 +168,20 @@ impl Results {
             sent: course.sent,
             unsent: course.unsent,
             completed: self.completed,
+            meant: self.meant.clone(),
             errors: self.errors.clone(),
             events: self.events,
             latency_us: self.latency.quantiles(),
+            overhead_us: self.overhead.quantiles(),
+            refused_us: self.refused.quantiles(),
             first_event_us: self.first_event.quantiles(),
             gap_us: self.gap.quantiles(),
+            event_delay_us: self.event_delay.quantiles(),
             send_delay_us,
             connections: course.connections,
             behind: course.unsent > 0 || send_delay_us.p99 > LATE.as_secs_f64() * 1e6,
+            sending_seconds: course.sending.as_secs_f64(),
+            completed_meanwhile: course.completed_meanwhile,
             seconds: course.took.as_secs_f64(),
             cpu_seconds: course.cpu.as_secs_f64(),
         }

@@ -6,33 +6,36 @@ use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use edgeroute_load::{Arrivals, Load, Mock, Replies, Summary, Traffic, generate};
+use edgeroute_load::{Arrivals, Kind, Load, Mix, Mock, Summary, Traffic, generate};
 
 const MS: Duration = Duration::from_millis(1);
-const EVENTS: usize = 7;
+const EVENTS: u64 = 7;
 
-/// A mock whose streams take 5 ms to the first event and 1 ms to each other.
 fn mock() -> SocketAddr {
-    let replies = Replies { text: 100, events: EVENTS, first_event: 5 * MS, gap: MS };
-    let mut mock = Mock::bind("127.0.0.1:0".parse().unwrap(), replies).unwrap();
+    let mut mock = Mock::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
     let address = mock.address().unwrap();
     thread::spawn(move || mock.run().unwrap());
     address
 }
 
+/// Streams take 5 ms to the first event and 1 ms to each other.
 fn load(address: SocketAddr, path: &str, stream: bool) -> Load {
     let traffic = Traffic {
         authority: address.to_string(),
         path: path.into(),
         model: "mock".into(),
         key: None,
-        stream,
+        streams: if stream { 1.0 } else { 0.0 },
+        body: 0,
+        mock: Some(format!(r#"{{"events":{EVENTS},"first_ms":5,"gap_ms":1}}"#)),
+        mix: Mix::default(),
     };
     Load {
         address,
         traffic,
-        arrivals: Arrivals::new(500.0, None),
+        arrivals: Some(Arrivals::new(500.0, None)),
         duration: 200 * MS,
+        count: u64::MAX,
         connections: 200,
         patience: Duration::from_secs(60),
     }
@@ -41,8 +44,10 @@ fn load(address: SocketAddr, path: &str, stream: bool) -> Load {
 fn run(load: &Load) -> Summary {
     let summary = generate(load).unwrap();
     assert_eq!(summary.due, summary.sent + summary.unsent);
-    assert_eq!(summary.sent, summary.completed + summary.errors.values().sum::<u64>());
+    let others = summary.errors.values().chain(summary.meant.values()).sum::<u64>();
+    assert_eq!(summary.sent, summary.completed + others);
     assert_eq!(summary.latency_us.count, summary.completed);
+    assert!(summary.completed_meanwhile <= summary.completed && summary.sending_seconds <= summary.seconds);
     summary
 }
 
@@ -61,17 +66,18 @@ fn streams_come_at_their_pace() {
     let address = mock();
     for path in ["/v1/chat/completions", "/v1/messages"] {
         let summary = run(&load(address, path, true));
-        assert_eq!((summary.completed, summary.events), (100, 100 * EVENTS as u64), "{path}: {summary:?}");
+        assert_eq!((summary.completed, summary.events), (100, 100 * EVENTS), "{path}: {summary:?}");
         assert!(summary.first_event_us.p50 >= 5_000.0, "{summary:?}");
         assert!(summary.latency_us.p50 >= 5_000.0 + 1_000.0 * EVENTS as f64, "{summary:?}");
-        assert_eq!(summary.gap_us.count, 100 * (EVENTS as u64 - 1));
+        assert_eq!(summary.gap_us.count, 100 * (EVENTS - 1));
+        assert_eq!(summary.event_delay_us.count, 100 * EVENTS);
     }
 }
 
 #[test]
 fn a_poisson_process_sends_about_as_many() {
     let mut load = load(mock(), "/v1/chat/completions", false);
-    load.arrivals = Arrivals::new(500.0, Some(3));
+    load.arrivals = Some(Arrivals::new(500.0, Some(3)));
     let summary = run(&load);
     assert!((70..=130).contains(&summary.due), "{summary:?}");
     assert_eq!(summary.completed, summary.due);
@@ -128,4 +134,55 @@ fn patience_ends() {
     assert!(began.elapsed() >= 210 * MS);
     assert_eq!((summary.errors.get("unfinished"), summary.unsent), (Some(&10), 90), "{summary:?}");
     assert!(summary.behind);
+}
+
+#[test]
+fn a_burst_is_one_write() {
+    let mut load = load(mock(), "/v1/chat/completions", true);
+    load.traffic.mock = Some(r#"{"events":100,"first_ms":0,"gap_ms":0}"#.into());
+    let summary = run(&load);
+    assert_eq!((summary.completed, summary.events), (100, 10_000), "{summary:?}");
+    assert!(summary.gap_us.p90 < 1.0, "{summary:?}");
+}
+
+#[test]
+fn without_a_rate_each_connection_sends_when_it_has_the_answer() {
+    let mut load = load(mock(), "/v1/chat/completions", false);
+    (load.arrivals, load.count, load.connections) = (None, 1_000, 4);
+    load.duration = Duration::from_secs(60);
+    let summary = run(&load);
+    assert_eq!((summary.sent, summary.completed, summary.connections), (1_000, 1_000, 4), "{summary:?}");
+    assert!(summary.seconds < 30.0, "it ends with the last request");
+    assert!(summary.completed_meanwhile >= 900, "{summary:?}");
+    assert!(!summary.behind, "{summary:?}");
+}
+
+#[test]
+fn a_body_of_200_kb() {
+    let mut load = load(mock(), "/v1/chat/completions", false);
+    load.traffic.body = 200_000;
+    assert_eq!(run(&load).completed, 100);
+}
+
+#[test]
+fn what_is_not_good_is_counted_apart() {
+    let mut load = load(mock(), "/v1/chat/completions", false);
+    load.traffic.mix = Mix { malformed: 0.0, abandoned: 0.1, failing: 0.1 };
+    let summary = run(&load);
+    let meant: Vec<_> = summary.meant.keys().copied().collect();
+    assert_eq!(meant, [Kind::Abandoned, Kind::Failing], "{summary:?}");
+    assert!((78..=82).contains(&summary.completed) && summary.errors.is_empty(), "{summary:?}");
+    // The mock does not look at keys and models, so some of what makes no sense is answered.
+    load.traffic.mix = Mix { malformed: 1.0, ..Mix::default() };
+    let summary = run(&load);
+    assert!(summary.meant.contains_key(&Kind::Malformed), "{summary:?}");
+    assert!(summary.errors.contains_key("malformed: status 200"), "{summary:?}");
+    assert_eq!(summary.completed, 0);
+}
+
+#[test]
+fn a_reply_that_the_mock_does_not_know_is_refused() {
+    let mut load = load(mock(), "/v1/chat/completions", false);
+    load.traffic.mock = Some(r#"{"colour":"blue"}"#.into());
+    assert!(generate(&load).is_err());
 }

@@ -34,7 +34,7 @@ pub(crate) struct State {
     /// The task that listens; cancelled with the end of the request.
     pub(crate) watcher: Option<Py<PyAny>>,
     pub(crate) response: Option<(Head, Vec<u8>)>,
-    /// Boxed: its SIMD searchers are aligned to 32 bytes, and Python aligns objects to 16.
+    /// Boxed: most requests have none.
     pub(crate) stream: Option<Box<Stream>>,
     pub(crate) closed: bool,
 }

@@ -9,6 +9,55 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use edgeroute_wire::{Dialect, Document, Edit, EventStream, Operation, include_usage, prompt, splice, usage};
 
 const ROTATION: usize = 1_024;
+/// Bytes of all bodies that take turns: they fit into a second-level cache, where a body that just arrived is too.
+const ROTATING_BYTES: usize = 1 << 20;
+
+/// An escape every 40 bytes or so.
+const PROSE: &[&str] = &[
+    "the",
+    "router",
+    "latency",
+    "fn",
+    "value",
+    "\\n",
+    "\\\"name\\\"",
+    "of",
+    "a",
+    "because",
+    "return",
+    "prompt",
+    "and",
+    "with",
+    "measured",
+    "is",
+    "not",
+    "model",
+    "\\n   ",
+    "however",
+    "decide",
+];
+/// An escape every 12 bytes or so, brackets, and many of them in a row.
+const CODE: &[&str] = &[
+    "if (n > 0) {",
+    "\\n\\t\\t",
+    "x[i] = y;",
+    "}\\n",
+    "print(\\\"%d\\\\n\\\",",
+    "\\\"a\\\": [",
+    "],",
+    "return",
+    "\\\\\\\\",
+];
+const FRENCH: &[&str] =
+    &["dès", "lors", "qu’il", "écrit", "\\n", "le", "modèle", "répond", "à", "la", "question", "où"];
+const CHINESE: &[&str] = &["路由器", "延迟", "测量", "\\n", "模型", "返回", "因为", "请求", "的", "是"];
+/// Base64, which has no spaces, looks like this to a scan.
+const IMAGE: &[&str] =
+    &["iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk-M9QDwADhgGAWjR9awAAAABJRU5ErkJggg"];
+/// Definitions of tools: short strings and brackets.
+const TOOLS: &[&str] = &[
+    "\",\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"integer\"}},\"required\":[\"n\",\"m\"],\"x\":\"",
+];
 
 /// A small generator, so that bodies are the same on every machine.
 struct Random(u64);
@@ -19,45 +68,22 @@ impl Random {
         (self.0 >> 33) as usize % limit
     }
 
-    /// Prose and code as it looks inside of JSON: an escape every 40 bytes or so.
-    fn text(&mut self, bytes: usize) -> String {
-        const WORDS: [&str; 21] = [
-            "the",
-            "router",
-            "latency",
-            "fn",
-            "value",
-            "\\n",
-            "\\\"name\\\"",
-            "of",
-            "a",
-            "because",
-            "return",
-            "prompt",
-            "and",
-            "with",
-            "measured",
-            "is",
-            "not",
-            "model",
-            "\\n   ",
-            "however",
-            "decide",
-        ];
+    /// Words as they stand inside of JSON.
+    fn text(&mut self, words: &[&str], bytes: usize) -> String {
         let mut text = String::with_capacity(bytes + 16);
         while text.len() < bytes {
-            text.push_str(WORDS[self.below(WORDS.len())]);
+            text.push_str(words[self.below(words.len())]);
             text.push(' ');
         }
         text
     }
 
-    fn chat(&mut self, bytes: usize) -> Vec<u8> {
+    fn chat(&mut self, words: &[&str], bytes: usize) -> Vec<u8> {
         let mut messages = String::new();
         while messages.len() + 200 < bytes {
             let size = (bytes - 200 - messages.len()).min(100 + self.below(1 + bytes / 4));
             let role = ["user", "assistant"][self.below(2)];
-            messages += &format!(r#"{{"role":"{role}","content":"{}"}},"#, self.text(size));
+            messages += &format!(r#"{{"role":"{role}","content":"{}"}},"#, self.text(words, size));
         }
         let model = self.below(1_000);
         format!(
@@ -70,9 +96,20 @@ impl Random {
     fn openai_events(&mut self, count: usize) -> Vec<u8> {
         let mut stream = String::new();
         for _ in 0..count {
-            let word = self.text(4);
+            let word = self.text(PROSE, 4);
             stream += &format!(
                 "data: {{\"id\":\"chatcmpl-9aXkQ2v7\",\"object\":\"chat.completion.chunk\",\"created\":1760000000,\"model\":\"gpt-5-mini\",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_1\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{word}\"}},\"logprobs\":null,\"finish_reason\":null}}],\"usage\":null}}\n\n"
+            );
+        }
+        stream.into_bytes()
+    }
+
+    fn response_events(&mut self, count: usize) -> Vec<u8> {
+        let mut stream = String::new();
+        for number in 0..count {
+            let word = self.text(PROSE, 4);
+            stream += &format!(
+                "event: response.output_text.delta\ndata: {{\"type\":\"response.output_text.delta\",\"sequence_number\":{number},\"item_id\":\"msg_68\",\"output_index\":0,\"content_index\":0,\"delta\":\"{word}\",\"logprobs\":[],\"obfuscation\":\"Vs7aWQ\"}}\n\n"
             );
         }
         stream.into_bytes()
@@ -81,7 +118,7 @@ impl Random {
     fn anthropic_events(&mut self, count: usize) -> Vec<u8> {
         let mut stream = String::new();
         for _ in 0..count {
-            let word = self.text(4);
+            let word = self.text(PROSE, 4);
             stream += &format!(
                 "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{{\"type\":\"text_delta\",\"text\":\"{word}\"}}}}\n\n"
             );
@@ -90,22 +127,28 @@ impl Random {
     }
 }
 
-fn bodies(bytes: usize, count: usize) -> Vec<Vec<u8>> {
+fn bodies(words: &[&str], bytes: usize) -> Vec<Vec<u8>> {
     let mut random = Random(bytes as u64);
-    (0..count).map(|_| random.chat(bytes)).collect()
+    (0..ROTATION.min(ROTATING_BYTES / bytes)).map(|_| random.chat(words, bytes)).collect()
+}
+
+fn mean_size(bodies: &[Vec<u8>]) -> Throughput {
+    Throughput::Bytes((bodies.iter().map(Vec::len).sum::<usize>() / bodies.len()) as u64)
 }
 
 fn requests(criterion: &mut Criterion) {
-    for (name, bytes, count) in [("1 kB", 1_000, ROTATION), ("8 kB", 8_000, ROTATION), ("200 kB", 200_000, 8)]
-    {
-        let bodies = bodies(bytes, count);
+    for (name, bytes) in [("1 kB", 1_000), ("20 kB", 20_000), ("200 kB", 200_000)] {
+        let bodies = bodies(PROSE, bytes);
         let mut group = criterion.benchmark_group(name);
-        let mean = bodies.iter().map(Vec::len).sum::<usize>() / bodies.len();
-        group.throughput(Throughput::Bytes(mean as u64));
+        group.throughput(mean_size(&bodies));
 
         let mut next = bodies.iter().cycle();
         group.bench_function("scan", |bench| {
-            bench.iter(|| black_box(Document::scan(next.next().unwrap()).unwrap()).fields().len());
+            bench.iter(|| Document::scan(next.next().unwrap()).unwrap().fields().len());
+        });
+        let mut next = bodies.iter().cycle();
+        group.bench_function("memchr of what is absent, for scale", |bench| {
+            bench.iter(|| memchr::memchr(0, next.next().unwrap()));
         });
         let documents: Vec<Document<'_>> = bodies.iter().map(|body| Document::scan(body).unwrap()).collect();
         let mut next = documents.iter().cycle();
@@ -128,6 +171,30 @@ fn requests(criterion: &mut Criterion) {
     }
 }
 
+fn texts(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("scan of 20 kB");
+    let sorts =
+        [("code", CODE), ("French", FRENCH), ("Chinese", CHINESE), ("an image", IMAGE), ("tools", TOOLS)];
+    for (name, words) in sorts {
+        let bodies = bodies(words, 20_000);
+        group.throughput(mean_size(&bodies));
+        let mut next = bodies.iter().cycle();
+        group.bench_function(name, |bench| {
+            bench.iter(|| Document::scan(next.next().unwrap()).unwrap().fields().len());
+        });
+    }
+    let mut random = Random(11);
+    let bodies: Vec<Vec<u8>> = (0..50)
+        .map(|_| format!(r#"{{"model":"m","input":"{}"}}"#, random.text(PROSE, 20_000)).into_bytes())
+        .collect();
+    group.throughput(mean_size(&bodies));
+    let mut next = bodies.iter().cycle();
+    group.bench_function("one string", |bench| {
+        bench.iter(|| Document::scan(next.next().unwrap()).unwrap().fields().len());
+    });
+    group.finish();
+}
+
 fn replies(criterion: &mut Criterion) {
     let floats: Vec<String> = (0..1_536).map(|index| format!("{:.9}", (f64::from(index)).sin())).collect();
     let embedding = format!(
@@ -148,6 +215,7 @@ fn events(criterion: &mut Criterion) {
     for (name, dialect, stream) in [
         ("openai 200 at once", Dialect::OpenAiChat, random.openai_events(200)),
         ("anthropic 200 at once", Dialect::AnthropicMessages, random.anthropic_events(200)),
+        ("responses 200 at once", Dialect::OpenAiResponses, random.response_events(200)),
         ("openai 1 at a time", Dialect::OpenAiChat, random.openai_events(1)),
         ("anthropic 1 at a time", Dialect::AnthropicMessages, random.anthropic_events(1)),
     ] {
@@ -165,5 +233,5 @@ fn events(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, requests, replies, events);
+criterion_group!(benches, requests, texts, replies, events);
 criterion_main!(benches);

@@ -21,7 +21,7 @@ impl<'b> Content<'b> {
     /// have token numbers. U+FFFD stands for escapes that are no characters.
     pub fn text(self) -> Cow<'b, str> {
         if let [b'"', plain @ .., b'"'] = self.0 {
-            return str::from_utf8(plain).map(decode_lossy).unwrap_or_default();
+            return simdutf8::basic::from_utf8(plain).map(decode_lossy).unwrap_or_default();
         }
         let mut texts = Vec::new();
         // What is malformed ends it; a content that was counted is not.
@@ -42,7 +42,7 @@ impl fmt::Debug for Content<'_> {
 fn collect<'b>(cursor: &mut Cursor<'b>, texts: &mut Vec<Cow<'b, str>>) -> Option<()> {
     match cursor.peek()? {
         b'"' => {
-            texts.push(decode_lossy(str::from_utf8(cursor.string()?).ok()?));
+            texts.push(decode_lossy(simdutf8::basic::from_utf8(cursor.string()?).ok()?));
             Some(())
         }
         b'[' => cursor.array(|cursor| collect(cursor, texts)),

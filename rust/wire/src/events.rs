@@ -1,13 +1,14 @@
 //! Server-sent events, checked as they pass (WHATWG HTML §9.2).
 
-use std::borrow::Cow;
 use std::mem;
+use std::sync::LazyLock;
 
-use memchr::{memchr2, memmem};
+use memchr::memmem;
 
 use crate::cursor::skip_whitespace;
 use crate::dialect::Dialect;
 use crate::document::{Document, Kind};
+use crate::event::{Event, Lines, part};
 use crate::usage::{Reported, Usage};
 
 /// The largest event that passes.
@@ -32,13 +33,14 @@ pub enum Remainder {
 
 /// A stream of events from a provider: passes whole events on byte for byte and notes what they say. A blank line ends
 /// an event; a line ends with LF, CR LF or CR. Comments and unknown fields pass.
+///
+/// NOTE: 200 chunks of 266 bytes (OpenAI) pass at 4.6 GB/s and as many deltas of 122 bytes (Anthropic) at 4.0; at 3.3 and
+/// 2.4 when every line and key was looked for by itself.
 #[derive(Debug)]
 pub struct EventStream {
     hide_usage: bool,
     /// The event that has begun.
     held: Vec<u8>,
-    /// The current line has no bytes yet.
-    line_is_empty: bool,
     /// The last byte was CR, a LF that follows belongs to it.
     after_return: bool,
     /// The last whole event was not passed on.
@@ -57,15 +59,18 @@ struct Facts {
     content: u64,
     ended: bool,
     failed: bool,
-    usage_key: memmem::Finder<'static>,
-    error_key: memmem::Finder<'static>,
 }
 
-/// The fields of one event that matter here.
-struct Event<'e> {
-    name: &'e [u8],
-    data: Cow<'e, [u8]>,
+/// The keys that make the fields of an OpenAI chunk worth a look: `usage` and `error` at any depth, also in text, with a
+/// value other than null. Most chunks say `"usage":null`.
+struct Keys<'b> {
+    bytes: &'b [u8],
+    /// Where the next of each is.
+    next: [usize; 2],
 }
+
+static FINDERS: LazyLock<[memmem::Finder<'static>; 2]> =
+    LazyLock::new(|| [r#""usage""#, r#""error""#].map(memmem::Finder::new));
 
 impl EventStream {
     /// A stream that begins. With `hide_usage` the OpenAI chunk that carries nothing but the usage is not passed on.
@@ -73,10 +78,16 @@ impl EventStream {
         Self {
             hide_usage,
             held: Vec::new(),
-            line_is_empty: true,
             after_return: false,
             was_hidden: false,
-            facts: Facts::new(dialect),
+            facts: Facts {
+                dialect,
+                reported: Reported::default(),
+                passed: 0,
+                content: 0,
+                ended: false,
+                failed: false,
+            },
         }
     }
 
@@ -86,34 +97,47 @@ impl EventStream {
     /// When an event has more than [`MAX_EVENT_BYTES`]. The whole events before it have been appended, so that an error
     /// event may follow; feed nothing more.
     pub fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), EventError> {
-        let mut at = self.finish_line_end(chunk, out);
+        let Some(last) = chunk.last() else { return Ok(()) };
+        let mut lines = Lines::new(chunk, self.finish_line_end(chunk, out));
+        self.after_return = *last == b'\r';
         if !self.held.is_empty() {
-            let end = self.end_of_event(chunk, at);
-            self.hold(slice(chunk, at, end.unwrap_or(chunk.len())))?;
-            let Some(end) = end else { return Ok(()) };
-            self.was_hidden = self.facts.note(&self.held) && self.hide_usage;
+            let begins = lines.position();
+            let is_whole = self.pass_rest_of_event(&mut lines);
+            let end = if is_whole { lines.position() } else { chunk.len() };
+            self.hold(part(chunk, begins, end))?;
+            if !is_whole {
+                return Ok(());
+            }
+            self.was_hidden = self.facts.note_all(&self.held) && self.hide_usage;
             if !self.was_hidden {
                 out.extend_from_slice(&self.held);
             }
             self.held.clear();
-            at = end;
         }
         // Events that pass one after the other are copied at once.
-        let mut copied = at;
-        while let Some(end) = self.end_of_event(chunk, at) {
-            if end - at > MAX_EVENT_BYTES {
-                out.extend_from_slice(slice(chunk, copied, at));
+        let (mut copied, mut begins) = (lines.position(), lines.position());
+        let mut keys = Keys::new(chunk);
+        let mut event = Event::default();
+        while let Some(line) = lines.next() {
+            if !line.is_empty() {
+                event.add(line);
+                continue;
+            }
+            if lines.position() - begins > MAX_EVENT_BYTES {
+                out.extend_from_slice(part(chunk, copied, begins));
                 return Err(EventError::TooLarge);
             }
-            self.was_hidden = self.facts.note(slice(chunk, at, end)) && self.hide_usage;
+            let is_only_usage = self.facts.note(&event, || keys.are_in(begins, lines.position()));
+            event = Event::default();
+            self.was_hidden = is_only_usage && self.hide_usage;
             if self.was_hidden {
-                out.extend_from_slice(slice(chunk, copied, at));
-                copied = end;
+                out.extend_from_slice(part(chunk, copied, begins));
+                copied = lines.position();
             }
-            at = end;
+            begins = lines.position();
         }
-        out.extend_from_slice(slice(chunk, copied, at));
-        self.hold(slice(chunk, at, chunk.len()))
+        out.extend_from_slice(part(chunk, copied, begins));
+        self.hold(part(chunk, begins, chunk.len()))
     }
 
     /// The stream has ended. An end marker that says nothing else counts as seen even if the blank line after it is
@@ -123,7 +147,7 @@ impl EventStream {
             return Remainder::Nothing;
         }
         let last = Event::read(&self.held);
-        self.facts.ended |= self.facts.is_bare_end(&last) && !is_cut(&last.data);
+        self.facts.ended |= self.facts.is_bare_end(&last) && !is_cut(last.data());
         Remainder::Partial(self.held.len())
     }
 
@@ -168,29 +192,16 @@ impl EventStream {
         1
     }
 
-    /// The end of the first event that ends after `at`, its blank line included.
-    fn end_of_event(&mut self, chunk: &[u8], mut at: usize) -> Option<usize> {
-        loop {
-            let rest = chunk.get(at..)?;
-            let Some(length) = memchr2(b'\n', b'\r', rest) else {
-                self.line_is_empty &= rest.is_empty();
-                return None;
-            };
-            let blank = self.line_is_empty && length == 0;
-            let end = at + length;
-            at = end + 1;
-            if chunk.get(end) == Some(&b'\r') {
-                match chunk.get(at) {
-                    Some(b'\n') => at += 1,
-                    Some(_) => {}
-                    None => self.after_return = true,
-                }
+    /// Moves past the end of the event that is held; false if it has none yet.
+    fn pass_rest_of_event(&self, lines: &mut Lines<'_>) -> bool {
+        let mut begun = !matches!(self.held.last(), Some(b'\n' | b'\r'));
+        while let Some(line) = lines.next() {
+            if line.is_empty() && !begun {
+                return true;
             }
-            self.line_is_empty = true;
-            if blank {
-                return Some(at);
-            }
+            begun = false;
         }
+        false
     }
 
     fn hold(&mut self, bytes: &[u8]) -> Result<(), EventError> {
@@ -203,35 +214,28 @@ impl EventStream {
 }
 
 impl Facts {
-    fn new(dialect: Dialect) -> Self {
-        Self {
-            dialect,
-            reported: Reported::default(),
-            passed: 0,
-            content: 0,
-            ended: false,
-            failed: false,
-            usage_key: memmem::Finder::new(b"\"usage\""),
-            error_key: memmem::Finder::new(b"\"error\""),
-        }
+    /// Notes what the event that the bytes are says.
+    fn note_all(&mut self, bytes: &[u8]) -> bool {
+        self.note(&Event::read(bytes), || Keys::new(bytes).are_in(0, bytes.len()))
     }
 
-    /// Notes what a whole event says; whether it is an OpenAI chunk that carries nothing but the usage.
-    fn note(&mut self, event: &[u8]) -> bool {
-        let event = Event::read(event);
-        self.passed += u64::from(!event.data.is_empty());
+    /// Notes what an event says; whether it is an OpenAI chunk that carries nothing but the usage. `has_keys` tells
+    /// whether an OpenAI chunk is worth a look.
+    #[inline]
+    fn note(&mut self, event: &Event<'_>, has_keys: impl FnOnce() -> bool) -> bool {
+        self.passed += u64::from(!event.data().is_empty());
         if event.name == b"error" {
             self.failed = true;
             return false;
         }
-        if self.is_bare_end(&event) {
+        if self.is_bare_end(event) {
             self.ended = true;
             return false;
         }
         match self.dialect {
-            Dialect::OpenAiChat => return self.note_chat(&event.data),
-            Dialect::OpenAiResponses => self.note_response(&event),
-            Dialect::AnthropicMessages => self.note_anthropic(&event),
+            Dialect::OpenAiChat => return self.note_chat(event, has_keys),
+            Dialect::OpenAiResponses => self.note_response(event),
+            Dialect::AnthropicMessages => self.note_anthropic(event),
         }
         false
     }
@@ -239,19 +243,27 @@ impl Facts {
     /// Whether the event ends the stream, and does nothing else.
     fn is_bare_end(&self, event: &Event<'_>) -> bool {
         match self.dialect {
-            Dialect::OpenAiChat => *event.data == *b"[DONE]",
+            Dialect::OpenAiChat => event.data() == b"[DONE]",
             Dialect::OpenAiResponses => false,
             Dialect::AnthropicMessages => event.name == b"message_stop",
         }
     }
 
-    fn note_chat(&mut self, data: &[u8]) -> bool {
+    #[inline]
+    fn note_chat(&mut self, event: &Event<'_>, has_keys: impl FnOnce() -> bool) -> bool {
+        let data = event.data();
         if data.is_empty() {
             return false;
         }
-        // Text may hold these words too, so a hit only means that the chunk's fields are worth a look.
-        let look = self.may_report_usage(data) || self.error_key.find(data).is_some();
-        let Some(chunk) = look.then(|| Document::scan(data).ok()).flatten() else {
+        if !has_keys() && !event.has_several_lines() {
+            self.content += 1;
+            return false;
+        }
+        self.note_chat_fields(data)
+    }
+
+    fn note_chat_fields(&mut self, data: &[u8]) -> bool {
+        let Ok(chunk) = Document::scan(data) else {
             self.content += 1;
             return false;
         };
@@ -271,7 +283,7 @@ impl Facts {
     fn note_response(&mut self, event: &Event<'_>) {
         let named = event.name.starts_with(b"response.");
         let look = !named || is_end_of_response(event.name);
-        let data = look.then(|| Document::scan(&event.data).ok()).flatten();
+        let data = look.then(|| Document::scan(event.data()).ok()).flatten();
         let written = data.as_ref().and_then(|data| data.string("type").ok()?).unwrap_or_default();
         let kind = if named { event.name } else { written.as_bytes() };
         if is_end_of_response(kind) {
@@ -292,64 +304,53 @@ impl Facts {
         match event.name {
             b"content_block_delta" => self.content += 1,
             b"message_start" => {
-                let Ok(start) = Document::scan(&event.data) else { return };
+                let Ok(start) = Document::scan(event.data()) else { return };
                 let message = start.get("message").and_then(|message| start.nested(message).ok());
                 if let Some(message) = message {
                     self.reported.add(self.dialect, &message);
                 }
             }
             b"message_delta" => {
-                if let Ok(delta) = Document::scan(&event.data) {
+                if let Ok(delta) = Document::scan(event.data()) {
                     self.reported.add(self.dialect, &delta);
                 }
             }
             _ => {}
         }
     }
-
-    /// Whether there is a key `usage` at any depth whose value is not null. Most chunks say `"usage":null`.
-    fn may_report_usage(&self, data: &[u8]) -> bool {
-        self.usage_key.find_iter(data).any(|key| {
-            let colon = skip_whitespace(data, key + self.usage_key.needle().len());
-            let value = skip_whitespace(data, colon + 1);
-            data.get(colon) == Some(&b':') && !slice(data, value, data.len()).starts_with(b"null")
-        })
-    }
 }
 
-impl<'e> Event<'e> {
-    fn read(mut rest: &'e [u8]) -> Self {
-        let mut event = Self { name: b"", data: Cow::Borrowed(b"") };
-        let mut has_data = false;
-        while !rest.is_empty() {
-            let length = memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
-            let line = slice(rest, 0, length);
-            rest = slice(rest, length + 1, rest.len());
-            if let Some(value) = value_of(line, b"data") {
-                if has_data {
-                    let joined = event.data.to_mut();
-                    joined.push(b'\n');
-                    joined.extend_from_slice(value);
-                } else {
-                    event.data = Cow::Borrowed(value);
-                    has_data = true;
-                }
-            } else if let Some(value) = value_of(line, b"event") {
-                event.name = value;
+impl<'b> Keys<'b> {
+    fn new(bytes: &'b [u8]) -> Self {
+        Self { bytes, next: [0; 2] }
+    }
+
+    /// Whether there are any from `start` on and before `end`; the next call may only ask for what comes later.
+    #[inline]
+    fn are_in(&mut self, start: usize, end: usize) -> bool {
+        let mut found = false;
+        for (next, finder) in self.next.iter_mut().zip(&*FINDERS) {
+            if *next <= start {
+                *next = find_with_value(self.bytes, start, finder);
             }
+            found |= *next < end;
         }
-        event
+        found
     }
 }
 
-/// The value of a line of this field; a line without a colon has an empty one.
-fn value_of<'l>(line: &'l [u8], field: &[u8]) -> Option<&'l [u8]> {
-    let rest = line.strip_prefix(field)?;
-    if rest.is_empty() {
-        return Some(rest);
+/// Where a key stands next whose value is not null; past the end if it does not.
+fn find_with_value(bytes: &[u8], mut at: usize, key: &memmem::Finder<'_>) -> usize {
+    while let Some(found) = bytes.get(at..).and_then(|rest| key.find(rest)) {
+        let end = at + found + key.needle().len();
+        let colon = skip_whitespace(bytes, end);
+        let value = skip_whitespace(bytes, colon + 1);
+        if bytes.get(colon) == Some(&b':') && !part(bytes, value, bytes.len()).starts_with(b"null") {
+            return at + found;
+        }
+        at = end;
     }
-    let value = rest.strip_prefix(b":")?;
-    Some(value.strip_prefix(b" ").unwrap_or(value))
+    bytes.len()
 }
 
 /// Whether JSON data stops in the middle.
@@ -371,8 +372,4 @@ fn has_no_choices(chunk: &Document<'_>) -> bool {
     };
     let inside = skip_whitespace(chunk.bytes(), choices.value.start as usize + 1);
     inside + 1 == choices.value.end as usize
-}
-
-fn slice(bytes: &[u8], start: usize, end: usize) -> &[u8] {
-    bytes.get(start..end).unwrap_or_default()
 }

@@ -10,6 +10,7 @@ mod cursor;
 mod dialect;
 mod document;
 mod error;
+mod event;
 mod events;
 pub mod prompt;
 mod scalar;

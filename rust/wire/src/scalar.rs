@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::convert::Infallible;
 
+use crate::blocks::{self, BLOCK, Carry};
 use crate::error::{Fault, ScanErrorKind};
 use crate::swar;
 
@@ -51,36 +52,61 @@ fn malformed(bytes: &[u8], start: usize, reached: usize) -> Fault {
 
 /// The end (after the closing quote) of the string whose content starts at `at`, and whether it has escapes.
 #[inline]
-pub(crate) fn end_of_string(bytes: &[u8], mut at: usize) -> Result<(usize, bool), Fault> {
-    let mut escaped = false;
-    loop {
-        let Some(hit) = swar::quote_backslash_or_control(bytes, at) else {
-            return Err(Fault::new(ScanErrorKind::Truncated, bytes.len()));
-        };
-        match bytes.get(hit) {
-            Some(b'"') => return Ok((hit + 1, escaped)),
-            Some(b'\\') => {
-                escaped = true;
-                at = end_of_escape(bytes, hit)?;
+pub(crate) fn end_of_string(bytes: &[u8], at: usize) -> Result<(usize, bool), Fault> {
+    // Keys and names end soon, without escapes.
+    if let Some(hit) = swar::quote_backslash_or_control_soon(bytes, at)
+        && bytes.get(hit) == Some(&b'"')
+    {
+        return Ok((hit + 1, false));
+    }
+    end_of_long_string(bytes, at)
+}
+
+/// NOTE: 20 kB of text in one string scan at 6.3 GB/s; at 1.8 eight bytes at a time, stopping at every escape.
+fn end_of_long_string(bytes: &[u8], mut at: usize) -> Result<(usize, bool), Fault> {
+    let mut carry = Carry::in_string();
+    let mut has_escapes = false;
+    while let Some(block) = blocks::block(bytes, at) {
+        let strings = carry.strings(&block);
+        let before_end = strings.quotes.wrapping_sub(1) & !strings.quotes;
+        let escapes = strings.escaped_others & !blocks::equal(&block, b'n');
+        let mut suspects = (escapes | blocks::controls(&block)) & before_end;
+        while suspects != 0 {
+            let suspect = at + suspects.trailing_zeros() as usize;
+            if escapes >> suspects.trailing_zeros() & 1 == 0 {
+                return Err(control_character(bytes, suspect));
             }
-            Some(control) => return Err(Fault::new(ScanErrorKind::ControlCharacter(*control), hit)),
-            None => return Err(Fault::new(ScanErrorKind::Truncated, bytes.len())),
+            check_escape(bytes, suspect)?;
+            suspects &= suspects - 1;
         }
+        has_escapes |= strings.escaped & before_end != 0;
+        if strings.quotes != 0 {
+            return Ok((at + strings.quotes.trailing_zeros() as usize + 1, has_escapes));
+        }
+        at += BLOCK;
+    }
+    Err(Fault::new(ScanErrorKind::Truncated, bytes.len()))
+}
+
+/// Checks the escape sequence whose backslash is before `at`.
+#[inline]
+fn check_escape(bytes: &[u8], at: usize) -> Result<(), Fault> {
+    match bytes.get(at) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(()),
+        Some(b'u') => match bytes.get(at + 1..at + 5) {
+            Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => Ok(()),
+            Some(_) => Err(Fault::new(ScanErrorKind::MalformedEscape, at - 1)),
+            None => Err(Fault::new(ScanErrorKind::Truncated, bytes.len())),
+        },
+        Some(_) => Err(Fault::new(ScanErrorKind::MalformedEscape, at - 1)),
+        None => Err(Fault::new(ScanErrorKind::Truncated, bytes.len())),
     }
 }
 
-#[inline]
-fn end_of_escape(bytes: &[u8], backslash: usize) -> Result<usize, Fault> {
-    match bytes.get(backslash + 1) {
-        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(backslash + 2),
-        Some(b'u') => match bytes.get(backslash + 2..backslash + 6) {
-            Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => Ok(backslash + 6),
-            Some(_) => Err(Fault::new(ScanErrorKind::MalformedEscape, backslash)),
-            None => Err(Fault::new(ScanErrorKind::Truncated, bytes.len())),
-        },
-        Some(_) => Err(Fault::new(ScanErrorKind::MalformedEscape, backslash)),
-        None => Err(Fault::new(ScanErrorKind::Truncated, bytes.len())),
-    }
+#[cold]
+fn control_character(bytes: &[u8], at: usize) -> Fault {
+    let kind = bytes.get(at).map_or(ScanErrorKind::Truncated, |byte| ScanErrorKind::ControlCharacter(*byte));
+    Fault::new(kind, at)
 }
 
 /// The text of a string's content; `offset` is where the content starts in the body, for the error.
@@ -177,4 +203,83 @@ pub fn quote(text: &str, out: &mut Vec<u8>) {
         }
     }
     out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type End = Result<(usize, bool), (ScanErrorKind, usize)>;
+
+    fn end(bytes: &[u8], at: usize) -> End {
+        end_of_string(bytes, at).map_err(|fault| (fault.kind, fault.offset))
+    }
+
+    /// The same, byte for byte.
+    fn naive(bytes: &[u8], mut at: usize) -> End {
+        let truncated = Err((ScanErrorKind::Truncated, bytes.len()));
+        let mut escaped = false;
+        while let Some(byte) = bytes.get(at) {
+            match byte {
+                b'"' => return Ok((at + 1, escaped)),
+                b'\\' => {
+                    escaped = true;
+                    let length = match bytes.get(at + 1) {
+                        Some(b'u') => 6,
+                        Some(other) if b"\"\\/bfnrt".contains(other) => 2,
+                        Some(_) => return Err((ScanErrorKind::MalformedEscape, at)),
+                        None => return truncated,
+                    };
+                    let Some(escape) = bytes.get(at..at + length) else { return truncated };
+                    if !escape.iter().skip(2).all(u8::is_ascii_hexdigit) {
+                        return Err((ScanErrorKind::MalformedEscape, at));
+                    }
+                    at += length;
+                }
+                ..0x20 => return Err((ScanErrorKind::ControlCharacter(*byte), at)),
+                _ => at += 1,
+            }
+        }
+        truncated
+    }
+
+    #[test]
+    fn strings_end_alike_at_every_length_and_alignment() {
+        let pieces =
+            [r#"""#, r#"\"""#, r#"\\""#, r#"\n\t\/""#, r#"\u00e9""#, r"\u12", r#"\u12""#, r#"\u12g4""#];
+        let wrong = ["", "\\", "\n\"", "\\\n\"", "\\x\"", "\"\n", "\u{7f}\" \\", "é\"\0"];
+        for piece in pieces.iter().chain(&wrong) {
+            for length in 0..=200 {
+                let mut bytes = vec![b'"'; 16];
+                bytes.extend(vec![b'a'; length]);
+                bytes.extend(piece.as_bytes());
+                for start in 0..16 {
+                    let bytes = &bytes[start..];
+                    assert_eq!(end(bytes, 16 - start), naive(bytes, 16 - start), "{length} before {piece:?}");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn strings_end_where_a_loop_ends_them(
+            pieces in prop::collection::vec(
+                prop_oneof![
+                    Just("x"),
+                    prop::sample::select(vec![r"\n", r#"\""#, r"\\", r"\u00e9", r"\b\f\r\t\/", "é", "\u{7f}", "[1]"]),
+                    prop::sample::select(vec![
+                        "x", "x", "x", "x", "x", "x", "x", "x", "x", "\"", r"\", r"\u0", "\u{1f}",
+                    ]),
+                ],
+                0..200,
+            ),
+            at in 0_usize..80,
+        ) {
+            let bytes = pieces.concat();
+            prop_assert_eq!(end(bytes.as_bytes(), at), naive(bytes.as_bytes(), at));
+        }
+    }
 }

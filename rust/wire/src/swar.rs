@@ -10,14 +10,13 @@ const SOON: usize = 16;
 /// The first `"` or `\` at or after `at`, if it comes soon.
 #[inline]
 pub(crate) fn quote_or_backslash_soon(bytes: &[u8], at: usize) -> Option<usize> {
-    let near = bytes.get(..bytes.len().min(at.saturating_add(SOON)))?;
-    find(near, at, |word| equal(word, b'"') | equal(word, b'\\'))
+    find_soon(bytes, at, |word| equal(word, b'"') | equal(word, b'\\'))
 }
 
-/// The first `"`, `\` or control character at or after `at`.
+/// The first `"`, `\` or control character at or after `at`, if it comes soon.
 #[inline]
-pub(crate) fn quote_backslash_or_control(bytes: &[u8], at: usize) -> Option<usize> {
-    find(bytes, at, |word| equal(word, b'"') | equal(word, b'\\') | below(word, 0x20))
+pub(crate) fn quote_backslash_or_control_soon(bytes: &[u8], at: usize) -> Option<usize> {
+    find_soon(bytes, at, |word| equal(word, b'"') | equal(word, b'\\') | below(word, 0x20))
 }
 
 /// High bit set in the lowest byte that equals `byte`, none if no byte does; higher bits may be wrong.
@@ -33,8 +32,8 @@ fn below(word: u64, limit: u8) -> u64 {
 }
 
 #[inline]
-fn find(bytes: &[u8], mut at: usize, hits: impl Fn(u64) -> u64) -> Option<usize> {
-    let mut rest = bytes.get(at..)?;
+fn find_soon(bytes: &[u8], mut at: usize, hits: impl Fn(u64) -> u64) -> Option<usize> {
+    let mut rest = bytes.get(at..bytes.len().min(at.saturating_add(SOON)))?;
     while let Some((word, after)) = rest.split_first_chunk::<8>() {
         let hits = hits(u64::from_le_bytes(*word));
         if hits != 0 {
@@ -68,8 +67,8 @@ mod tests {
             let soon = &bytes[..bytes.len().min(at + SOON)];
             prop_assert_eq!(quote_or_backslash_soon(&bytes, at), naive(soon, at, |byte| matches!(byte, b'"' | b'\\')));
             prop_assert_eq!(
-                quote_backslash_or_control(&bytes, at),
-                naive(&bytes, at, |byte| matches!(byte, b'"' | b'\\' | 0..0x20))
+                quote_backslash_or_control_soon(&bytes, at),
+                naive(soon, at, |byte| matches!(byte, b'"' | b'\\' | 0..0x20))
             );
         }
     }

@@ -410,12 +410,27 @@ fn naive_event(dialect: Dialect, name: &str, data: &str, outcome: &mut Outcome) 
     false
 }
 
+/// White space before and after a colon; a line of data ends at the bar.
+const SPACES: [[&str; 2]; 5] = [["", ""], ["", " "], [" ", "\t"], ["|data: ", ""], ["", "|data:"]];
+
 /// Streams of all sorts of events and other bytes, with any mix of line ends.
 fn stream() -> impl Strategy<Value = String> {
     let text = r#"[a-z \\"{}é]{0,12}"#;
     let piece = prop_oneof![
         text.prop_map(|text| format!("data: {}|", serde_json::json!({"choices": [{"text": text}], "usage": null}))),
         text.prop_map(|text| format!("data: {}|", serde_json::json!({"choices": [{"text": format!("\"usage\":{text}[DONE]")}]}))),
+        (0_usize..150, 0_u64..99, prop::sample::select(SPACES.to_vec()), any::<prop::sample::Index>()).prop_map(
+            |(length, tokens, [before, after], kind)| {
+                let padding = "x".repeat(length);
+                let fields = [
+                    format!(r#""choices":[],"usage"{before}:{after}{{"prompt_tokens":{tokens}}}"#),
+                    format!(r#""choices":[{{}}],"usage"{before}:{after}{{"prompt_tokens":{tokens}}},"error":null"#),
+                    format!(r#""usage":null,"error"{before}:{after}{{"code":{tokens}}}"#),
+                    format!(r#""usage"{before}:{after}null,"error"{before}:{after}null"#),
+                ];
+                format!(r#"data: {{"id":"{padding}",{}}}|"#, kind.get(&fields))
+            },
+        ),
         (0_u64..99, 0_u64..99, 0_usize..2).prop_map(|(input, output, choices)| format!(
             "data: {{\"choices\":{},\"usage\":{{\"prompt_tokens\":{input},\"completion_tokens\":{output}}}}}|",
             ["[]", "[{}]"][choices]
@@ -488,14 +503,62 @@ proptest! {
         prop_assert_eq!(&fed(dialect, hide_usage, cut(stream.as_bytes(), &sizes)), &whole);
         prop_assert_eq!(&fed(dialect, hide_usage, cut(stream.as_bytes(), &[1])), &whole);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 50, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_bytes_pass(bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'\n'), Just(b'\r')], 0..80)) {
+    fn every_cut_gives_the_same(
+        stream in stream(),
+        dialect in prop::sample::select(Dialect::ALL.to_vec()),
+        hide_usage: bool,
+    ) {
+        let whole = at_once(dialect, hide_usage, &stream);
+        for at in 0..=stream.len() {
+            let (before, after) = stream.as_bytes().split_at(at);
+            prop_assert_eq!(&fed(dialect, hide_usage, [before, after]), &whole, "cut at {}", at);
+        }
+    }
+
+    #[test]
+    fn any_bytes_pass(
+        bytes in prop::collection::vec(prop_oneof![8 => any::<u8>(), 1 => Just(b'\n'), 1 => Just(b'\r')], 0..300),
+        sizes in prop::collection::vec(1_usize..100, 1..8),
+    ) {
         for dialect in Dialect::ALL {
             let mut out = Vec::new();
-            let mut stream = EventStream::new(dialect, true);
-            stream.feed(&bytes, &mut out).unwrap();
-            prop_assert!(bytes.starts_with(&out));
+            let mut stream = EventStream::new(dialect, false);
+            for chunk in cut(&bytes, &sizes) {
+                stream.feed(chunk, &mut out).unwrap();
+            }
+            let held = match stream.finish() {
+                Remainder::Nothing => 0,
+                Remainder::Partial(bytes) => bytes,
+            };
+            prop_assert_eq!(&out, &bytes[..bytes.len() - held]);
+        }
+    }
+}
+
+/// Whatever lies before it, and however far.
+#[test]
+fn facts_are_found_at_every_offset() {
+    for length in 0..200 {
+        let padding = "é".repeat(length / 2) + &"x".repeat(length % 2);
+        let chat = format!(
+            "data: {{\"x\":\"{padding}\",\"usage\":null}}\n\n: {padding}\r\n\r\n\
+             data: {{\"x\":\"{padding}\",\"choices\":[],\"usage\":{{\"prompt_tokens\":{length}}}}}\n\n\
+             data: {{\"x\":\"{padding}\",\"error\":{{}}}}\r\rdata: [DONE]\n\n"
+        );
+        let messages = format!(
+            ": {padding}\n\nevent: message_delta\r\nid: {padding}\r\n\
+             data: {{\"x\":\"{padding}\",\"usage\":{{\"output_tokens\":{length}}}}}\r\n\r\nevent: message_stop\n\n"
+        );
+        for (dialect, stream) in [(OpenAiChat, chat), (AnthropicMessages, messages)] {
+            let outcome = at_once(dialect, true, &stream);
+            assert_eq!(outcome, naive(dialect, true, &stream), "{length}");
+            assert_eq!((outcome.ended, outcome.usage.unwrap().total()), (true, length as u64), "{length}");
         }
     }
 }

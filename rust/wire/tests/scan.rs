@@ -196,7 +196,7 @@ fn json() -> impl Strategy<Value = Value> {
         any::<i64>().prop_map(Value::from),
         any::<i32>().prop_map(|halves| Value::from(f64::from(halves) / 2.0)),
         ".{0,40}".prop_map(Value::from),
-        r#"["\\\\/\n\t\x00-\x20{}\[\],:a-z]{0,40}"#.prop_map(Value::from),
+        r#"["\\\\/\n\t\x00-\x20{}\[\],:a-zé]{0,150}"#.prop_map(Value::from),
     ];
     leaf.prop_recursive(3, 12, 4, |inner| {
         prop_oneof![

@@ -1,0 +1,18 @@
+"""What the tests of the benchmark share."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="session")
+def load_binary() -> Path:
+    """`edgeroute-load` of the debug profile, as `make test-rust` builds it too."""
+    subprocess.run(["cargo", "build", "--quiet", "--locked", "--package", "edgeroute-load"], cwd=ROOT, check=True)
+    binary = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "edgeroute-load"
+    os.environ["EDGEROUTE_LOAD"] = str(binary)
+    return binary
