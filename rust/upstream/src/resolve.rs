@@ -99,10 +99,10 @@ impl Resolver {
 }
 
 /// The address of a host that is one already.
-pub(crate) fn literal_address(route: &Route) -> Option<Arc<[SocketAddr]>> {
+pub(crate) fn literal_address(route: &Route) -> Option<SocketAddr> {
     let (host, port) = route.peer();
     let address: IpAddr = host.parse().ok()?;
-    Some(Arc::from([SocketAddr::new(address, port)]))
+    Some(SocketAddr::new(address, port))
 }
 
 fn run(job: &Job, configs: &mut Configs) -> Result<Found, Failure> {
