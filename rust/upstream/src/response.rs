@@ -32,7 +32,7 @@ const UNASKED: Malformed = Malformed("bytes follow the end of the response");
 pub struct Reader {
     state: State,
     lines: Lines,
-    /// The beginning of a head whose end has not arrived.
+    /// The beginning of a head, or of trailers, whose end has not arrived.
     partial: Vec<u8>,
     head: Option<Head>,
     body: Vec<u8>,
@@ -296,9 +296,14 @@ impl Reader {
                 },
                 State::Trailers => {
                     let end = self.lines.find_end(data)?;
-                    self.ignore(end.unwrap_or(data.len()))?;
-                    let Some(end) = end else { return Ok(()) };
-                    data = data.split_at(end).1;
+                    let (now, later) = data.split_at(end.unwrap_or(data.len()));
+                    self.ignore(now.len())?;
+                    self.partial.extend_from_slice(now);
+                    if end.is_none() {
+                        return Ok(());
+                    }
+                    check_trailers(&std::mem::take(&mut self.partial))?;
+                    data = later;
                     State::Complete
                 }
                 state => {
@@ -426,6 +431,16 @@ impl Framing {
                 self.nominated.push(String::from_utf8_lossy(option).into_owned());
             }
         }
+    }
+}
+
+/// Trailers are thrown away, but what is there must be trailers: `raw` ends with their empty line.
+fn check_trailers(raw: &[u8]) -> Result<(), Malformed> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    match httparse::parse_headers(raw, &mut headers) {
+        Ok(Status::Complete((used, _))) if used == raw.len() => Ok(()),
+        Ok(_) => Err(Malformed("the trailers end too early")),
+        Err(error) => Err(malformed_head(error)),
     }
 }
 

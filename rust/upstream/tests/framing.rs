@@ -153,6 +153,9 @@ fn refuses() {
     check(&chunked("2;a\rb\r\n"), "a chunk does not end with CRLF");
     check(&chunked("0\r\na: b\n\r\n"), "a line ends without CR");
     check(&chunked("0\r\na: b\rc\r\n\r\n"), "a CR without LF");
+    check(&chunked("0\r\nHTTP/1.1 200 OK\r\n\r\n"), "a header name is malformed");
+    check(&chunked("0\r\na: b\0\r\n\r\n"), "a header value is malformed");
+    check(&chunked(&format!("0\r\n{}\r\n", "a: b\r\n".repeat(129))), "more than 128 headers");
     // Unasked bytes
     let unasked = "bytes follow the end of the response";
     check("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi!", unasked);
