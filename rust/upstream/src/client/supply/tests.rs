@@ -209,6 +209,18 @@ fn counting_server() -> SocketAddr {
 }
 
 #[test]
+fn exchanges_on_a_connection_that_is_used_again_arm_no_timer() {
+    let (mut client, _, now) = start(&[counting_server()]);
+    assert!(matches!(finish(&mut client, now), Event::Response { .. }));
+    let before = client.timers.len();
+    for n in 0..100 {
+        let event = exchange(&mut client, now + Duration::from_millis(n));
+        assert!(matches!(event, Event::Response { .. }), "{event:?}");
+    }
+    assert_eq!(client.timers.len(), before);
+}
+
+#[test]
 fn connections_to_addresses_that_are_gone_are_not_used_again() {
     let (old, new) = (counting_server(), counting_server());
     let (mut client, _, start) = start(&[old]);
