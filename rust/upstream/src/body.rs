@@ -64,3 +64,41 @@ impl<T: Into<Bytes>> From<T> for Body {
         body
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// The naive twin joins everything. Nothing is copied: what is written lies where it lay before.
+        #[test]
+        fn writes_what_is_left_from_where_it_lies(
+            head in prop::collection::vec(any::<u8>(), 0..20),
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..6), 0..40),
+            sent in any::<prop::sample::Index>(),
+        ) {
+            let pieces: Vec<Bytes> = pieces.into_iter().map(Bytes::from).collect();
+            let mut body = Body::default();
+            pieces.iter().for_each(|piece| body.push(piece.clone()));
+            let mut joined = head.clone();
+            joined.extend(pieces.concat());
+            prop_assert_eq!((body.len(), body.is_empty()), (joined.len() - head.len(), joined.len() == head.len()));
+
+            let sent = sent.index(joined.len() + 1);
+            let left = &joined[sent..];
+            let lies_in = |part: &[u8]| {
+                let within = |whole: &[u8]| whole.as_ptr_range().contains(&part.as_ptr());
+                within(&head) || pieces.iter().any(|piece| within(piece))
+            };
+            let (given, written) = body.write_after(&head, sent, |slices| {
+                assert!(slices.len() <= PIECES && slices.iter().all(|slice| !slice.is_empty() && lies_in(slice)));
+                slices.iter().flat_map(|slice| slice.to_vec()).collect::<Vec<u8>>()
+            });
+            prop_assert_eq!(given, written.len());
+            prop_assert_eq!(&written, &left[..given]);
+            prop_assert_eq!(given == 0, left.is_empty(), "without progress only at the end");
+        }
+    }
+}

@@ -8,7 +8,6 @@ use super::Client;
 use crate::connection::{Connection, Stage, token};
 use crate::error::{Failure, Kind};
 use crate::exchange::Place;
-use crate::pool::Pool;
 use crate::race::Race;
 use crate::resolve::{Answer, Found};
 use crate::slots::Key;
@@ -95,29 +94,25 @@ impl Client {
         let Some(pool) = self.pools.get_mut(answer.pool) else { return };
         pool.looking_up = false;
         let resolving = std::mem::take(&mut pool.resolving);
-        let found = match answer.found {
+        let mut failure = Failure::new(Kind::Resolve, "the name has no address");
+        match answer.found {
             Ok(Found { addresses, config }) => {
                 pool.addresses.answer(&addresses, now);
                 pool.tls = config.or(pool.tls.take());
-                Ok(())
             }
-            // What was known before is better than nothing.
-            Err(failure) => {
+            Err(why) => {
                 pool.addresses.failed(now);
-                let can_connect = pool.addresses.last_known().is_some() && !pool.needs_config();
-                if can_connect { Ok(()) } else { Err(failure) }
+                failure = why;
             }
-        };
+        }
+        // What was known before is better than nothing.
+        let addresses = pool.addresses.last_known().filter(|_| !pool.needs_config());
         self.close_gone(answer.pool);
         for key in resolving {
-            if self.exchanges.get(key).is_none() {
-                continue;
-            }
-            let addresses = self.pools.get_mut(answer.pool).and_then(|pool| pool.addresses.last_known());
-            match (&found, addresses) {
-                (Ok(()), Some(addresses)) => self.connect(key, addresses, now),
-                (Ok(()), None) => self.fail_exchange(key, Failure::new(Kind::Resolve, "no address is left")),
-                (Err(failure), _) => self.fail_exchange(key, failure.clone()),
+            match &addresses {
+                _ if self.exchanges.get(key).is_none() => {}
+                Some(addresses) => self.connect(key, Arc::clone(addresses), now),
+                None => self.fail_exchange(key, failure.clone()),
             }
         }
     }
@@ -125,11 +120,12 @@ impl Client {
     /// Closes idle connections to addresses that the name has no more; busy ones close after their exchange.
     fn close_gone(&mut self, index: Key) {
         let Some(pool) = self.pools.get_mut(index) else { return };
-        for key in pool.idle.clone() {
-            let gone = |pool: &Pool| Some(pool.addresses.is_gone(self.connections.get(key)?.address));
-            if self.pools.get_mut(index).and_then(|pool| gone(pool)) == Some(true) {
-                self.close(key);
-            }
+        let is_gone = |key: &Key| {
+            self.connections.get(*key).is_some_and(|connection| pool.addresses.is_gone(connection.address))
+        };
+        let gone: Vec<Key> = pool.idle.iter().copied().filter(is_gone).collect();
+        for key in gone {
+            self.close(key);
         }
     }
 
