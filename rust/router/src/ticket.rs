@@ -348,7 +348,8 @@ impl Ticket {
                     replica.breaker.record_failure(self.row.cells(), now.unix_ms);
                 }
                 // Nothing is known of the connection.
-                FailureKind::QueueTimeout
+                FailureKind::QueueFull
+                | FailureKind::QueueTimeout
                 | FailureKind::TotalTimeout
                 | FailureKind::Unsendable
                 | FailureKind::Stopping => {}
