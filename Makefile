@@ -53,13 +53,14 @@ bench-limits: $(VENV)/built $(VENV)/dev ## each limit beside what was asked of i
 	cargo build --release --quiet --locked --package edgeroute-load
 	$(BIN)/python bench/limits.py $(OPTIONS)
 
-fuzz: $(VENV)/built $(VENV)/dev ## random rules beside cel-cpp, then cargo fuzz if there is one; COUNT, SEED, FUZZ_SECONDS
+fuzz: $(VENV)/built $(VENV)/dev ## random expressions beside cel-cpp, then every cargo fuzz target; COUNT, SEED, FUZZ_SECONDS
 	$(BIN)/python tests/differential/differential.py --seed $(SEED) --count $(COUNT)
 	@cargo +nightly fuzz --version >/dev/null 2>&1 || echo "==> without cargo-fuzz and a nightly compiler, this is all"
 	@if cargo +nightly fuzz --version >/dev/null 2>&1; then set -e; \
-	for each in rules/parse rules/check rules/evaluate wire/scan wire/events; do \
-		target=$${each#*/}; cd $(CURDIR)/rust/$${each%/*}; mkdir -p fuzz/corpus/$$target; \
-		cargo +nightly fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=20; \
+	for target in $(wildcard rust/*/fuzz/fuzz_targets/*.rs); do \
+		name=$$(basename $$target .rs); cd $$(dirname $$target)/../..; mkdir -p fuzz/corpus/$$name; \
+		cargo +nightly fuzz run $$name fuzz/corpus/$$name fuzz/seeds/$$name -- -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=20; \
+		cd $(CURDIR); \
 	done; fi
 
 bench-decide: ## the whole decision in Rust, criterion

@@ -24,6 +24,7 @@ from edgeroute.errors import StartError
 from edgeroute.supervisor.addresses import accepts, reserve
 from edgeroute.supervisor.banner import DEMO_KEY, banner
 from edgeroute.supervisor.child import RESTARTS, restart_delay
+from edgeroute.supervisor.handover import with_allocator
 from edgeroute.supervisor.main import descriptor_shortage, unserved
 from edgeroute.supervisor.run_directory import RunDirectory
 from edgeroute.supervisor.watch import Watch
@@ -358,3 +359,13 @@ def test_the_limit_of_open_files_is_told_before_it_is_met(max_connections: int, 
     assert (shortage is None) == enough
     if shortage:
         assert f"the limit is {limit}" in shortage
+
+
+# The environment of the server.
+
+
+def test_the_allocator_keeps_memory_unless_the_operator_has_set_it_up():
+    ours = with_allocator({"HOME": "/h"})
+    assert ours == {"HOME": "/h", "MALLOC_MMAP_THRESHOLD_": "1048576", "MALLOC_TRIM_THRESHOLD_": "8388608"}
+    for theirs in ({"MALLOC_TRIM_THRESHOLD_": "1"}, {"MALLOC_MMAP_THRESHOLD_": ""}, {"GLIBC_TUNABLES": "x"}):
+        assert with_allocator(theirs) == theirs

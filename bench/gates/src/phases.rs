@@ -132,13 +132,15 @@ impl Host {
             let ticket = self.ticket(&request, index);
             counter.measure(|| {
                 let client = forward::client_headers(ticket.dialect(), &request);
-                let mut body = Vec::with_capacity(request.body.len() + 64);
-                let written = ticket.write_body(request.body, &mut body).is_ok();
+                let mut pieces = 0;
+                let written = ticket.splice(request.body.len(), |piece| {
+                    black_box(piece);
+                    pieces += 1;
+                });
                 let attempt = ticket.attempt(AT);
                 let headers =
                     attempt.map(|attempt| black_box(forward::attempt_headers(&attempt, &client)).len());
-                black_box(&body);
-                (written, headers)
+                (written.is_ok(), pieces, headers)
             });
             leave(ticket);
         });
@@ -171,7 +173,7 @@ impl Host {
             method: "POST",
             path: "/v1/chat/completions",
             query: "",
-            headers: HEADERS,
+            headers: HEADERS.into(),
             peer: "127.0.0.1:50000",
             body: pick(&self.bodies, index),
         }

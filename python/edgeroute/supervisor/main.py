@@ -368,7 +368,8 @@ def _server(config: Config, directory: RunDirectory, environ: Mapping[str, str])
         handover.LOG: config.log,
     }
     command = [sys.executable, "-m", "edgeroute.server"]
-    return Child("the server", command, {**environ, **ours}, grace=config.drain / 1000 + _KILL_MARGIN_SECONDS)
+    environ = handover.with_allocator(environ) | ours
+    return Child("the server", command, environ, grace=config.drain / 1000 + _KILL_MARGIN_SECONDS)
 
 
 def _mock(config: Config, environ: Mapping[str, str]) -> Child | None:

@@ -50,6 +50,7 @@ fn cut(detail: &str) -> End {
 pub(crate) fn failure(error: &Error) -> Failure {
     let kind = match error.kind {
         Kind::Resolve | Kind::Connect | Kind::Tls => FailureKind::Connect,
+        Kind::QueueFull => FailureKind::QueueFull,
         Kind::Timeout(Deadline::Queue) => FailureKind::QueueTimeout,
         Kind::Timeout(Deadline::Connect) => FailureKind::ConnectTimeout,
         Kind::Timeout(Deadline::FirstByte) => FailureKind::FirstByteTimeout,

@@ -10,9 +10,10 @@ use bytes::Bytes;
 use edgeroute_router::{
     Content, End, Event as RouterEvent, Failure, FailureKind, Now, Step, Ticket, forward,
 };
-use edgeroute_upstream::{Deadlines, Event, ExchangeId, Head, Origin};
-use edgeroute_wire::{EventStream, usage};
+use edgeroute_upstream::{Body, Deadlines, Event, ExchangeId, Head, Origin};
+use edgeroute_wire::{EventStream, Piece, usage};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 use crate::exchange::{HIGH_WATER, Stream, content, failure};
@@ -50,7 +51,7 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) origin: Arc<Origin>,
     pub(crate) path: String,
     pub(crate) headers: Vec<(&'a str, Cow<'a, [u8]>)>,
-    pub(crate) body: Bytes,
+    pub(crate) body: Body,
     pub(crate) deadlines: Deadlines,
 }
 
@@ -83,14 +84,20 @@ impl State {
     pub(crate) fn outgoing(&self, py: Python<'_>, loaded: &Loaded, now: Now) -> Option<Outgoing<'_>> {
         let attempt = self.ticket.attempt(now)?;
         let origin = loaded.origins.get(attempt.provider_index)?.get(attempt.replica_index)?;
-        let client = self.body.as_ref()?.bind(py).as_bytes();
-        let mut body = Vec::with_capacity(client.len() + 64);
-        self.ticket.write_body(client, &mut body).ok()?;
+        let client = Bytes::from_owner(PyBackedBytes::from(self.body.as_ref()?.bind(py).clone()));
+        let mut body = Body::default();
+        let splice = self.ticket.splice(client.len(), |piece| {
+            body.push(match piece {
+                Piece::Kept(range) => client.slice(range),
+                Piece::New(bytes) => Bytes::copy_from_slice(bytes),
+            });
+        });
+        splice.ok()?;
         Some(Outgoing {
             path: format!("{}{}", origin.base_path(), attempt.path),
             headers: forward::attempt_headers(&attempt, &self.headers),
             origin: Arc::clone(origin),
-            body: Bytes::from(body),
+            body,
             deadlines: Deadlines {
                 connect: Duration::from_millis(attempt.connect_ms),
                 first_byte: Duration::from_millis(attempt.first_byte_ms),

@@ -7,6 +7,8 @@ use crate::refusal::{Code, Refusal};
 pub enum FailureKind {
     /// Name resolution, TCP or TLS failed.
     Connect,
+    /// All connections were busy, and as many requests as may wait for one did: ours, not the provider's doing.
+    QueueFull,
     /// All connections were busy, and the deadline of a connection passed: ours, not the provider's doing.
     QueueTimeout,
     /// No connection within its deadline.
@@ -34,6 +36,7 @@ impl FailureKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Connect => "connect",
+            Self::QueueFull => "queue_full",
             Self::QueueTimeout => "queue_timeout",
             Self::ConnectTimeout => "connect_timeout",
             Self::FirstByteTimeout => "first_byte_timeout",
@@ -49,7 +52,7 @@ impl FailureKind {
 
     /// Whether there was no connection to send the request on.
     pub(crate) fn is_of_connection(self) -> bool {
-        matches!(self, Self::Connect | Self::QueueTimeout | Self::ConnectTimeout)
+        matches!(self, Self::Connect | Self::QueueFull | Self::QueueTimeout | Self::ConnectTimeout)
     }
 
     /// Whether the next candidate may be tried, as long as nothing has reached the client.
@@ -72,6 +75,7 @@ impl Failure {
     pub(crate) fn refusal(&self, provider: &str) -> Refusal {
         let (code, what) = match self.kind {
             FailureKind::Connect => (Code::UpstreamUnreachable, "could not be reached"),
+            FailureKind::QueueFull => (Code::UpstreamTimeout, "has too many requests waiting for it"),
             FailureKind::QueueTimeout => (Code::UpstreamTimeout, "had no free connection in time"),
             FailureKind::ConnectTimeout => (Code::UpstreamTimeout, "could not be reached in time"),
             FailureKind::FirstByteTimeout => (Code::UpstreamTimeout, "did not answer in time"),

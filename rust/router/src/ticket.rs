@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use edgeroute_limits::{Held, Limits, Refused, Row};
-use edgeroute_wire::{Dialect, Edit, SpliceError, Usage, quote, splice};
+use edgeroute_wire::{Dialect, Edit, Piece, SpliceError, Usage, quote, splice};
 use smallvec::SmallVec;
 
 use crate::facts::{Facts, LiveFacts};
@@ -171,9 +171,9 @@ impl Ticket {
         })
     }
 
-    /// Writes the body of the current attempt: the client's bytes with the model's name replaced, the request for
-    /// usage added where it was missing, and what rules change. `body` must be the one that was decided on.
-    pub fn write_body(&self, body: &[u8], out: &mut Vec<u8>) -> Result<(), SpliceError> {
+    /// Tells the body of the current attempt piece by piece: the client's bytes with the model's name replaced, the
+    /// request for usage added where it was missing, and what rules change. `size` is that of the client's body.
+    pub fn splice(&self, size: usize, each: impl FnMut(Piece<'_>)) -> Result<(), SpliceError> {
         let Some(span) = self.plan.splice.model else { return Ok(()) };
         let mut quoted = Vec::new();
         quote(&self.upstream_model(), &mut quoted);
@@ -183,7 +183,7 @@ impl Ticket {
         edits.push(Edit { span, with: &quoted });
         // They do not overlap, being of different top-level fields; insertions come before the first field.
         edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
-        splice(body, &edits, out)
+        splice(size, &edits, each)
     }
 
     /// The exchange of the current attempt was started.
@@ -379,7 +379,8 @@ impl Ticket {
                     replica.breaker.record_failure(self.row.cells(), now.unix_ms);
                 }
                 // Nothing is known of the connection.
-                FailureKind::QueueTimeout
+                FailureKind::QueueFull
+                | FailureKind::QueueTimeout
                 | FailureKind::TotalTimeout
                 | FailureKind::Unsendable
                 | FailureKind::Stopping => {}

@@ -89,8 +89,7 @@ fn sent(rules: Vec<Value>, body: &str) -> (String, Value) {
     let host = host(rules);
     let mut ticket = host.decide(&chat(HEADERS, body.as_bytes()), AT, 0);
     assert!(matches!(ticket.step(), Step::Attempt), "{:?}", ticket.step());
-    let mut out = Vec::new();
-    ticket.write_body(body.as_bytes(), &mut out).unwrap();
+    let out = common::spliced(&ticket, body.as_bytes());
     let reserved = host.window("limits/team/search/tokens_per_minute");
     ticket.advance(common::complete(), AT);
     (String::from_utf8(out).unwrap(), json!(reserved))

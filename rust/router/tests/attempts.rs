@@ -55,6 +55,7 @@ fn what_follows() {
     };
     for kind in [
         FailureKind::Connect,
+        FailureKind::QueueFull,
         FailureKind::QueueTimeout,
         FailureKind::ConnectTimeout,
         FailureKind::FirstByteTimeout,

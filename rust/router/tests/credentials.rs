@@ -55,6 +55,7 @@ fn what_follows_a_failure() {
         || failed(FailureKind::FirstByteTimeout),
         || failed(FailureKind::Connect),
         || failed(FailureKind::ConnectTimeout),
+        || failed(FailureKind::QueueFull),
         || failed(FailureKind::QueueTimeout),
     ] {
         check(event, &["a1", "b1", "z"]);

@@ -21,8 +21,7 @@ fn host() -> Host {
 fn sent(host: &Host, path: &str, body: &[u8]) -> (String, bool) {
     let mut ticket = host.decide(&Request { path, ..chat(HEADERS, body) }, AT, 0);
     assert!(matches!(ticket.step(), Step::Attempt), "{:?}", ticket.step());
-    let mut out = Vec::new();
-    ticket.write_body(body, &mut out).unwrap();
+    let out = common::spliced(&ticket, body);
     ticket.advance(common::complete(), AT);
     (String::from_utf8(out).unwrap(), ticket.hides_usage())
 }

@@ -69,8 +69,7 @@ fn the_body_names_the_model_as_its_provider_does() {
     for (name, expected) in [("gpt-4o", "large"), ("one/gpt-4.1", "openai/gpt-4.1"), ("one/\"x\"", "\"x\"")] {
         let body = common::body(name);
         let mut ticket = host.chat(name);
-        let mut out = Vec::new();
-        ticket.write_body(body.as_bytes(), &mut out).unwrap();
+        let out = common::spliced(&ticket, body.as_bytes());
         let sent: Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(sent["model"], expected, "{name}");
         ticket.advance(common::complete(), AT);

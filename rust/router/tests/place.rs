@@ -130,6 +130,7 @@ fn what_opens_and_what_closes_a_breaker() {
     };
     check(FailureKind::Connect, true);
     check(FailureKind::ConnectTimeout, true);
+    check(FailureKind::QueueFull, false);
     check(FailureKind::QueueTimeout, false);
     check(FailureKind::FirstByteTimeout, false);
     check(FailureKind::Protocol, false);
@@ -137,7 +138,7 @@ fn what_opens_and_what_closes_a_breaker() {
     check(FailureKind::TotalTimeout, false);
 
     // Who could not say whether it was connected closes nothing.
-    for unknown in [FailureKind::QueueTimeout, FailureKind::TotalTimeout] {
+    for unknown in [FailureKind::QueueFull, FailureKind::QueueTimeout, FailureKind::TotalTimeout] {
         let host = replicas(2);
         for kind in [FailureKind::Connect, FailureKind::Connect, unknown, FailureKind::Connect] {
             let facts = GivenFacts::default();

@@ -9,9 +9,9 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use mio::{Poll, Token, Waker};
 
+use crate::body::Body;
 use crate::connection::{Buffers, Connection, Then, token};
 use crate::error::{Failure, Kind};
 use crate::event::{Event, Events, ExchangeId};
@@ -20,6 +20,7 @@ use crate::origin::Origin;
 use crate::pool::Pools;
 use crate::request::Request;
 use crate::resolve::Resolver;
+use crate::response::Malformed;
 use crate::slots::{Key, Slots};
 use crate::timers::Timers;
 
@@ -27,12 +28,9 @@ use crate::timers::Timers;
 const READY: usize = 1_024;
 const WAKER: Token = Token(usize::MAX);
 
-/// Bounds that hold for every exchange of a client.
+/// Bounds that hold for every exchange of a client; those of one origin are its [`Limits`](crate::Limits).
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Open connections per origin; further exchanges wait in turn. At least 1. The default is that of a worker's
-    /// client connections (`max_connections`): where a provider takes them all, no client waits for another.
-    pub connections: usize,
     /// Idle connections kept per origin.
     pub idle_connections: usize,
     /// How long a connection may idle before it is closed; keep it below the provider's own limit.
@@ -83,7 +81,6 @@ enum Served {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            connections: 4_096,
             idle_connections: 256,
             idle_timeout: Duration::from_secs(4),
             max_body: 64 << 20,
@@ -94,8 +91,7 @@ impl Default for Settings {
 
 impl Client {
     /// Makes a client without connections. Fails only if the system is out of descriptors.
-    pub fn new(mut settings: Settings) -> io::Result<Self> {
-        settings.connections = settings.connections.max(1);
+    pub fn new(settings: Settings) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         Ok(Self {
@@ -180,7 +176,6 @@ impl Client {
         let routes = origins.into_iter().map(Origin::route).collect();
         for key in self.pools.besides(&routes) {
             let Some(pool) = self.pools.get_mut(key) else { continue };
-            pool.skip_gone(&self.exchanges);
             for idle in std::mem::take(&mut pool.idle) {
                 self.close(idle);
             }
@@ -280,13 +275,23 @@ impl Client {
         if !exchange.reading {
             return Ok(if more_to_send { Served::More } else { Served::Wait });
         }
-        let (bytes, then) = connection.receive(&mut self.buffers);
-        if !bytes.is_empty() {
-            exchange.receive(ExchangeId(of), bytes, now, self.settings.max_body, &mut self.events)?;
-            if connection.has_sent() {
-                exchange.body = Bytes::new();
+        let direct = (!exchange.streaming).then(|| connection.receive_body(&mut exchange.reader)).flatten();
+        let then = if let Some(received) = direct {
+            let (any, then) = received.map_err(|Malformed(reason)| Failure::new(Kind::Protocol, reason))?;
+            if any {
+                exchange.heard = Some(now);
             }
-        }
+            then
+        } else {
+            let (bytes, then) = connection.receive(&mut self.buffers);
+            if !bytes.is_empty() {
+                exchange.receive(ExchangeId(of), bytes, now, self.settings.max_body, &mut self.events)?;
+                if connection.has_sent() {
+                    exchange.body = Body::default();
+                }
+            }
+            then
+        };
         if exchange.reader.is_complete() {
             let reusable = exchange.reader.is_reusable()
                 && connection.has_sent()
@@ -314,7 +319,7 @@ impl Client {
         }
         let Some(pool) = self.pools.get_mut(connection.pool) else { return };
         let wanted = pool.idle.len() < self.settings.idle_connections || !pool.waiting.is_empty();
-        if !reusable || !wanted {
+        if !reusable || !wanted || pool.addresses.is_gone(connection.address) {
             return self.close(key);
         }
         connection.idle_since = now;
@@ -340,7 +345,7 @@ impl Client {
             return self.open(of, now);
         }
         // Its connection is gone already.
-        exchange.place = Place::Waiting;
+        exchange.place = Place::Nowhere;
         self.fail_exchange(of, failure);
     }
 
@@ -356,11 +361,12 @@ impl Client {
         match exchange.place {
             Place::On(key) => self.close(key),
             Place::Resolving => self.release(exchange.pool),
-            Place::Waiting => {
+            Place::Waiting(number) => {
                 if let Some(pool) = self.pools.get_mut(exchange.pool) {
-                    pool.skip_gone(&self.exchanges);
+                    pool.waiting.leave(number);
                 }
             }
+            Place::Nowhere => {}
         }
     }
 

@@ -2,13 +2,16 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use rustix::buffer::spare_capacity;
 
+use crate::body::Body;
 use crate::error::{Failure, Kind};
+use crate::race::{Race, is_established};
+use crate::response::{Malformed, Reader};
 use crate::slots::Key;
 use crate::tls::Session;
 use crate::tunnel::Tunnel;
@@ -22,6 +25,8 @@ pub(crate) struct Connection {
     tunnel: Option<Box<Tunnel>>,
     tls: Option<Session>,
     pub(crate) stage: Stage,
+    /// Where it is connected to.
+    pub(crate) address: SocketAddr,
     pub(crate) pool: Key,
     pub(crate) exchange: Option<Key>,
     /// It carried an exchange before this one, so the peer may have closed it meanwhile.
@@ -42,20 +47,10 @@ pub(crate) struct Connection {
 }
 
 pub(crate) enum Stage {
-    Connecting(Attempt),
+    Connecting(Race),
     Tunnelling,
     Handshaking,
     Open,
-}
-
-/// The addresses of a host, tried one after the other.
-pub(crate) struct Attempt {
-    addresses: Arc<[SocketAddr]>,
-    next: usize,
-    /// When the present address has had its share of the connect deadline.
-    pub(crate) until: Option<Instant>,
-    /// When the connect deadline passes.
-    deadline: Option<Instant>,
 }
 
 /// The buffers every connection of a client reads into.
@@ -76,38 +71,6 @@ pub(crate) enum Then {
     Failed(Failure),
 }
 
-impl Attempt {
-    pub(crate) fn new(addresses: Arc<[SocketAddr]>, deadline: Option<Instant>) -> Self {
-        Self { addresses, next: 0, until: None, deadline }
-    }
-
-    /// Begins to connect to the next address that the system accepts, giving it an equal share of the time left.
-    pub(crate) fn connect(&mut self, now: Instant) -> Result<TcpStream, Failure> {
-        let mut failure = Failure::new(Kind::Connect, "no address is left to try");
-        while let Some(address) = self.addresses.get(self.next) {
-            let left = self.addresses.len().saturating_sub(self.next);
-            self.next += 1;
-            self.until = self.deadline.and_then(|deadline| {
-                let share = deadline.saturating_duration_since(now) / u32::try_from(left).unwrap_or(u32::MAX);
-                now.checked_add(share)
-            });
-            match TcpStream::connect(*address) {
-                Ok(stream) => return Ok(stream),
-                Err(error) => failure = refused(&error, Some(*address)),
-            }
-        }
-        Err(failure)
-    }
-
-    pub(crate) fn has_next(&self) -> bool {
-        self.next < self.addresses.len()
-    }
-
-    fn current(&self) -> Option<SocketAddr> {
-        self.addresses.get(self.next.checked_sub(1)?).copied()
-    }
-}
-
 impl Buffers {
     pub(crate) fn new() -> Self {
         Self { raw: vec![0; TURN].into_boxed_slice(), plain: Vec::new() }
@@ -119,7 +82,7 @@ impl Connection {
         stream: TcpStream,
         tunnel: Option<Tunnel>,
         tls: Option<Session>,
-        attempt: Attempt,
+        race: Race,
         pool: Key,
         exchange: Key,
         now: Instant,
@@ -128,7 +91,8 @@ impl Connection {
             stream,
             tunnel: tunnel.map(Box::new),
             tls,
-            stage: Stage::Connecting(attempt),
+            address: race.latest,
+            stage: Stage::Connecting(race),
             pool,
             exchange: Some(exchange),
             reused: false,
@@ -155,28 +119,60 @@ impl Connection {
         registry.reregister(&mut self.stream, token, interest)
     }
 
-    /// Goes on with another address after the present one failed.
-    pub(crate) fn replace_stream(&mut self, stream: TcpStream) {
-        self.stream = stream;
-        self.peer_closed = false;
+    /// Begins to connect to the next address beside the attempts under way. False if no address is left.
+    pub(crate) fn attempt_next(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        now: Instant,
+    ) -> Result<bool, Failure> {
+        let Stage::Connecting(race) = &mut self.stage else { return Ok(false) };
+        let before = race.latest;
+        let Ok(stream) = race.attempt(now) else { return Ok(false) };
+        race.earlier.push((std::mem::replace(&mut self.stream, stream), before));
+        self.register(registry, token).map(|()| true)
     }
 
-    /// Whether TCP is established by now.
-    pub(crate) fn check_connected(&mut self) -> Result<bool, Failure> {
-        let Stage::Connecting(attempt) = &self.stage else { return Ok(true) };
-        let address = attempt.current();
-        match self.stream.take_error() {
-            Ok(None) => {}
-            Ok(Some(error)) | Err(error) => return Err(refused(&error, address)),
+    /// Goes on without the latest attempt: with the next address, or with attempts that began earlier. False if there
+    /// is neither.
+    pub(crate) fn drop_latest(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        now: Instant,
+    ) -> Result<bool, Failure> {
+        let begun = self.attempt_next(registry, token, now)?;
+        let Stage::Connecting(race) = &mut self.stage else { return Ok(false) };
+        let Some((stream, address)) = race.earlier.pop() else { return Ok(false) };
+        if !begun {
+            (self.stream, race.latest) = (stream, address);
         }
-        match self.stream.peer_addr() {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(false),
-            Err(error) => return Err(refused(&error, address)),
-        }
-        self.stream.set_nodelay(true).map_err(|error| refused(&error, address))?;
-        self.stage = self.next_stage();
+        // Whatever was reported closed, what is left is not even open.
+        self.peer_closed = false;
         Ok(true)
+    }
+
+    /// The address that TCP is established with by now, if it is. A failure is that of the latest attempt.
+    pub(crate) fn check_connected(&mut self) -> Result<Option<SocketAddr>, Failure> {
+        let Stage::Connecting(race) = &mut self.stage else { return Ok(None) };
+        let mut established = None;
+        race.earlier.retain_mut(|(stream, address)| match is_established(stream, *address) {
+            Ok(false) => true,
+            Ok(true) if established.is_none() => {
+                std::mem::swap(stream, &mut self.stream);
+                established = Some(*address);
+                false
+            }
+            Ok(true) | Err(_) => false,
+        });
+        if established.is_none() && is_established(&self.stream, race.latest)? {
+            established = Some(race.latest);
+        }
+        if let Some(address) = established {
+            self.address = address;
+            self.stage = self.next_stage();
+        }
+        Ok(established)
     }
 
     /// Whether the proxy has opened the tunnel by now.
@@ -239,7 +235,7 @@ impl Connection {
     }
 
     /// Writes what the socket takes of the request. True if it would take more at once.
-    pub(crate) fn send(&mut self, head: &[u8], body: &[u8]) -> bool {
+    pub(crate) fn send(&mut self, head: &[u8], body: &Body) -> bool {
         if self.sent_all || self.write_failed {
             return false;
         }
@@ -256,6 +252,30 @@ impl Connection {
 
     pub(crate) fn has_write_failed(&self) -> bool {
         self.write_failed
+    }
+
+    /// Reads a body whose length is known straight to where it will stay. `None` where that does not apply; true if
+    /// anything came.
+    ///
+    /// NOTE: one copy less, and one wake instead of four for 200 kB.
+    pub(crate) fn receive_body(&mut self, reader: &mut Reader) -> Option<Result<(bool, Then), Malformed>> {
+        if self.tls.is_some() {
+            return None;
+        }
+        let (stream, peer_closed) = (&self.stream, self.peer_closed);
+        reader.read_counted(|body| {
+            let asked = body.capacity() - body.len();
+            let count = loop {
+                match rustix::io::read(stream, spare_capacity(body)) {
+                    Ok(0) => return (false, Then::Closed),
+                    Ok(count) => break count,
+                    Err(rustix::io::Errno::AGAIN) => return (false, Then::Wait),
+                    Err(rustix::io::Errno::INTR) => {}
+                    Err(error) => return (false, Then::Failed(Failure::io(Kind::Cut, &error.into()))),
+                }
+            };
+            (true, if count == asked || peer_closed { Then::More } else { Then::Wait })
+        })
     }
 
     /// Reads once; the bytes are decrypted where that applies.
@@ -279,34 +299,33 @@ impl Connection {
         (&buffers.plain, then)
     }
 
-    fn try_send(&mut self, head: &[u8], body: &[u8]) -> io::Result<bool> {
-        let turn = self.sent + TURN;
-        loop {
-            let head_left = head.get(self.sent..).unwrap_or_default();
-            let body_left = body.get(self.sent.saturating_sub(head.len())..).unwrap_or_default();
-            let left = head_left.len() + body_left.len();
-            if left == 0 {
-                self.sent_all = self.flush()?;
-                return Ok(false);
-            }
-            let Some(tls) = &mut self.tls else {
-                let count = write(&mut self.stream, &[IoSlice::new(head_left), IoSlice::new(body_left)])?;
-                self.sent += count;
-                // A short write has filled the socket: readiness will be reported.
-                self.sent_all = count == left;
-                return Ok(false);
+    fn try_send(&mut self, head: &[u8], body: &Body) -> io::Result<bool> {
+        let Self { stream, tls, sent, .. } = self;
+        let (size, turn) = (head.len() + body.len(), *sent + TURN);
+        while *sent < size {
+            let Some(tls) = tls else {
+                let (given, written) = body.write_after(head, *sent, |pieces| write(stream, pieces));
+                let written = written?;
+                *sent += written;
+                if written < given {
+                    // The socket is full: readiness will be reported.
+                    return Ok(false);
+                }
+                continue;
             };
-            if !tls.flush(&mut self.stream)? {
+            if !tls.flush(stream)? {
                 return Ok(false);
             }
-            if self.sent >= turn {
+            if *sent >= turn {
                 return Ok(true);
             }
-            match tls.encrypt(if head_left.is_empty() { body_left } else { head_left })? {
+            match body.write_after(head, *sent, |pieces| tls.encrypt(pieces)).1? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
-                count => self.sent += count,
+                count => *sent += count,
             }
         }
+        self.sent_all = self.flush()?;
+        Ok(false)
     }
 
     /// What comes after TCP, or after the tunnel.
@@ -359,12 +378,4 @@ fn write(stream: &mut TcpStream, parts: &[IoSlice<'_>]) -> io::Result<usize> {
 
 pub(crate) fn token(key: Key) -> Token {
     Token(key.index())
-}
-
-#[cold]
-fn refused(error: &io::Error, address: Option<SocketAddr>) -> Failure {
-    match address {
-        Some(address) => Failure::new(Kind::Connect, format!("{error}, at {address}")),
-        None => Failure::io(Kind::Connect, error),
-    }
 }

@@ -38,6 +38,8 @@ pub enum Kind {
     Cut,
     /// A whole response was larger than the configured limit.
     TooLarge,
+    /// As many exchanges as may wait for a connection do; nothing left this machine.
+    QueueFull,
     /// The request cannot be sent as it is; nothing left this machine.
     Request,
 }
@@ -77,6 +79,7 @@ impl fmt::Display for Kind {
             Self::Protocol => "the response is not valid HTTP/1.1",
             Self::Cut => "the connection was cut before the response ended",
             Self::TooLarge => "the response is too large",
+            Self::QueueFull => "too many requests wait for a free connection",
             Self::Request => "the request cannot be sent",
         })
     }

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
+use crate::body::Body;
 use crate::error::{Deadline, Failure, Kind};
 use crate::event::{Event, Events, ExchangeId};
 use crate::head::Head;
@@ -18,7 +17,7 @@ pub(crate) struct Exchange {
     pub(crate) pool: Key,
     pub(crate) place: Place,
     pub(crate) head: Vec<u8>,
-    pub(crate) body: Bytes,
+    pub(crate) body: Body,
     pub(crate) deadlines: Deadlines,
     pub(crate) started: Instant,
     /// When it began to wait for the connection it is on or will get.
@@ -42,8 +41,10 @@ pub(crate) struct Exchange {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// In its pool's queue.
-    Waiting,
+    /// On its way from one to another, or to its end.
+    Nowhere,
+    /// In its pool's queue, at the place of this number.
+    Waiting(u64),
     /// Counted as a connection of its pool, which needs an address first.
     Resolving,
     On(Key),
@@ -55,7 +56,7 @@ impl Exchange {
         Self {
             origin: request.origin,
             pool,
-            place: Place::Waiting,
+            place: Place::Nowhere,
             head,
             body: request.body,
             deadlines: request.deadlines,
@@ -84,7 +85,8 @@ impl Exchange {
     ) -> Result<(), Failure> {
         self.first_byte = true;
         let fed = self.reader.feed(bytes);
-        if self.reader.has_begun() {
+        // The gap between two arrivals counts once the head is whole; before that, it is all the time the head has.
+        if self.reader.has_begun() && (self.heard.is_none() || self.reader.has_head()) {
             self.heard = Some(now);
         }
         if !self.streaming && self.reader.head().is_some_and(Head::is_event_stream) {

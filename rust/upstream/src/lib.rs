@@ -34,6 +34,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod addresses;
+mod body;
 mod client;
 mod connection;
 mod error;
@@ -43,6 +45,8 @@ mod head;
 mod origin;
 mod pool;
 mod proxy;
+mod queue;
+mod race;
 mod request;
 mod resolve;
 mod response;
@@ -52,11 +56,12 @@ mod timers;
 mod tls;
 mod tunnel;
 
+pub use body::Body;
 pub use client::{Client, Settings};
 pub use error::{Deadline, Error, Kind};
 pub use event::{Event, ExchangeId};
 pub use head::Head;
-pub use origin::{InvalidOrigin, Origin};
+pub use origin::{InvalidOrigin, Limits, Origin};
 pub use proxy::{InvalidProxy, Proxy};
 pub use request::{Deadlines, Request};
 pub use response::{Malformed, Reader};

@@ -8,8 +8,8 @@ use crate::roots::Roots;
 /// A base URL such as `https://api.example.com/v1`, checked once when the configuration loads, with the proxy it is
 /// reached through and the authorities it trusts, if there are any.
 ///
-/// Connections are shared between origins with the same scheme, host, port, proxy and authorities; the base path
-/// does not matter.
+/// Connections are shared between origins with the same scheme, host, port, proxy, authorities and limits; the base
+/// path does not matter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Origin {
     route: Route,
@@ -26,6 +26,24 @@ pub(crate) struct Route {
     pub(crate) port: u16,
     pub(crate) proxy: Option<Proxy>,
     pub(crate) roots: Option<Roots>,
+    pub(crate) limits: Limits,
+}
+
+/// What the exchanges with an origin may take, in one client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// Open connections; further exchanges wait in turn. At least 1.
+    pub connections: usize,
+    /// Exchanges that wait; further ones fail at once ([`Kind::QueueFull`](crate::Kind::QueueFull)).
+    pub waiting: usize,
+}
+
+impl Default for Limits {
+    /// As many connections as a worker has to clients (`max_connections`): where a provider takes them all, no client
+    /// waits for another.
+    fn default() -> Self {
+        Self { connections: 4_096, waiting: 4_096 }
+    }
 }
 
 /// Why a base URL is refused. The URL itself is not repeated: it might hold a password.
@@ -69,7 +87,14 @@ impl Origin {
         let default_port = if tls { 443 } else { 80 };
         let (host, port) = split_port(authority)?;
         let port = port.unwrap_or(default_port);
-        let route = Route { tls, host: host.to_ascii_lowercase(), port, proxy: None, roots: None };
+        let route = Route {
+            tls,
+            host: host.to_ascii_lowercase(),
+            port,
+            proxy: None,
+            roots: None,
+            limits: Limits::default(),
+        };
         let authority = if port == default_port { bracketed(&route.host) } else { route.target() };
         Ok(Self {
             base_path: path.trim_end_matches('/').to_owned(),
@@ -89,6 +114,12 @@ impl Origin {
     /// Trusts these authorities besides those of the system. Without meaning where the scheme is http.
     pub fn trusting(mut self, roots: Roots) -> Self {
         self.route.roots = Some(roots);
+        self
+    }
+
+    /// Bounds what its exchanges take. Origins with different limits do not share connections.
+    pub fn limited_to(mut self, limits: Limits) -> Self {
+        self.route.limits = limits;
         self
     }
 

@@ -1,19 +1,15 @@
 //! The connections of one route: which are idle, how many there are, and who waits for one.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::net::SocketAddr;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 
-use crate::exchange::Exchange;
-use crate::origin::{Origin, Route};
+use crate::addresses::Addresses;
+use crate::origin::{Limits, Origin, Route};
+use crate::queue::Queue;
 use crate::resolve::literal_address;
 use crate::slots::{Key, Slots};
-
-/// How long the addresses of a name are used before they are looked up again.
-const ADDRESSES_KEPT: Duration = Duration::from_secs(10);
 
 pub(crate) struct Pool {
     pub(crate) origin: Arc<Origin>,
@@ -21,26 +17,20 @@ pub(crate) struct Pool {
     pub(crate) idle: Vec<Key>,
     /// Connections of any kind, and exchanges that look up an address for one.
     pub(crate) open: usize,
-    /// Exchanges in turn; some may be gone already.
-    pub(crate) waiting: VecDeque<Key>,
+    /// Exchanges that wait for a connection.
+    pub(crate) waiting: Queue<Key>,
     /// Exchanges that look up an address; some may be gone already.
     pub(crate) resolving: Vec<Key>,
     pub(crate) looking_up: bool,
     /// There once it was needed, if the origin speaks TLS.
     pub(crate) tls: Option<Arc<ClientConfig>>,
-    addresses: Addresses,
+    pub(crate) addresses: Addresses,
 }
 
 /// All pools. One that the configuration needs no more is dropped once nothing is under way in it.
 pub(crate) struct Pools {
     pools: Slots<Pool>,
     by_route: HashMap<Route, Key>,
-}
-
-enum Addresses {
-    Unknown,
-    Literal(Arc<[SocketAddr]>),
-    Found(Arc<[SocketAddr]>, Instant),
 }
 
 impl Pools {
@@ -56,11 +46,11 @@ impl Pools {
             origin: Arc::clone(origin),
             idle: Vec::new(),
             open: 0,
-            waiting: VecDeque::new(),
+            waiting: Queue::new(),
             resolving: Vec::new(),
             looking_up: false,
             tls: None,
-            addresses: literal_address(origin.route()).map_or(Addresses::Unknown, Addresses::Literal),
+            addresses: literal_address(origin.route()).map_or_else(Addresses::unknown, Addresses::literal),
         });
         self.by_route.insert(origin.route().clone(), key);
         key
@@ -87,35 +77,23 @@ impl Pools {
 }
 
 impl Pool {
-    /// The addresses if they are known and fresh.
-    pub(crate) fn addresses(&self, now: Instant) -> Option<Arc<[SocketAddr]>> {
-        match &self.addresses {
-            Addresses::Literal(addresses) => Some(Arc::clone(addresses)),
-            Addresses::Found(addresses, at) if now.saturating_duration_since(*at) < ADDRESSES_KEPT => {
-                Some(Arc::clone(addresses))
-            }
-            Addresses::Found(..) | Addresses::Unknown => None,
-        }
+    /// Whether another connection may be opened.
+    pub(crate) fn has_room(&self) -> bool {
+        self.open < self.limits().connections.max(1)
     }
 
-    pub(crate) fn found(&mut self, addresses: Arc<[SocketAddr]>, now: Instant) {
-        if !matches!(self.addresses, Addresses::Literal(_)) {
-            self.addresses = Addresses::Found(addresses, now);
-        }
+    /// Whether no more exchanges may wait.
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting.len() >= self.limits().waiting
     }
 
-    /// None of the addresses could be connected to: look again next time.
-    pub(crate) fn forget_addresses(&mut self) {
-        if !matches!(self.addresses, Addresses::Literal(_)) {
-            self.addresses = Addresses::Unknown;
-        }
+    /// Whether the TLS configuration is needed and not there yet.
+    pub(crate) fn needs_config(&self) -> bool {
+        self.origin.is_tls() && self.tls.is_none()
     }
 
-    /// Drops exchanges that ended while they waited, as far as they are next in turn.
-    pub(crate) fn skip_gone(&mut self, exchanges: &Slots<Exchange>) {
-        while self.waiting.front().is_some_and(|key| exchanges.get(*key).is_none()) {
-            self.waiting.pop_front();
-        }
+    fn limits(&self) -> Limits {
+        self.origin.route().limits
     }
 
     pub(crate) fn remove_idle(&mut self, key: Key) {

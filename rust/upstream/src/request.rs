@@ -4,8 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
+use crate::body::Body;
 use crate::error::{Failure, Kind};
 use crate::origin::Origin;
 
@@ -20,7 +19,7 @@ pub struct Request<'a> {
     /// Headers besides the ones this crate writes itself (host, content-type, content-length, accept-encoding).
     pub headers: &'a [(&'a str, &'a [u8])],
     /// The body; kept until the first response byte arrives.
-    pub body: Bytes,
+    pub body: Body,
     /// How long each part may take.
     pub deadlines: Deadlines,
 }
@@ -32,7 +31,8 @@ pub struct Deadlines {
     pub connect: Duration,
     /// From the moment the request goes out to the first byte of the final (not 1xx) response.
     pub first_byte: Duration,
-    /// Between two arrivals of response bytes; stands still while reading is switched off.
+    /// Between two arrivals of response bytes, and from the first byte to the end of the head, however many arrivals
+    /// bring it; stands still while reading is switched off.
     pub gap: Duration,
     /// The whole exchange, from its start.
     pub total: Duration,
@@ -118,7 +118,7 @@ mod tests {
             total: Duration::MAX,
         };
         let origin = Arc::new(Origin::parse("http://host:8000/v1").unwrap());
-        let request = Request { origin, path, headers, body: Bytes::from_static(b"{}"), deadlines };
+        let request = Request { origin, path, headers, body: "{}".into(), deadlines };
         request
             .encode_head()
             .map(|head| String::from_utf8_lossy(&head).into_owned())

@@ -1,10 +1,10 @@
-//! What would block the event loop is done by one helper thread: looking up names, reading the system's authorities.
+//! What would block the event loop is done by helper threads: looking up names, reading the system's authorities.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 
 use mio::Waker;
@@ -16,12 +16,32 @@ use crate::roots::Roots;
 use crate::slots::Key;
 use crate::tls;
 
-/// Runs lookups one after another on its thread, which starts with the first and ends with the `Resolver`.
-///
-/// NOTE: a name server that does not answer delays the lookups behind it; pooled connections do not notice.
+/// Lookups at the same time: so many name servers may be silent before the others notice.
+const THREADS: usize = 8;
+
+/// Runs lookups on threads that start when they are needed and end with the `Resolver`.
 pub(crate) struct Resolver {
     waker: Arc<Waker>,
-    thread: Option<(Sender<Job>, Receiver<Answer>)>,
+    shared: Arc<Shared>,
+    outbox: Sender<Answer>,
+    answers: Receiver<Answer>,
+}
+
+/// What the threads share with the event loop, which holds the locks for moments only.
+struct Shared {
+    work: Mutex<Work>,
+    changed: Condvar,
+    configs: Mutex<Configs>,
+    look_up: LookUp,
+}
+
+#[derive(Default)]
+struct Work {
+    jobs: VecDeque<Job>,
+    threads: usize,
+    /// Threads that wait for a job.
+    idle: usize,
+    ended: bool,
 }
 
 /// The outcome of a lookup.
@@ -48,9 +68,19 @@ struct Job {
 /// The TLS configurations that pools use.
 type Configs = HashMap<Option<Roots>, Weak<ClientConfig>>;
 
+/// Host and port to addresses.
+type LookUp = fn(&str, u16) -> io::Result<Vec<SocketAddr>>;
+
 impl Resolver {
     pub(crate) fn new(waker: Arc<Waker>) -> Self {
-        Self { waker, thread: None }
+        Self::with(waker, |host, port| (host, port).to_socket_addrs().map(Iterator::collect))
+    }
+
+    fn with(waker: Arc<Waker>, look_up: LookUp) -> Self {
+        let shared =
+            Shared { work: Mutex::default(), changed: Condvar::new(), configs: Mutex::default(), look_up };
+        let (outbox, answers) = channel();
+        Self { waker, shared: Arc::new(shared), outbox, answers }
     }
 
     /// Looks up who is to be connected to, then wakes the poll. `needs_config`: also load the TLS configuration.
@@ -60,60 +90,88 @@ impl Resolver {
         origin: &Arc<Origin>,
         needs_config: bool,
     ) -> Result<(), Failure> {
-        let job = Job { pool, origin: Arc::clone(origin), needs_config };
-        if self.thread.is_none() {
-            self.thread = Some(self.spawn().map_err(|error| Failure::io(Kind::Resolve, &error))?);
+        let mut work = lock(&self.shared.work);
+        if work.idle <= work.jobs.len() && work.threads < THREADS {
+            match self.spawn() {
+                Ok(()) => work.threads += 1,
+                Err(error) if work.threads == 0 => return Err(Failure::io(Kind::Resolve, &error)),
+                // The others will come to it.
+                Err(_) => {}
+            }
         }
-        let sent = self.thread.as_ref().is_some_and(|(jobs, _)| jobs.send(job).is_ok());
-        if sent { Ok(()) } else { Err(self.stopped()) }
+        work.jobs.push_back(Job { pool, origin: Arc::clone(origin), needs_config });
+        self.shared.changed.notify_one();
+        Ok(())
     }
 
     /// An answer that has arrived since.
     pub(crate) fn answer(&mut self) -> Option<Answer> {
-        self.thread.as_ref().and_then(|(_, answers)| answers.try_recv().ok())
+        self.answers.try_recv().ok()
     }
 
-    #[cold]
-    fn stopped(&mut self) -> Failure {
-        self.thread = None;
-        Failure::new(Kind::Resolve, "the thread that looks up names has stopped")
-    }
-
-    fn spawn(&self) -> io::Result<(Sender<Job>, Receiver<Answer>)> {
-        let (jobs, inbox) = channel::<Job>();
-        let (outbox, answers) = channel();
-        let waker = Arc::clone(&self.waker);
-        thread::Builder::new().name("edgeroute-resolve".into()).spawn(move || {
-            let mut configs = Configs::new();
-            for job in inbox {
-                let pool = job.pool;
-                let found = run(&job, &mut configs);
+    fn spawn(&self) -> io::Result<()> {
+        let (waker, shared, outbox) =
+            (Arc::clone(&self.waker), Arc::clone(&self.shared), self.outbox.clone());
+        let serve = move || {
+            while let Some(job) = shared.next() {
+                let found = shared.run(&job);
                 // Either fails only when the client is gone, and nobody waits.
-                if outbox.send(Answer { pool, found }).is_err() || waker.wake().is_err() {
+                if outbox.send(Answer { pool: job.pool, found }).is_err() || waker.wake().is_err() {
                     return;
                 }
             }
-        })?;
-        Ok((jobs, answers))
+        };
+        thread::Builder::new().name("edgeroute-resolve".into()).spawn(serve).map(drop)
     }
+}
+
+impl Drop for Resolver {
+    fn drop(&mut self) {
+        lock(&self.shared.work).ended = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Shared {
+    /// Waits for a job; `None` when there will be none any more.
+    fn next(&self) -> Option<Job> {
+        let mut work = lock(&self.work);
+        loop {
+            if work.ended {
+                return None;
+            }
+            if let Some(job) = work.jobs.pop_front() {
+                return Some(job);
+            }
+            work.idle += 1;
+            work = self.changed.wait(work).unwrap_or_else(PoisonError::into_inner);
+            work.idle -= 1;
+        }
+    }
+
+    fn run(&self, job: &Job) -> Result<Found, Failure> {
+        let route = job.origin.route();
+        let config =
+            if job.needs_config { Some(load_config(route, &mut lock(&self.configs))?) } else { None };
+        let (host, port) = route.peer();
+        let addresses = (self.look_up)(host, port).map_err(|error| Failure::io(Kind::Resolve, &error))?;
+        if addresses.is_empty() {
+            return Err(Failure::new(Kind::Resolve, "the name has no address"));
+        }
+        Ok(Found { addresses: addresses.into(), config })
+    }
+}
+
+/// What the locks guard is whole at all times, also after a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The address of a host that is one already.
-pub(crate) fn literal_address(route: &Route) -> Option<Arc<[SocketAddr]>> {
+pub(crate) fn literal_address(route: &Route) -> Option<SocketAddr> {
     let (host, port) = route.peer();
     let address: IpAddr = host.parse().ok()?;
-    Some(Arc::from([SocketAddr::new(address, port)]))
-}
-
-fn run(job: &Job, configs: &mut Configs) -> Result<Found, Failure> {
-    let route = job.origin.route();
-    let config = if job.needs_config { Some(load_config(route, configs)?) } else { None };
-    let addresses: Arc<[SocketAddr]> =
-        route.peer().to_socket_addrs().map_err(|error| Failure::io(Kind::Resolve, &error))?.collect();
-    if addresses.is_empty() {
-        return Err(Failure::new(Kind::Resolve, "the name has no address"));
-    }
-    Ok(Found { addresses, config })
+    Some(SocketAddr::new(address, port))
 }
 
 fn load_config(route: &Route, configs: &mut Configs) -> Result<Arc<ClientConfig>, Failure> {
@@ -136,6 +194,45 @@ mod tests {
         let pem = authority.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem();
         let origin = Origin::parse("https://localhost").unwrap().trusting(Roots::from_pem(&pem).unwrap());
         origin.route().clone()
+    }
+
+    #[test]
+    fn a_name_server_that_is_silent_does_not_hold_up_the_others() {
+        use crate::slots::Slots;
+        use std::time::{Duration, Instant};
+
+        fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+            while host.starts_with("silent") {
+                thread::park();
+            }
+            Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))])
+        }
+        let mut poll = mio::Poll::new().unwrap();
+        let waker = Arc::new(Waker::new(poll.registry(), mio::Token(0)).unwrap());
+        let mut resolver = Resolver::with(waker, look_up);
+        let mut keys = Slots::new();
+        let mut ask = |resolver: &mut Resolver, name: &str| {
+            let origin = Arc::new(Origin::parse(&format!("http://{name}")).unwrap());
+            let key = keys.insert(());
+            resolver.look_up(key, &origin, false).unwrap();
+            key
+        };
+        for n in 0..THREADS - 1 {
+            ask(&mut resolver, &format!("silent-{n}"));
+        }
+        let hang_guard = Instant::now() + Duration::from_secs(20);
+        for n in 0..20 {
+            let key = ask(&mut resolver, &format!("host-{n}"));
+            let answer = loop {
+                if let Some(answer) = resolver.answer() {
+                    break answer;
+                }
+                assert!(Instant::now() < hang_guard);
+                poll.poll(&mut mio::Events::with_capacity(1), Some(Duration::from_millis(20))).unwrap();
+            };
+            assert!(answer.pool == key && answer.found.is_ok());
+        }
+        assert_eq!(lock(&resolver.shared.work).threads, THREADS);
     }
 
     #[test]

@@ -21,15 +21,18 @@ const MAX_INTERIM: u8 = 8;
 const MAX_SIZE_DIGITS: u8 = 15;
 /// Bytes of chunk extensions and trailers in one response.
 const MAX_IGNORED: usize = 16 * 1024;
-/// What is reserved for a body at most on the word of its `content-length`.
-const MAX_RESERVED: u64 = 1 << 20;
+/// What is reserved at a time on the word of a `content-length`; also what one read takes in at most.
+const MAX_RESERVED: usize = 256 * 1024;
+/// Less room than this is not worth a read.
+const LEAST_SPARE: usize = 64 * 1024;
+const UNASKED: Malformed = Malformed("bytes follow the end of the response");
 
 /// Reads one response. Feed it bytes as they come; take out the head and the decoded body as they become known.
 #[derive(Debug)]
 pub struct Reader {
     state: State,
     lines: Lines,
-    /// The beginning of a head whose end has not arrived.
+    /// The beginning of a head, or of trailers, whose end has not arrived.
     partial: Vec<u8>,
     head: Option<Head>,
     body: Vec<u8>,
@@ -127,6 +130,27 @@ impl Reader {
         self.read_body(data)
     }
 
+    /// Lets `read` append to the body as much as it has spare capacity for, which may be more than the response has.
+    /// `None` if what comes next is not a body whose length is known: then it is for [`Reader::feed`].
+    pub fn read_counted<T>(&mut self, read: impl FnOnce(&mut Vec<u8>) -> T) -> Option<Result<T, Malformed>> {
+        let State::Counted(left) = self.state else { return None };
+        // One byte more than there may be tells that there is none.
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(1).min(MAX_RESERVED);
+        if self.body.capacity() - self.body.len() < wanted.min(LEAST_SPARE) {
+            self.body.reserve(wanted);
+        }
+        let before = self.body.len();
+        let outcome = read(&mut self.body);
+        let count = (self.body.len() - before) as u64;
+        if count > left {
+            self.body.truncate(before + usize::try_from(left).unwrap_or(usize::MAX));
+            self.state = State::Complete;
+            return Some(Err(UNASKED));
+        }
+        self.state = if count == left { State::Complete } else { State::Counted(left - count) };
+        Some(Ok(outcome))
+    }
+
     /// Tells that the peer closed cleanly. True if that is a proper end of the response.
     pub fn end_of_input(&mut self) -> bool {
         if self.state == State::UntilClose {
@@ -148,6 +172,11 @@ impl Reader {
     /// Whether a byte of the final response (not 1xx) has certainly arrived.
     pub fn has_begun(&self) -> bool {
         self.state != State::Head || self.partial.get(9).is_some_and(|digit| *digit != b'1')
+    }
+
+    /// Whether the head of the final response is complete.
+    pub fn has_head(&self) -> bool {
+        self.state != State::Head
     }
 
     /// The head of the final response if it is complete and was not taken.
@@ -229,7 +258,8 @@ impl Reader {
         };
         if let State::Counted(length) = self.state {
             self.length = Some(length);
-            self.body.reserve_exact(usize::try_from(length.min(MAX_RESERVED)).unwrap_or(0));
+            let reserved = usize::try_from(length).unwrap_or(usize::MAX).saturating_add(1).min(MAX_RESERVED);
+            self.body.reserve_exact(reserved);
         }
         self.head = Some(index_head(status, raw, response.headers, &framing.nominated)?);
         Ok(())
@@ -250,7 +280,7 @@ impl Reader {
     fn read_body(&mut self, mut data: &[u8]) -> Result<(), Malformed> {
         while let Some((&byte, after)) = data.split_first() {
             self.state = match self.state {
-                State::Complete => return Err(Malformed("bytes follow the end of the response")),
+                State::Complete => return Err(UNASKED),
                 State::Head => return Err(Malformed("the head is incomplete")),
                 State::UntilClose => {
                     self.body.extend_from_slice(data);
@@ -266,9 +296,14 @@ impl Reader {
                 },
                 State::Trailers => {
                     let end = self.lines.find_end(data)?;
-                    self.ignore(end.unwrap_or(data.len()))?;
-                    let Some(end) = end else { return Ok(()) };
-                    data = data.split_at(end).1;
+                    let (now, later) = data.split_at(end.unwrap_or(data.len()));
+                    self.ignore(now.len())?;
+                    self.partial.extend_from_slice(now);
+                    if end.is_none() {
+                        return Ok(());
+                    }
+                    check_trailers(&std::mem::take(&mut self.partial))?;
+                    data = later;
                     State::Complete
                 }
                 state => {
@@ -396,6 +431,16 @@ impl Framing {
                 self.nominated.push(String::from_utf8_lossy(option).into_owned());
             }
         }
+    }
+}
+
+/// Trailers are thrown away, but what is there must be trailers: `raw` ends with their empty line.
+fn check_trailers(raw: &[u8]) -> Result<(), Malformed> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    match httparse::parse_headers(raw, &mut headers) {
+        Ok(Status::Complete((used, _))) if used == raw.len() => Ok(()),
+        Ok(_) => Err(Malformed("the trailers end too early")),
+        Err(error) => Err(malformed_head(error)),
     }
 }
 

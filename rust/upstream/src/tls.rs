@@ -1,6 +1,6 @@
 //! TLS for connections that ask for it: which authorities are trusted, and a session over bytes.
 
-use std::io::{BufRead, Write};
+use std::io::{BufRead, IoSlice, Write};
 use std::sync::{Arc, OnceLock};
 
 use mio::net::TcpStream;
@@ -76,9 +76,9 @@ impl Session {
         Ok(false)
     }
 
-    /// Encrypts as much of `data` as the send buffer takes; returns how much.
-    pub(crate) fn encrypt(&mut self, data: &[u8]) -> std::io::Result<usize> {
-        self.connection.writer().write(data)
+    /// Encrypts as much of the pieces as the send buffer takes; returns how much.
+    pub(crate) fn encrypt(&mut self, pieces: &[IoSlice<'_>]) -> std::io::Result<usize> {
+        self.connection.writer().write_vectored(pieces)
     }
 
     /// Sends what is encrypted. True if all of it went out.

@@ -109,6 +109,22 @@ fn gap() {
 }
 
 #[test]
+fn a_head_that_trickles() {
+    let (server, arrivals) = puppet();
+    let mut driver = Driver::new(Settings::default());
+    let id = driver.start(&server.origin(), "{}");
+    let voice = driver.until_told(&arrivals);
+    voice.say(b"HTTP/1.1 2");
+    driver.poll();
+    for _ in 0..9 {
+        driver.advance(SECOND);
+        voice.say(b"0");
+        driver.poll();
+    }
+    driver.times_out(id, SECOND, Deadline::Gap);
+}
+
+#[test]
 fn the_gap_stands_still_while_reading_is_off() {
     let (server, arrivals) = puppet();
     let mut driver = Driver::new(Settings::default());
@@ -194,7 +210,7 @@ fn connect() {
 #[test]
 fn waiting_for_a_free_connection_is_not_the_provider_s_time() {
     let (server, arrivals) = puppet();
-    let mut driver = Driver::new(Settings { connections: 1, ..Settings::default() });
+    let mut driver = Driver::with_connections(1);
     let first = driver.start(&server.origin(), "{}");
     let voice = driver.until_told(&arrivals);
     let waiting = driver.start(&server.origin(), "{}");
@@ -220,7 +236,7 @@ fn waiting_for_a_free_connection_is_not_the_provider_s_time() {
 fn connecting_in_what_the_queue_left_of_the_time_is_not_the_provider_s_time() {
     let (address, _keep) = unresponsive();
     let origin = Arc::new(Origin::parse(&format!("http://{address}")).unwrap());
-    let mut driver = Driver::new(Settings { connections: 1, ..Settings::default() });
+    let mut driver = Driver::with_connections(1);
     let first = driver.start(&origin, "{}");
     driver.advance(SECOND);
     let second = driver.start(&origin, "{}");

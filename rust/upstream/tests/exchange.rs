@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use edgeroute_upstream::{Client, Kind, Origin, Request, Settings};
+use edgeroute_upstream::{Body, Client, Kind, Limits, Origin, Request, Settings};
 use support::*;
 
 #[test]
@@ -71,7 +71,7 @@ fn names_are_looked_up_and_all_addresses_tried() {
     }
     // A lookup that fails, or that nobody waits for any more, gives its place back.
     let unknown = Arc::new(Origin::parse("http://no-such-host.invalid").unwrap());
-    let mut driver = Driver::new(Settings { connections: 1, ..Settings::default() });
+    let mut driver = Driver::with_connections(1);
     for _ in 0..2 {
         let cancelled = driver.start(&unknown, "");
         driver.client.cancel(cancelled);
@@ -168,7 +168,7 @@ fn connections_that_the_configuration_no_longer_needs_close_when_their_exchange_
 fn refused_connections_fail_at_once() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let origin = Arc::new(Origin::parse(&format!("http://{address}/v1")).unwrap());
-    let mut driver = Driver::new(Settings { connections: 1, ..Settings::default() });
+    let mut driver = Driver::with_connections(1);
     let ids: Vec<_> = (0..100).map(|_| driver.start(&origin, "{}")).collect();
     for id in ids {
         let error = driver.fail(id);
@@ -253,7 +253,7 @@ fn what_cannot_be_sent_is_reported_and_never_sent() {
             origin: server.origin(),
             path: "/",
             headers: &[(name, value)],
-            body: Bytes::new(),
+            body: Body::default(),
             deadlines: DEADLINES,
         };
         let id = driver.client.start(request, driver.now);
@@ -322,7 +322,7 @@ fn cancelling_closes_the_connection_and_is_silent() {
         stream.write_all(b"data: 1\n\n").unwrap();
         tell.send(closed_by_client(&mut stream)).unwrap();
     });
-    let mut driver = Driver::new(Settings { connections: 1, ..Settings::default() });
+    let mut driver = Driver::with_connections(1);
     let id = driver.start(&server.origin(), "{}");
     let waiting = driver.start(&server.origin(), "{}");
     let next = driver.start(&server.origin(), "{}");
@@ -336,8 +336,13 @@ fn cancelling_closes_the_connection_and_is_silent() {
     assert_eq!((driver.events(id), driver.events(waiting)), (events, 0));
     assert_eq!(server.accepted(), 2, "the waiting exchange that was cancelled never had a connection");
     // Failures that were not handed out yet are taken back too.
-    let refused =
-        Request { origin: server.origin(), path: "", headers: &[], body: Bytes::new(), deadlines: DEADLINES };
+    let refused = Request {
+        origin: server.origin(),
+        path: "",
+        headers: &[],
+        body: Body::default(),
+        deadlines: DEADLINES,
+    };
     let id = driver.client.start(refused, driver.now);
     driver.client.cancel(id);
     driver.poll();
@@ -452,7 +457,7 @@ fn connections_are_capped_and_the_queue_is_in_turn() {
             stream.write_all(&answer(std::str::from_utf8(&body).unwrap())).unwrap();
         }
     });
-    let mut driver = Driver::new(Settings { connections: 2, ..Settings::default() });
+    let mut driver = Driver::with_connections(2);
     let ids: Vec<_> = (0..6).map(|n| driver.start(&server.origin(), n.to_string())).collect();
     let mut first = [driver.until_told(&arrivals), driver.until_told(&arrivals)];
     first.sort();
@@ -470,6 +475,81 @@ fn connections_are_capped_and_the_queue_is_in_turn() {
 }
 
 #[test]
+fn the_queue_is_bounded_and_who_left_is_not_counted() {
+    let (arrived, arrivals) = channel();
+    let (release, released) = channel::<()>();
+    let released = Mutex::new(released);
+    let server = Server::start(move |_, mut stream| {
+        while let Some((_, body)) = read_request(&mut stream) {
+            arrived.send(()).unwrap();
+            released.lock().unwrap().recv().unwrap();
+            stream.write_all(&answer(std::str::from_utf8(&body).unwrap())).unwrap();
+        }
+    });
+    let mut driver = Driver::limited(Limits { connections: 1, waiting: 2 });
+    let first = driver.start(&server.origin(), "first");
+    driver.until_told(&arrivals);
+    let waiting = ["second", "third"].map(|body| driver.start(&server.origin(), body));
+    let refused = driver.start(&server.origin(), "fourth");
+    driver.poll();
+    assert!(driver.is_finished(refused), "at once");
+    let error = driver.fail(refused);
+    assert_eq!((error.kind, error.first_byte), (Kind::QueueFull, false));
+    let sentence = "too many requests wait for a free connection: 2 wait already";
+    assert_eq!(error.to_string(), format!("http://{}: {sentence}", server.address));
+    driver.client.cancel(waiting[0]);
+    let last = driver.start(&server.origin(), "last");
+    (0..3).for_each(|_| release.send(()).unwrap());
+    for (id, body) in [(first, "first"), (waiting[1], "third"), (last, "last")] {
+        assert_eq!(driver.finish(id).text(), body);
+    }
+    assert_eq!(server.accepted(), 1);
+}
+
+#[test]
+fn a_body_in_pieces_arrives_whole() {
+    let server = Server::answering(|body| answer(std::str::from_utf8(body).unwrap()));
+    let mut driver = Driver::new(Settings::default());
+    // More pieces than one system call writes, more bytes than a socket takes.
+    for (count, size) in [(0, 0), (3, 1), (40, 1), (40, 100_000)] {
+        let mut body = Body::default();
+        let whole: Bytes = (0..count * size).map(|n| b'a' + (n % 26) as u8).collect();
+        for n in 0..count {
+            body.push(whole.slice(n * size..(n + 1) * size));
+            body.push(Bytes::new());
+        }
+        assert_eq!((body.len(), body.is_empty()), (whole.len(), whole.is_empty()));
+        assert!(driver.exchange(&server.origin(), body).text().as_bytes() == whole, "{count} of {size}");
+    }
+    assert_eq!(server.accepted(), 1);
+}
+
+#[test]
+fn large_responses_are_bounded_by_what_they_announce() {
+    const SIZE: usize = 700_000;
+    let check = |announced: usize, then_closes: bool, expected: Option<Kind>| {
+        let server = Server::start(move |_, mut stream| {
+            read_request(&mut stream).unwrap();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {announced}\r\n\r\n");
+            // The client may close early.
+            _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&[b'x'; SIZE]));
+            if !then_closes {
+                closed_by_client(&mut stream);
+            }
+        });
+        let outcome = Driver::new(Settings::default()).exchange(&server.origin(), "");
+        assert_eq!(outcome.error.map(|error| error.kind), expected, "{announced}");
+        assert_eq!(outcome.body.len(), if expected.is_none() { SIZE } else { 0 });
+    };
+    for then_closes in [false, true] {
+        check(SIZE, then_closes, None);
+        check(SIZE - 1, then_closes, Some(Kind::Protocol));
+        check(300_000, then_closes, Some(Kind::Protocol));
+    }
+    check(SIZE + 1, true, Some(Kind::Cut));
+}
+
+#[test]
 fn the_queue_goes_on_when_connections_close() {
     let server = Server::start(|_, mut stream| {
         if let Some((_, body)) = read_request(&mut stream) {
@@ -479,7 +559,7 @@ fn the_queue_goes_on_when_connections_close() {
             stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").unwrap();
         }
     });
-    let mut driver = Driver::new(Settings { connections: 1, ..Settings::default() });
+    let mut driver = Driver::with_connections(1);
     let ids: Vec<_> = (0..6).map(|n| driver.start(&server.origin(), n.to_string())).collect();
     for (n, id) in ids.into_iter().enumerate() {
         assert_eq!(driver.finish(id).complete, n != 3);

@@ -23,6 +23,26 @@ fn read(pieces: &[&[u8]]) -> Result<Seen, Malformed> {
     Ok(Seen { head: reader.take_head(), body: reader.take_body(), complete, reusable })
 }
 
+/// As a client reads bodies whose length is known.
+fn read_directly(pieces: &[&[u8]]) -> Result<Seen, Malformed> {
+    let mut reader = Reader::default();
+    for mut piece in pieces.iter().copied() {
+        while !piece.is_empty() {
+            let append = |body: &mut Vec<u8>| {
+                let (now, later) = piece.split_at(piece.len().min(body.capacity() - body.len()));
+                body.extend_from_slice(now);
+                later
+            };
+            let Some(later) = reader.read_counted(append) else { break };
+            piece = later?;
+        }
+        reader.feed(piece)?;
+    }
+    let reusable = reader.is_reusable();
+    let complete = reader.end_of_input();
+    Ok(Seen { head: reader.take_head(), body: reader.take_body(), complete, reusable })
+}
+
 /// Whole, byte by byte, and in every cut into two parts: always the same.
 fn read_every_way(input: &[u8]) -> Result<Seen, Malformed> {
     let whole = read(&[input]);
@@ -153,6 +173,9 @@ fn refuses() {
     check(&chunked("2;a\rb\r\n"), "a chunk does not end with CRLF");
     check(&chunked("0\r\na: b\n\r\n"), "a line ends without CR");
     check(&chunked("0\r\na: b\rc\r\n\r\n"), "a CR without LF");
+    check(&chunked("0\r\nHTTP/1.1 200 OK\r\n\r\n"), "a header name is malformed");
+    check(&chunked("0\r\na: b\0\r\n\r\n"), "a header value is malformed");
+    check(&chunked(&format!("0\r\n{}\r\n", "a: b\r\n".repeat(129))), "more than 128 headers");
     // Unasked bytes
     let unasked = "bytes follow the end of the response";
     check("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi!", unasked);
@@ -316,6 +339,18 @@ proptest! {
         prop_assert!(seen.complete);
         prop_assert_eq!(&seen.body, &body);
         prop_assert_eq!(Ok(seen), read(&[&wire]));
+    }
+
+    /// The naive twin is `feed`.
+    #[test]
+    fn bodies_read_past_the_reader_are_the_same(
+        (mut wire, _) in response(),
+        more in prop::collection::vec(any::<u8>(), 0..2),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+    ) {
+        wire.extend(more);
+        let pieces = pieces(&wire, &cuts);
+        prop_assert_eq!(read_directly(&pieces), read(&pieces));
     }
 
     #[test]

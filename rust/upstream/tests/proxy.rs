@@ -164,7 +164,7 @@ fn what_opens_no_tunnel_is_a_connect_error_that_names_the_proxy() {
         });
         let provider = Server::answering(|_| panic!("a request was sent past the proxy"));
         // One place for a connection: a failure must give it back.
-        let mut driver = Driver::new(Settings { connections: 1, ..Settings::default() });
+        let mut driver = Driver::with_connections(1);
         let origin = through(&provider, proxy("user:hush@", server.address));
         for _ in 0..2 {
             let id = driver.start(&origin, "");

@@ -6,7 +6,7 @@ mod support;
 
 use std::io::Write;
 
-use edgeroute_upstream::{Kind, Settings};
+use edgeroute_upstream::Kind;
 use support::*;
 
 /// splitmix64
@@ -58,7 +58,7 @@ fn every_exchange_ends_once_and_nothing_leaks() {
             }
         }
     });
-    let mut driver = Driver::new(Settings { connections: CONNECTIONS, ..Settings::default() });
+    let mut driver = Driver::with_connections(CONNECTIONS);
     let mut random = Random(7);
     let (mut complete, mut failed) = (0, 0);
     for round in 0..40 {

@@ -6,7 +6,9 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use edgeroute_wire::{Dialect, Document, Edit, EventStream, Operation, include_usage, prompt, splice, usage};
+use edgeroute_wire::{
+    Dialect, Document, Edit, EventStream, Operation, Piece, include_usage, prompt, splice, usage,
+};
 
 const ROTATION: usize = 1_024;
 /// Bytes of all bodies that take turns: they fit into a second-level cache, where a body that just arrived is too.
@@ -163,7 +165,13 @@ fn requests(criterion: &mut Criterion) {
                 let usage = include_usage(document).unwrap().unwrap();
                 let model = Edit::value(document.get("model").unwrap(), b"\"gpt-5-mini\"");
                 out.clear();
-                splice(document.bytes(), &[usage, model], &mut out).unwrap();
+                splice(document.bytes().len(), &[usage, model], |piece| {
+                    out.extend_from_slice(match piece {
+                        Piece::Kept(range) => &document.bytes()[range],
+                        Piece::New(bytes) => bytes,
+                    });
+                })
+                .unwrap();
                 out.len()
             });
         });

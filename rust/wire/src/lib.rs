@@ -26,5 +26,5 @@ pub use error::{Excerpt, ScanError, ScanErrorKind};
 pub use events::{EventError, EventStream, MAX_EVENT_BYTES, Remainder};
 pub use prompt::Prompt;
 pub use scalar::quote;
-pub use splice::{Change, Edit, SpliceError, change_fields, include_usage, splice};
+pub use splice::{Change, Edit, Piece, SpliceError, change_fields, include_usage, splice};
 pub use usage::Usage;

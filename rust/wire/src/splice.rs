@@ -1,5 +1,7 @@
 //! Changing spans of a body and nothing else.
 
+use std::ops::Range;
+
 use crate::document::{Document, Field, Kind, Span};
 use crate::error::ScanError;
 use crate::scalar::quote;
@@ -21,24 +23,43 @@ pub struct SpliceError {
     pub index: usize,
 }
 
-/// Appends `body` with its `edits` to `out`; every other byte is unchanged. Edits must be sorted by position and must
-/// not overlap. After an error `out` is as it was.
-pub fn splice(body: &[u8], edits: &[Edit<'_>], out: &mut Vec<u8>) -> Result<(), SpliceError> {
-    let before = out.len();
-    out.reserve(body.len() + edits.iter().map(|edit| edit.with.len()).sum::<usize>());
-    let mut copied = 0;
-    for (index, edit) in edits.iter().enumerate() {
-        let (start, end) = (edit.span.start as usize, edit.span.end as usize);
-        let kept = body.get(copied..start).filter(|_| start <= end && end <= body.len());
-        let Some(kept) = kept else {
-            out.truncate(before);
+/// One stretch of a body that is spliced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Bytes of the body, by their offsets.
+    Kept(Range<usize>),
+    /// New ones.
+    New(&'a [u8]),
+}
+
+/// Hands a body of `size` bytes with its `edits` to `each`, piece by piece and without the empty ones. Edits must be
+/// sorted by position and must not overlap; of others `each` hears nothing.
+pub fn splice<'a>(
+    size: usize,
+    edits: &[Edit<'a>],
+    mut each: impl FnMut(Piece<'a>),
+) -> Result<(), SpliceError> {
+    let mut end_of_previous = 0;
+    for (index, Edit { span, .. }) in edits.iter().enumerate() {
+        let (start, end) = (span.start as usize, span.end as usize);
+        if start < end_of_previous || end < start || size < end {
             return Err(SpliceError { index });
-        };
-        out.extend_from_slice(kept);
-        out.extend_from_slice(edit.with);
-        copied = end;
+        }
+        end_of_previous = end;
     }
-    out.extend_from_slice(body.get(copied..).unwrap_or_default());
+    let mut told = 0;
+    for Edit { span, with } in edits {
+        if told < span.start as usize {
+            each(Piece::Kept(told..span.start as usize));
+        }
+        if !with.is_empty() {
+            each(Piece::New(with));
+        }
+        told = span.end as usize;
+    }
+    if told < size {
+        each(Piece::Kept(told..size));
+    }
     Ok(())
 }
 

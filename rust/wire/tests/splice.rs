@@ -3,14 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used)]
 
 use edgeroute_wire::{
-    Change, Document, Edit, Span, SpliceError, change_fields, include_usage, quote, splice,
+    Change, Document, Edit, Piece, Span, SpliceError, change_fields, include_usage, quote, splice,
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 fn spliced(body: &[u8], edits: &[Edit<'_>]) -> Vec<u8> {
     let mut out = Vec::new();
-    splice(body, edits, &mut out).unwrap();
+    splice(body.len(), edits, |piece| match piece {
+        Piece::Kept(range) => out.extend_from_slice(&body[range]),
+        Piece::New(bytes) => out.extend_from_slice(bytes),
+    })
+    .unwrap();
     out
 }
 
@@ -92,15 +96,32 @@ fn leaves_malformed_stream_options_to_the_client() {
 }
 
 #[test]
-fn refuses_edits_that_are_not_in_order_and_leaves_the_output_alone() {
+fn tells_the_pieces_that_are_not_empty() {
+    let check = |edits: &[(u32, u32, &'static [u8])], expected: &[Piece<'_>]| {
+        let edit = |&(start, end, with)| Edit { span: Span { start, end }, with };
+        let edits: Vec<Edit<'_>> = edits.iter().map(edit).collect();
+        let mut pieces = Vec::new();
+        splice(10, &edits, |piece| pieces.push(piece)).unwrap();
+        assert_eq!(pieces, expected, "{edits:?}");
+    };
+    use Piece::{Kept, New};
+    check(&[], &[Kept(0..10)]);
+    check(&[(0, 0, b"")], &[Kept(0..10)]);
+    check(&[(0, 10, b"")], &[]);
+    check(&[(0, 2, b"a"), (2, 2, b"b"), (8, 10, b"c")], &[New(b"a"), New(b"b"), Kept(2..8), New(b"c")]);
+    check(&[(3, 5, b"")], &[Kept(0..3), Kept(5..10)]);
+}
+
+#[test]
+fn refuses_edits_that_are_not_in_order_before_telling_anything() {
     let check = |spans: &[(u32, u32)], expected: Result<(), SpliceError>| {
         let edits: Vec<Edit<'_>> = spans
             .iter()
             .map(|(start, end)| Edit { span: Span { start: *start, end: *end }, with: b"-" })
             .collect();
-        let mut out = b"before".to_vec();
-        assert_eq!(splice(b"0123456789", &edits, &mut out), expected, "{spans:?}");
-        assert_eq!(out == b"before", expected.is_err());
+        let mut told = 0;
+        assert_eq!(splice(10, &edits, |_| told += 1), expected, "{spans:?}");
+        assert_eq!(told == 0, expected.is_err());
     };
     check(&[], Ok(()));
     check(&[(0, 0), (0, 2), (2, 2), (2, 10), (10, 10)], Ok(()));

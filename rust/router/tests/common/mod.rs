@@ -7,6 +7,7 @@ use edgeroute_router::{
     End, Event, Failure, FailureKind, LiveFacts, Now, Refusal, Request, Snapshot, Step, Ticket, decide,
 };
 use edgeroute_shared::{Cells, Layout, Owner, Row};
+use edgeroute_wire::Piece;
 use serde_json::{Value, json};
 
 /// The key of [`config`], of the team `search`.
@@ -206,4 +207,16 @@ pub fn targets(mut ticket: Ticket) -> Vec<String> {
         ticket.advance(failed(FailureKind::Protocol), AT);
     }
     tried
+}
+
+/// The body of the current attempt.
+pub fn spliced(ticket: &Ticket, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    ticket
+        .splice(body.len(), |piece| match piece {
+            Piece::Kept(range) => out.extend_from_slice(&body[range]),
+            Piece::New(bytes) => out.extend_from_slice(bytes),
+        })
+        .unwrap();
+    out
 }

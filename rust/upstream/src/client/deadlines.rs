@@ -39,13 +39,10 @@ impl Client {
                             put_off.push(key);
                         }
                         Some((_, Due::Timeout(deadline))) => self.time_out(key, deadline, now),
-                        Some((_, Due::NextAddress)) => {
-                            let failure = Failure::new(Kind::Connect, "no address answered");
-                            match self.try_next_address(key, failure, now) {
-                                Ok(()) => self.arm(key),
-                                Err(failure) => self.fail_connection(key, failure, now),
-                            }
-                        }
+                        Some((_, Due::NextAddress)) => match self.attempt_next(key, now) {
+                            Ok(()) => self.arm(key),
+                            Err(failure) => self.fail_connection(key, failure, now),
+                        },
                         Some((_, Due::Idle)) => self.close(key),
                         None => {}
                     }
@@ -64,8 +61,8 @@ impl Client {
         }
         exchange.armed = None;
         let what = match exchange.place {
-            Place::On(_) => return,
-            Place::Waiting => "all connections are busy",
+            Place::On(_) | Place::Nowhere => return,
+            Place::Waiting(_) => "all connections are busy",
             Place::Resolving if exchange.queued => TOO_LATE,
             Place::Resolving => "looking up the host name",
         };
@@ -104,9 +101,7 @@ impl Client {
         };
         let deadline = exchange.deadline().map(|(at, deadline)| (at, Due::Timeout(deadline)));
         let next_address = match &connection.stage {
-            Stage::Connecting(attempt) if attempt.has_next() => {
-                attempt.until.map(|at| (at, Due::NextAddress))
-            }
+            Stage::Connecting(race) => race.next_at().map(|at| (at, Due::NextAddress)),
             _ => None,
         };
         [deadline, next_address].into_iter().flatten().min_by_key(|(at, _)| *at)

@@ -12,8 +12,9 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use edgeroute_upstream::{Client, Deadlines, Error, Event, ExchangeId, Origin, Request, Settings};
+use edgeroute_upstream::{
+    Body, Client, Deadlines, Error, Event, ExchangeId, Limits, Origin, Request, Settings,
+};
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
 
@@ -120,6 +121,8 @@ pub const STREAM_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-str
 pub struct Driver {
     pub client: Client,
     pub now: Instant,
+    /// Those of every origin.
+    limits: Limits,
     seen: HashMap<ExchangeId, Vec<Event>>,
     event_loop: mio::Poll,
 }
@@ -148,23 +151,33 @@ impl Driver {
         Self {
             client: Client::new(settings).unwrap(),
             now: Instant::now(),
+            limits: Limits::default(),
             seen: HashMap::new(),
             event_loop: mio::Poll::new().unwrap(),
         }
     }
 
-    pub fn start(&mut self, origin: &Arc<Origin>, body: impl Into<Bytes>) -> ExchangeId {
+    pub fn limited(limits: Limits) -> Self {
+        Self { limits, ..Self::new(Settings::default()) }
+    }
+
+    /// At most so many connections to each origin.
+    pub fn with_connections(connections: usize) -> Self {
+        Self::limited(Limits { connections, ..Limits::default() })
+    }
+
+    pub fn start(&mut self, origin: &Arc<Origin>, body: impl Into<Body>) -> ExchangeId {
         self.start_with(origin, body, DEADLINES)
     }
 
     pub fn start_with(
         &mut self,
         origin: &Arc<Origin>,
-        body: impl Into<Bytes>,
+        body: impl Into<Body>,
         deadlines: Deadlines,
     ) -> ExchangeId {
         let request = Request {
-            origin: Arc::clone(origin),
+            origin: Arc::new(Origin::clone(origin).limited_to(self.limits)),
             path: "/v1/chat",
             headers: &[("authorization", b"Bearer secret")],
             body: body.into(),
@@ -255,7 +268,7 @@ impl Driver {
         outcome
     }
 
-    pub fn exchange(&mut self, origin: &Arc<Origin>, body: impl Into<Bytes>) -> Outcome {
+    pub fn exchange(&mut self, origin: &Arc<Origin>, body: impl Into<Body>) -> Outcome {
         let id = self.start(origin, body);
         self.finish(id)
     }
