@@ -156,7 +156,6 @@ def test_the_example_of_the_design_as_workers_get_it(tmp_path: Path) -> None:
         "max_body": 33_554_432,
         "max_reply": 67_108_864,
         "max_stream": 8_388_608,
-        "max_stream_memory": 1_073_741_824,
         "max_in_flight": 2048,
     }
 
