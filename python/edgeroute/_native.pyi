@@ -94,8 +94,6 @@ class Snapshot:
     @property
     def max_in_flight(self) -> int: ...
     @property
-    def max_stream_memory(self) -> int: ...
-    @property
     def body_ms(self) -> int:
         """Milliseconds in which the body of a request must arrive."""
     def status(self, now_ms: int) -> bytes:

@@ -11,9 +11,11 @@ from granian.rsgi import ProtocolClosed  # pyright: ignore[reportPrivateImportUs
 
 from edgeroute._native import DirectFuture, Ticket
 from edgeroute.gateway import OVERLOADED, CreateFuture, last_event, own_answer, perform
+from edgeroute.unread import Pace
 from edgeroute.worker import Worker
 
 if TYPE_CHECKING:
+    from granian._granian import RSGIHTTPStreamTransport as HTTPStreamTransport
     from granian.rsgi import HTTPProtocol  # pyright: ignore[reportPrivateImportUsage]
     from granian.rsgi import Scope as RSGIScope  # pyright: ignore[reportPrivateImportUsage]
 
@@ -31,7 +33,7 @@ _OVERLOADED_HEADERS_ASGI = [(name.encode(), value.encode()) for name, value in _
 
 
 class App:
-    """Answers requests on both faces. ASGI has back-pressure; RSGI is faster, and caps what a stream may hold."""
+    """Answers requests on both faces. ASGI has back-pressure; RSGI is faster, and finds out what clients read."""
 
     def __init__(self, open_worker: Callable[[asyncio.AbstractEventLoop], Worker]) -> None:
         """`open_worker` is called when the server starts; its OSError or ValueError ends the server's process."""
@@ -154,7 +156,8 @@ class App:
                 if whole is not None:
                     protocol.response_bytes(status, fields, whole)
                     return
-                await _rsgi_stream(protocol, status, fields, ticket, create_future)
+                pace = Pace(worker.queues, scope.client, ticket.max_stream)
+                await _rsgi_stream(protocol.response_stream(status, fields), ticket, pace, create_future)
             elif step != Ticket.CLOSED:
                 status, answer = own_answer(ticket, step)
                 protocol.response_bytes(status, ticket.own_headers(False), answer)
@@ -315,27 +318,27 @@ def _asked_on_rsgi(scope: "RSGIScope") -> tuple[str, str, str, list[tuple[str, s
 
 
 async def _rsgi_stream(
-    protocol: "HTTPProtocol",
-    status: int,
-    fields: list[tuple[str, str]],
-    ticket: Ticket,
-    create_future: CreateFuture,
+    transport: "HTTPStreamTransport", ticket: Ticket, pace: Pace, create_future: CreateFuture
 ) -> None:
-    """Relay a stream. RSGI cannot know what the client has taken, so all of it may be in memory: it is capped."""
-    transport = protocol.response_stream(status, fields)
+    """Relay a stream. RSGI takes all at once, so how much of it the client has not taken is kept small here."""
     send, read = transport.send_bytes, ticket.read
-    left = ticket.max_stream
-    while True:
-        events = read(create_future)
-        if events.__class__ is not bytes:
-            events = await events
-        if not events:
-            break
-        left -= len(events)
-        if left < 0:
-            ticket.cap()
-            break
-        await send(events)
-    event = last_event(ticket)
-    if event:
-        await send(event)
+    left = pace.first
+    try:
+        while True:
+            events = read(create_future)
+            if events.__class__ is not bytes:
+                events = await events
+            if not events:
+                break
+            left -= len(events)
+            if left < 0:
+                left = await pace.go_on(left)
+                if left < 0:
+                    ticket.cap()
+                    break
+            await send(events)
+        event = last_event(ticket)
+        if event:
+            await send(event)
+    finally:
+        pace.close()

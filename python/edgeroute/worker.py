@@ -14,6 +14,7 @@ from typing import Any, Self
 from edgeroute import _native
 from edgeroute.gateway import close_when_left
 from edgeroute.supervisor.handover import cells_file, generation_file
+from edgeroute.unread import SendQueues
 
 _TICK_SECONDS = 0.05
 """How often deadlines, the published generation and the log are looked at."""
@@ -49,6 +50,7 @@ class Worker:
         """Requests that have not ended; the application counts them."""
         self.reading: dict[Any, int | None] = {}
         """What is awaited of bodies, with the tick at which it is cancelled, once that is known."""
+        self.queues = SendQueues(loop)
         self._ticks_for_body = 0
         self._turned_away = 0
         self._loop = loop
@@ -78,6 +80,7 @@ class Worker:
     def end_requests(self) -> None:
         """End the requests that are still open, with an error that says so."""
         ended = self.native.stop()
+        self.queues.close()
         if ended:
             _log.warning("worker %d: %d requests were open longer than `drain` and are ended", os.getpid(), ended)
 
@@ -91,6 +94,7 @@ class Worker:
             self._again.cancel()
         self._loop.remove_reader(self.native.fileno())
         self.native.close()
+        self.queues.close()
         self._log.write(self.native.take_log())
         self._log.close()
 
@@ -109,6 +113,7 @@ class Worker:
         for ticket, client in self.native.lasting():
             ticket.watch(self._loop.create_task(close_when_left(client, ticket)))
         self._cancel_late_bodies()
+        self.queues.look()
         self._log.write(self.native.take_log())
         published = self.native.published
         if published != self._generation and self._adopting is None and self._ticks >= self._adopt_at_tick:

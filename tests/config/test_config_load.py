@@ -156,7 +156,6 @@ def test_the_example_of_the_design_as_workers_get_it(tmp_path: Path) -> None:
         "max_body": 33_554_432,
         "max_reply": 67_108_864,
         "max_stream": 8_388_608,
-        "max_stream_memory": 1_073_741_824,
         "max_in_flight": 2048,
     }
 
@@ -172,7 +171,8 @@ def test_the_files_we_ship_load_without_a_warning() -> None:
 def test_defaults(tmp_path: Path) -> None:
     config = load_text(tmp_path, MINIMAL).config
     assert (config.listen, config.admin) == (Address("127.0.0.1:4000"), Address("127.0.0.1:9400"))
-    assert (config.workers, config.interface, config.log, config.mock) == (1, "asgi", "text", None)
+    assert (config.interface, config.log, config.mock) == ("asgi", "text", None)
+    assert (config.workers, config.max_in_flight, config.max_reply) == (1, 2048, 64 << 20)
     assert (config.drain, config.max_body, config.max_stream) == (30_000, 32 << 20, 8 << 20)
 
 
@@ -414,3 +414,10 @@ def check_any(folder: Path, text: str) -> None:
         assert 1 <= each.line <= len(lines)
         assert 1 <= each.column <= len(lines[each.line - 1]) + 1
         assert len(each.snippet) == len(lines[each.line - 1])
+
+
+@pytest.mark.parametrize(("written", "workers"), [("auto", "auto"), ('"auto"', "auto"), ("${N}", "auto"), ("3", 3)])
+def test_workers_are_a_number_or_auto(tmp_path: Path, written: str, workers: int | str) -> None:
+    file = tmp_path / "edgeroute.yaml"
+    file.write_text(f"{MINIMAL}workers: {written}\n")
+    assert load(file, ENVIRON | {"N": "auto"}).config.workers == workers

@@ -186,7 +186,7 @@ def test_a_whole_stream_has_no_error_event(streaming: Router) -> None:
 
 @pytest.mark.parametrize(("path", "provider"), DIALECTS)
 def test_rsgi_caps_a_stream(streaming: Router, path: str, provider: str) -> None:
-    """RSGI has no back-pressure, so a stream larger than `max_stream` (64 KiB) is ended there, and only there."""
+    """Whether RSGI's clients read is not always known: a stream larger than `max_stream` (64 KiB) is ended there."""
     answer = streaming.post(path, body(f"{provider}/mock-tokens-2000"))
     if json.loads(streaming.file.read_text())["interface"] == "asgi":
         assert len(answer.body) > 64 << 10
@@ -237,3 +237,28 @@ def test_a_slow_reader_does_not_fill_the_memory_of_asgi(start: START) -> None:
     assert everything.count(b"\n\n") == tokens + 3
     assert everything.endswith(b"data: [DONE]\n\n")
     assert len(everything) > 16 << 20, "more than could wait unseen"
+
+
+def test_a_slow_reader_does_not_fill_the_memory_of_rsgi(start: START) -> None:
+    """The same, as the kernel tells what a client has not taken; when it reads, the stream goes on."""
+    router = start(basic_config(interface="rsgi", max_stream="1GiB"))
+    router.chat("fast", stream=True)
+    (worker,) = router.workers()
+    before = resident(worker)
+
+    def sent() -> int:
+        return next(each["bytes_sent"] for each in router.mock.requests() if b"mock-tokens" in each["body"])
+
+    with router.stream("/v1/chat/completions", body("one/mock-tokens-100000")) as response:
+        held_back = 0
+        while held_back != (held_back := sent()):
+            for _ in range(20):
+                assert router.chat("fast").status == 200
+        assert 1 << 20 < held_back < 16 << 20, "of more than that"
+        assert resident(worker) - before < 8 << 20
+        # As much as could wait unseen, and more.
+        while held_back > 0:
+            held_back -= len(piece := response.read1(1 << 20))
+            assert piece
+        assert response.read(1 << 20)
+    router.idle()

@@ -25,7 +25,7 @@ from edgeroute.supervisor.addresses import accepts, reserve
 from edgeroute.supervisor.banner import DEMO_KEY, banner
 from edgeroute.supervisor.child import RESTARTS, restart_delay
 from edgeroute.supervisor.handover import with_allocator
-from edgeroute.supervisor.main import descriptor_shortage, unserved
+from edgeroute.supervisor.main import shortages, unserved
 from edgeroute.supervisor.run_directory import RunDirectory
 from edgeroute.supervisor.watch import Watch
 
@@ -351,14 +351,22 @@ def test_one_fresh_worker_with_the_configuration_is_enough(workers: list[Worker]
 
 
 @pytest.mark.parametrize(
-    ("max_connections", "limit", "enough"),
-    [(4096, 8291, False), (4096, 8292, True), (4096, -1, True), (10, 100, False), (1_000_000, 1_048_576, False)],
+    ("connections", "requests", "limit", "expected"),
+    [
+        (4096, 2048, 6243, ["the limit is 6243"]),
+        (4096, 2048, 6244, []),
+        (4096, 2048, -1, []),
+        (10, 5, 100, ["the limit is 100"]),
+        (1_000_000, 500_000, 1_048_576, ["the limit is 1048576"]),
+        (100, 100, 1024, ["max_in_flight (100) is not below max_connections (100)"]),
+        (100, 200, 300, ["the limit is 300", "max_in_flight (200) is not below max_connections (100)"]),
+    ],
 )
-def test_the_limit_of_open_files_is_told_before_it_is_met(max_connections: int, limit: int, enough: bool):
-    shortage = descriptor_shortage(max_connections, limit)
-    assert (shortage is None) == enough
-    if shortage:
-        assert f"the limit is {limit}" in shortage
+def test_what_is_short_is_told_before_it_is_met(connections: int, requests: int, limit: int, expected: list[str]):
+    config = Config(max_connections=connections, max_in_flight=requests)
+    found = list(shortages(config, limit))
+    assert len(found) == len(expected)
+    assert all(part in message for part, message in zip(expected, found, strict=True))
 
 
 # The environment of the server.

@@ -51,7 +51,6 @@ def normalise(config: Config, environ: Mapping[str, str]) -> bytes:
             "max_body": config.max_body,
             "max_reply": config.max_reply,
             "max_stream": config.max_stream,
-            "max_stream_memory": config.max_stream_memory,
             "max_in_flight": config.max_in_flight,
         }
     )

@@ -77,6 +77,9 @@ class _Reader:
             advice = "give it a value, or remove the line"
             self._document.error(path, f"{_setting(path)} has no value", advice, at_key=True)
             return _INVALID
+        if isinstance(node, Scalar):
+            # A word beside numbers, as `auto`, comes before what is said of those.
+            choices.sort(key=lambda each: not self._is_word(node, each[0]))
         for choice, extra in choices:
             if isinstance(choice, inspect.CustomType) and choice.cls is Json:
                 return self._json(node, path)
@@ -173,6 +176,10 @@ class _Reader:
         if text.strip():
             self._document.remember(path, text, replaced="$" in node.text)
         return self._text(node, text, kind, extra, path)
+
+    def _is_word(self, node: Scalar, kind: inspect.Type) -> bool:
+        """Whether a text is one of the words that a type has."""
+        return isinstance(kind, inspect.LiteralType) and self._variables.replace(node.text)[0] in kind.values
 
     def _text(self, node: Scalar, text: str, kind: inspect.Type, extra: dict[str, Any], path: Path) -> Any:
         match kind:

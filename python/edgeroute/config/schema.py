@@ -73,6 +73,8 @@ HeaderName = Annotated[
 Weight = Annotated[int, Meta(ge=1, le=1_000_000)]
 Message = Annotated[str, Meta(min_length=1, max_length=1000)]
 
+MOST_WORKERS = 64
+"""For so many there is room in the memory file."""
 _LISTEN = Address("127.0.0.1:4000")
 _ADMIN = Address("127.0.0.1:9400")
 
@@ -340,7 +342,10 @@ class Config(Section, frozen=True):
         list[Network],
         _about("Addresses and networks whose x-forwarded-for is believed."),
     ] = []
-    workers: Annotated[int, Meta(description="Worker processes.", ge=1, le=64)] = 1
+    workers: Annotated[
+        Annotated[int, Meta(ge=1, le=MOST_WORKERS)] | Literal["auto"],
+        _about("Worker processes; auto is one for each core that may be used, quotas of containers considered."),
+    ] = 1
     interface: Annotated[
         Literal["asgi", "rsgi"],
         _about("How the server calls the application; rsgi is faster, asgi has back-pressure."),
@@ -349,9 +354,6 @@ class Config(Section, frozen=True):
     max_body: Annotated[int, _size("The largest request body.", "1KiB", "1GiB")] = 32 << 20
     max_reply: Annotated[int, _size("The largest reply that is not a stream.", "1KiB", "1GiB")] = 64 << 20
     max_stream: Annotated[int, _size("With rsgi: the most bytes of one streamed reply.", "64KiB", "1GiB")] = 8 << 20
-    max_stream_memory: Annotated[
-        int, _size("With rsgi: a worker that takes more memory ends its longest streams.", "64MiB", "1024GiB")
-    ] = 1 << 30
     max_in_flight: Annotated[
         int, Meta(description="Open requests per worker; more are refused with 503.", ge=1, le=1_000_000)
     ] = 2048

@@ -8,7 +8,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
 from typing import Any
@@ -19,12 +19,14 @@ from edgeroute import __version__
 from edgeroute._native import Cells, WorkerStatus
 from edgeroute.admin import AdminListener
 from edgeroute.config import Config, ConfigError
+from edgeroute.config.schema import MOST_WORKERS
 from edgeroute.errors import StartError
 from edgeroute.supervisor import handover
 from edgeroute.supervisor.addresses import accepts, reserve
 from edgeroute.supervisor.banner import banner
 from edgeroute.supervisor.certificate import ServerCertificate
 from edgeroute.supervisor.child import Child
+from edgeroute.supervisor.cores import usable_cores
 from edgeroute.supervisor.generations import Generations, Read, Reloaded, load_watched
 from edgeroute.supervisor.notify import notify
 from edgeroute.supervisor.run_directory import RunDirectory
@@ -52,7 +54,7 @@ def run(read: Read, environ: Mapping[str, str]) -> int:
     configure_log(loaded.config.log)
     for warning in loaded.warnings:
         _log.warning("%s", warning)
-    if shortage := descriptor_shortage(loaded.config.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[1]):
+    for shortage in shortages(loaded.config, resource.getrlimit(resource.RLIMIT_NOFILE)[1]):
         _log.warning("%s", shortage)
     with ExitStack() as stack:
         signals = stack.enter_context(Signals(_SIGNALS))
@@ -326,16 +328,21 @@ class Supervisor:
             self.pause(0.1)
 
 
-def descriptor_shortage(max_connections: int, limit: int) -> str | None:
-    """What to do when a worker may not open as many files as it may have connections, or None."""
-    # One socket for the client and one for the provider of each request, and what a process has anyway.
-    needed = 2 * max_connections + 100
-    if limit in (resource.RLIM_INFINITY, -1) or limit >= needed:
-        return None
-    return (
-        f"a worker with {max_connections} connections opens up to {needed} files, and the limit is {limit}: "
-        "raise it (ulimit -Hn, LimitNOFILE in systemd), or lower max_connections"
-    )
+def shortages(config: Config, limit: int) -> Iterator[str]:
+    """What to do where a worker cannot take as many requests as it is told to; `limit` is that of its open files."""
+    connections, requests = config.max_connections, config.max_in_flight
+    # A socket for each client, one to a provider for each request, and what a process has anyway.
+    needed = connections + requests + 100
+    if limit not in (resource.RLIM_INFINITY, -1) and limit < needed:
+        yield (
+            f"a worker with {connections} connections and {requests} requests opens up to {needed} files, and the "
+            f"limit is {limit}: raise it (ulimit -Hn, LimitNOFILE in systemd), or lower max_connections"
+        )
+    if requests >= connections:
+        yield (
+            f"max_in_flight ({requests}) is not below max_connections ({connections}): clients of HTTP/1.1 wait in the "
+            "kernel, and are not refused, when there are too many: raise max_connections"
+        )
 
 
 def unserved(workers: Iterable[WorkerStatus], generation: int, now_ms: int) -> str | None:
@@ -356,7 +363,7 @@ def _server(config: Config, directory: RunDirectory, environ: Mapping[str, str])
         host=config.listen.host,
         port=config.listen.port,
         interface=config.interface,
-        workers=config.workers,
+        workers=min(usable_cores(), MOST_WORKERS) if config.workers == "auto" else config.workers,
         max_connections=config.max_connections,
         tls=config.tls is not None,
         drain=math.ceil(config.drain / 1000),

@@ -47,11 +47,6 @@ impl PySnapshot {
         self.0.snapshot.max_in_flight
     }
 
-    #[getter]
-    fn max_stream_memory(&self) -> u64 {
-        self.0.snapshot.max_stream_memory
-    }
-
     /// Milliseconds in which the body of a request must arrive.
     #[getter]
     fn body_ms(&self) -> u64 {

@@ -34,8 +34,6 @@ pub(crate) struct Config {
     pub(crate) max_reply: usize,
     /// Largest streamed response in bytes on a face without back-pressure.
     pub(crate) max_stream: u64,
-    /// Memory in bytes beyond which a worker ends its longest streams, on such a face.
-    pub(crate) max_stream_memory: u64,
     /// Most open requests of a worker.
     pub(crate) max_in_flight: usize,
 }

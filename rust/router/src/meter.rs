@@ -256,7 +256,7 @@ mod tests {
 
     const EMPTY: &[u8] = br#"{"providers": [], "models": [], "definitions": [], "rules": [], "teams": [], "virtual_keys": [],
         "defaults": {"attempts": 1, "reserve_output": 1, "connect_ms": 1, "first_byte_ms": 1, "gap_ms": 1, "total_ms": 1, "body_ms": 1},
-        "trusted_proxies": [], "max_body": 1, "max_reply": 1, "max_stream": 1, "max_stream_memory": 1, "max_in_flight": 1}"#;
+        "trusted_proxies": [], "max_body": 1, "max_reply": 1, "max_stream": 1, "max_in_flight": 1}"#;
 
     #[test]
     fn what_found_no_room_is_counted_and_not_looked_up_again() {

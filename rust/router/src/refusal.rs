@@ -131,10 +131,11 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal with the status of its code.
+    /// A refusal with the status of its code; what is overloaded may be asked again after a second.
     #[cold]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, status: code.status(), message: message.into(), field: None, retry_after: None }
+        let retry_after = (code == Code::Overloaded).then_some(1);
+        Self { code, status: code.status(), message: message.into(), field: None, retry_after }
     }
 
     /// Names the request field concerned.

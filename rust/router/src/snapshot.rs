@@ -30,8 +30,6 @@ pub struct Snapshot {
     pub max_reply: usize,
     /// Largest streamed response in bytes on a face without back-pressure.
     pub max_stream: u64,
-    /// Memory in bytes beyond which a worker ends its longest streams, on such a face.
-    pub max_stream_memory: u64,
     /// Most open requests of a worker.
     pub max_in_flight: usize,
     /// Targets of all models.

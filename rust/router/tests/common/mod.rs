@@ -146,7 +146,6 @@ pub fn config(providers: Vec<Value>, models: Vec<Value>, rules: Vec<Value>, limi
         "max_body": 1 << 20,
         "max_reply": 64 << 20,
         "max_stream": 8 << 20,
-        "max_stream_memory": 1 << 30,
         "max_in_flight": 2048,
     })
 }
