@@ -92,6 +92,7 @@ def test_the_example_of_the_design_as_workers_get_it(tmp_path: Path) -> None:
             "credentials": [credential] if credential else [],
             "headers": [],
             "ca": None,
+            "max_connections": 2048,
         }
 
     def target(provider: str, model: str, weight: int = 1) -> dict[str, Any]:

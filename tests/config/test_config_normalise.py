@@ -48,6 +48,7 @@ def test_a_provider_with_everything(tmp_path: Path) -> None:
         ],
         "credentials": ["sk-a", "sk-b"],
         "headers": [["openai-organization", "org-1"], ["x-note", "two words"]],
+        "max_connections": 2048,
     }
 
 

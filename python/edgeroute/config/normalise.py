@@ -26,7 +26,9 @@ def normalise(config: Config, environ: Mapping[str, str]) -> bytes:
     timeouts = config.defaults.timeouts
     return orjson.dumps(
         {
-            "providers": [_provider(name, provider, environ) for name, provider in config.providers.items()],
+            "providers": [
+                _provider(name, provider, environ, config.max_in_flight) for name, provider in config.providers.items()
+            ],
             "models": [_model(config, name) for name in config.models],
             "definitions": [[name, str(text)] for name, text in config.let.items()],
             "rules": [_rule(rule) for rule in config.rules],
@@ -56,7 +58,7 @@ def normalise(config: Config, environ: Mapping[str, str]) -> bytes:
     )
 
 
-def _provider(name: str, provider: Provider, environ: Mapping[str, str]) -> dict[str, object]:
+def _provider(name: str, provider: Provider, environ: Mapping[str, str], max_in_flight: int) -> dict[str, object]:
     dialect = dialect_of(name, provider)
     credentials = provider.api_keys or ([provider.api_key] if provider.api_key else [])
     return {
@@ -72,6 +74,7 @@ def _provider(name: str, provider: Provider, environ: Mapping[str, str]) -> dict
         "credentials": [each.reveal() for each in credentials],
         "headers": [[header.lower(), value.reveal()] for header, value in provider.headers.items()],
         "ca": provider.ca_file.pem if provider.ca_file else None,
+        "max_connections": provider.max_connections or max_in_flight,
     }
 
 

@@ -153,6 +153,13 @@ class Provider(Section, frozen=True):
         CertificateFile | None,
         _about("PEM file with authorities to trust for it, besides those of the system."),
     ] = None
+    max_connections: Annotated[
+        Annotated[int, Meta(ge=1, le=1_000_000)] | None,
+        _about(
+            "Connections of each worker to each of its URLs; as many requests again wait for one, as long as `connect` "
+            "allows. Default: `max_in_flight`, so that none waits."
+        ),
+    ] = None
 
 
 class Timeouts(Section, frozen=True):

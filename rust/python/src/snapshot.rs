@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use edgeroute_router::{Provider, Replica, RuleSearch, Snapshot, WrittenRequest, without_text};
 use edgeroute_rules::Timestamp;
 use edgeroute_shared::{Cells, Layout};
-use edgeroute_upstream::{Origin, Proxy, Roots};
+use edgeroute_upstream::{Limits, Origin, Proxy, Roots};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
@@ -81,7 +81,11 @@ fn origins(provider: &Provider) -> PyResult<Vec<Arc<Origin>>> {
     let roots = provider.ca.as_deref().map(Roots::from_pem).transpose();
     let roots = roots.map_err(|error| invalid("ca_file", &error))?;
     let origin = |replica: &Replica| {
-        let mut origin = Origin::parse(&replica.url).map_err(|error| invalid(&replica.url, &error))?;
+        let origin = Origin::parse(&replica.url).map_err(|error| invalid(&replica.url, &error))?;
+        let mut origin = origin.limited_to(Limits {
+            connections: provider.max_connections,
+            waiting: provider.max_connections,
+        });
         if let Some(proxy) = &replica.proxy {
             let proxy = Proxy::parse(proxy.reveal()).map_err(|error| invalid("proxy", &error))?;
             origin = origin.through(proxy);

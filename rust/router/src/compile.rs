@@ -149,6 +149,7 @@ fn provider(written: &config::Provider, cells: &Cells) -> Result<Provider, Compi
         credentials: written.credentials.clone(),
         headers: written.headers.iter().map(|(name, value)| (name.as_str().into(), value.clone())).collect(),
         ca: written.ca.clone(),
+        max_connections: written.max_connections,
         replicas: written.replicas.iter().map(replica).collect::<Result<_, CompileError>>()?,
         turns: cells.exact(&format!("turn/{}", written.name))?,
     })

@@ -54,6 +54,8 @@ pub(crate) struct Provider {
     pub(crate) headers: Vec<(String, Secret)>,
     /// PEM text of authorities trusted besides the system's.
     pub(crate) ca: Option<Box<str>>,
+    /// Connections of each worker to each replica.
+    pub(crate) max_connections: usize,
 }
 
 /// One base URL of a provider.

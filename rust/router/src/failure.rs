@@ -75,7 +75,7 @@ impl Failure {
     pub(crate) fn refusal(&self, provider: &str) -> Refusal {
         let (code, what) = match self.kind {
             FailureKind::Connect => (Code::UpstreamUnreachable, "could not be reached"),
-            FailureKind::QueueFull => (Code::UpstreamTimeout, "has too many requests waiting for it"),
+            FailureKind::QueueFull => (Code::Overloaded, "has too many requests waiting for it"),
             FailureKind::QueueTimeout => (Code::UpstreamTimeout, "had no free connection in time"),
             FailureKind::ConnectTimeout => (Code::UpstreamTimeout, "could not be reached in time"),
             FailureKind::FirstByteTimeout => (Code::UpstreamTimeout, "did not answer in time"),

@@ -61,6 +61,8 @@ pub struct Provider {
     pub headers: Vec<(Box<str>, Secret)>,
     /// PEM text of authorities trusted besides the system's.
     pub ca: Option<Box<str>>,
+    /// Connections of each worker to each of its base URLs; as many requests again may wait for one.
+    pub max_connections: usize,
     /// Its base URLs.
     pub replicas: Vec<Replica>,
     /// Counter that gives replicas and credentials their turn.

@@ -70,7 +70,7 @@ pub fn hash(key: &str) -> String {
 
 pub fn provider(name: &str, dialect: &str, urls: &[&str]) -> Value {
     let replicas: Vec<Value> = urls.iter().map(|url| json!({"url": url, "proxy": null})).collect();
-    json!({"name": name, "dialect": dialect, "replicas": replicas, "credentials": ["sk-upstream"], "headers": [],
+    json!({"name": name, "dialect": dialect, "replicas": replicas, "credentials": ["sk-upstream"], "max_connections": 100, "headers": [],
            "ca": null})
 }
 
