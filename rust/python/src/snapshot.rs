@@ -82,10 +82,8 @@ fn origins(provider: &Provider) -> PyResult<Vec<Arc<Origin>>> {
     let roots = roots.map_err(|error| invalid("ca_file", &error))?;
     let origin = |replica: &Replica| {
         let origin = Origin::parse(&replica.url).map_err(|error| invalid(&replica.url, &error))?;
-        let mut origin = origin.limited_to(Limits {
-            connections: provider.max_connections,
-            waiting: provider.max_connections,
-        });
+        let mut origin = origin
+            .limited_to(Limits { connections: provider.max_connections, waiting: provider.max_connections });
         if let Some(proxy) = &replica.proxy {
             let proxy = Proxy::parse(proxy.reveal()).map_err(|error| invalid("proxy", &error))?;
             origin = origin.through(proxy);

@@ -178,7 +178,8 @@ impl Worker {
     fn turn_away(&self, path: &str, headers: &Bound<'_, PyList>) -> PyResult<&'static str> {
         let headers = Headers::new(headers)?;
         let fields = headers.fields();
-        let request = Request { method: "", path, query: "", headers: fields.as_slice().into(), peer: "", body: &[] };
+        let request =
+            Request { method: "", path, query: "", headers: fields.as_slice().into(), peer: "", body: &[] };
         Ok(turn_away(&self.loaded()?.snapshot, &self.core.row, &request).name())
     }
 
