@@ -121,8 +121,13 @@ def load_binary() -> Path:
 
 
 @contextlib.contextmanager
-def running(directory: Path, ways: Sequence[Way], workers: int = 1) -> Generator[list[Leg]]:
-    """Start legs, and stop them in the end. nginx is left out where it is not installed."""
+def running(
+    directory: Path, ways: Sequence[Way], workers: int = 1, max_in_flight: int | None = None
+) -> Generator[list[Leg]]:
+    """Start legs, and stop them in the end. nginx is left out where it is not installed.
+
+    Without `max_in_flight`, edgeroute takes a request on every connection.
+    """
     with contextlib.ExitStack() as stack:
         direct = start_mock(stack)
         tls = start_mock(stack, directory / "authority.pem") if any(way.tls for way in ways) else direct
@@ -138,7 +143,7 @@ def running(directory: Path, ways: Sequence[Way], workers: int = 1) -> Generator
                 legs.append(_start_floor(stack, way))
             else:
                 provider = f"https://{tls.address}/v1" if way.tls else f"http://{direct.address}/v1"
-                legs.append(start_edgeroute(stack, directory, way, provider, workers))
+                legs.append(start_edgeroute(stack, directory, way, provider, workers, max_in_flight))
         for leg in legs:
             wait_for(leg)
         yield legs
@@ -155,10 +160,17 @@ def start_mock(stack: contextlib.ExitStack, authority: Path | None = None) -> Le
     return Leg(DIRECT, address, process, ("mock",))
 
 
-def start_edgeroute(stack: contextlib.ExitStack, directory: Path, way: Way, provider: str, workers: int = 1) -> Leg:
+def start_edgeroute(
+    stack: contextlib.ExitStack,
+    directory: Path,
+    way: Way,
+    provider: str,
+    workers: int = 1,
+    max_in_flight: int | None = None,
+) -> Leg:
     """A router whose provider has this base URL."""
     listen, admin = _free_address(), _free_address()
-    config = configure(directory, way, provider, listen, admin, workers)
+    config = configure(directory, way, provider, listen, admin, workers, max_in_flight)
     command = [sys.executable, "-m", "edgeroute", "run", "--config", str(config)]
     said = stack.enter_context(config.with_name("said.txt").open("wb"))
     environment = {"EDGEROUTE_RUN_DIR": str(config.with_name("run")), "PROVIDER_KEY": "sk-provider"}
@@ -168,16 +180,24 @@ def start_edgeroute(stack: contextlib.ExitStack, directory: Path, way: Way, prov
 
 
 def configure(
-    directory: Path, way: Way, provider: str, listen: str = "127.0.0.1:1", admin: str = "127.0.0.1:2", workers: int = 1
+    directory: Path,
+    way: Way,
+    provider: str,
+    listen: str = "127.0.0.1:1",
+    admin: str = "127.0.0.1:2",
+    workers: int = 1,
+    max_in_flight: int | None = None,
 ) -> Path:
     """The configuration of a leg, in a folder of its own."""
+    connections = most_connections(raise_limit())
     folder = Path(tempfile.mkdtemp(prefix=re.sub("[^a-z]+", "-", way.key) + "-", dir=directory))
     trust = f"ca_file: {directory}/authority.pem" if way.tls else ""
     config = folder / "edgeroute.yaml"
     _fill(
         "policy.yaml" if way.policy == "on" else "plain.yaml", config,
         LISTEN=listen, ADMIN=admin, INTERFACE=way.name.split()[-1], WORKERS=workers, PROVIDER=provider, TRUST=trust,
-        CONNECTIONS=most_connections(raise_limit()), HASH=hashlib.sha256(KEY.encode()).hexdigest(),
+        CONNECTIONS=connections, REQUESTS=max_in_flight or connections,
+        HASH=hashlib.sha256(KEY.encode()).hexdigest(),
     )  # fmt: skip
     return config
 

@@ -11,6 +11,8 @@ BEYOND = 1.5
 """Times the peak."""
 OVERLOAD_SECONDS = 10
 CONNECTIONS = 4000
+MAX_IN_FLIGHT = 256
+"""Enough for the peak; what is open beyond is refused."""
 WINDOW_SECONDS = 0.5
 WINDOWS = 40
 """How long recovery is watched for."""
@@ -35,7 +37,7 @@ class Course(NamedTuple):
 
 def overload(setup: Setup) -> Case:
     """150 % of the knee for ten seconds, and half of it afterwards."""
-    with running(setup.directory, WITH_POLICY) as legs:
+    with running(setup.directory, WITH_POLICY, max_in_flight=MAX_IN_FLIGHT) as legs:
         seen = {leg.key: _drive(leg, setup) for leg in legs}
     lines: list[Line] = []
     for leg, course in seen.items():

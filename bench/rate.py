@@ -101,9 +101,9 @@ async def _stages(config: Path, mock: str, count: int) -> Stages:
         began = time.perf_counter_ns()
         ticket = worker.decide("POST", "/v1/chat/completions", "", headers, "127.0.0.1", content)
         decided = time.perf_counter_ns()
-        future = loop.create_future()
+        future = _native.DirectFuture(loop)
         started = time.perf_counter_ns()
-        ticket.attempt(future)
+        ticket.attempt(future, None)
         sent = time.perf_counter_ns()
         await future
         ticket.response(False)

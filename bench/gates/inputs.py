@@ -33,7 +33,8 @@ def built(name: str) -> Path:
 def configuration(directory: Path, face: Face, *, listen: str, admin: str, provider: str) -> Path:
     """`bench/policy.yaml`, filled in."""
     values = {
-        "LISTEN": listen, "ADMIN": admin, "INTERFACE": face, "WORKERS": "1", "PROVIDER": provider,
+        "LISTEN": listen, "ADMIN": admin, "INTERFACE": face, "WORKERS": "1",
+        "PROVIDER": f"http://{provider}/v1", "TRUST": "", "CONNECTIONS": "4096", "REQUESTS": "2048",
         "HASH": hashlib.sha256(KEY.encode()).hexdigest(),
     }  # fmt: skip
     path = directory / f"{face}.yaml"
