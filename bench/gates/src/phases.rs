@@ -171,7 +171,7 @@ impl Host {
             method: "POST",
             path: "/v1/chat/completions",
             query: "",
-            headers: HEADERS,
+            headers: HEADERS.into(),
             peer: "127.0.0.1:50000",
             body: pick(&self.bodies, index),
         }

@@ -230,7 +230,7 @@ impl State {
         let ticket = &self.ticket;
         OwnHeaders {
             model: ticket.model().map(str::to_owned),
-            target: ticket.target(),
+            target: ticket.target().map(Cow::into_owned),
             rule: ticket.rule().map(str::to_owned),
             attempts: ticket.attempts(),
             overhead_us,

@@ -9,6 +9,7 @@ use edgeroute_wire::Dialect;
 
 use crate::client_address::Network;
 use crate::config::{self, Config};
+use crate::hash::FastMap;
 use crate::meter::{Sums, label};
 use crate::refusal::without_text;
 use crate::rule::compile_rules;
@@ -70,7 +71,7 @@ impl Snapshot {
         let teams =
             config.teams.iter().map(|each| team(each, &written, cells)).collect::<Result<Vec<_>, _>>()?;
         let mut keys = Vec::with_capacity(config.virtual_keys.len());
-        let mut key_hashes = HashMap::with_capacity(config.virtual_keys.len());
+        let mut key_hashes = FastMap::with_capacity_and_hasher(config.virtual_keys.len(), Default::default());
         for (index, written) in (0u32..).zip(&config.virtual_keys) {
             let (hash, key) = key(written, &teams, cells)?;
             if key_hashes.insert(hash, index).is_some() {

@@ -1,7 +1,6 @@
 //! The compiled configuration: immutable, every name resolved to an index, every shared cell found.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use edgeroute_limits::{Breaker, Limits, Quotas};
 use edgeroute_placement::Order;
@@ -12,6 +11,7 @@ use smallvec::SmallVec;
 
 use crate::client_address::Network;
 use crate::config::Defaults;
+use crate::hash::FastMap;
 use crate::meter::Sums;
 use crate::rule::Rule;
 
@@ -36,7 +36,7 @@ pub struct Snapshot {
     /// Conditions of the rules, under the same indexes.
     pub(crate) conditions: RuleSet,
     pub(crate) keys: Vec<Key>,
-    pub(crate) key_hashes: HashMap<[u8; 32], u32>,
+    pub(crate) key_hashes: FastMap<[u8; 32], u32>,
     pub(crate) teams: Vec<Team>,
     pub(crate) names: Names,
     /// Proxies whose `x-forwarded-for` is believed.
@@ -128,7 +128,7 @@ pub(crate) struct Resolved {
 /// Public names of models.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    pub(crate) exact: HashMap<Box<str>, Resolved>,
+    pub(crate) exact: FastMap<Box<str>, Resolved>,
     /// Prefix before the `*`, longest first.
     pub(crate) wildcards: Vec<(Box<str>, Resolved)>,
 }
@@ -148,7 +148,7 @@ pub(crate) struct Team {
     /// Names that its keys may ask for; all if absent.
     pub(crate) models: Option<Vec<Box<str>>>,
     /// Names of its own for models.
-    pub(crate) aliases: HashMap<Box<str>, Box<str>>,
+    pub(crate) aliases: FastMap<Box<str>, Box<str>>,
     pub(crate) limits: Limits,
     /// The amounts of its limits, to be told.
     pub(crate) quotas: Quotas,

@@ -197,8 +197,8 @@ impl Ticket {
     }
 
     /// The target that answers or was tried last, as `provider/model`.
-    pub fn target(&self) -> Option<String> {
-        Some(self.target_entry()?.name_with(self.rest()).into_owned())
+    pub fn target(&self) -> Option<Cow<'_, str>> {
+        Some(self.target_entry()?.name_with(self.rest()))
     }
 
     /// Which of its provider's credentials was used last, from 1; none where there is no choice.
@@ -383,7 +383,7 @@ impl Ticket {
     /// Opens the next attempt after one that failed for `reason`.
     #[cold]
     fn try_another(&mut self, reason: &str, now: Now) -> bool {
-        let mut failed = self.target().unwrap_or_default();
+        let mut failed = self.target().unwrap_or_default().into_owned();
         if let Some(position) = self.credential() {
             failed.push_str(&format!(" credential {position}"));
         }
