@@ -132,7 +132,7 @@ impl Host {
             let ticket = self.ticket(&request, index);
             counter.measure(|| {
                 let client = forward::client_headers(ticket.dialect(), &request);
-                let mut body = Vec::with_capacity(request.body.len() + 64);
+                let mut body = Vec::new();
                 let written = ticket.write_body(request.body, &mut body).is_ok();
                 let attempt = ticket.attempt(AT);
                 let headers =

@@ -36,6 +36,8 @@ pub(crate) struct Worker {
     core: Arc<Core>,
     loaded: Mutex<Option<Arc<Loaded>>>,
     seed: AtomicU64,
+    /// The list that `serve` fills, empty between its calls: growing a new one took two allocations of each.
+    events: Mutex<Vec<(ExchangeId, Event)>>,
 }
 
 impl Core {
@@ -67,6 +69,7 @@ impl Worker {
             }),
             loaded: Mutex::default(),
             seed: AtomicU64::new(seed),
+            events: Mutex::default(),
         })
     }
 
@@ -115,7 +118,7 @@ impl Worker {
             return Err(PyRuntimeError::new_err("the worker has no configuration yet"));
         };
         let headers = Headers::new(headers)?;
-        let fields = headers.fields();
+        let fields = headers.fields()?;
         let request =
             Request { method, path, query, headers: fields.as_slice().into(), peer, body: body.as_bytes() };
         let facts = LiveFacts { cells: self.core.row.cells(), unix_ms: now.unix_ms };
@@ -126,9 +129,9 @@ impl Worker {
 
     /// Serves the sockets that are ready and the deadlines that have passed. True: call again soon.
     fn serve(&self, py: Python<'_>) -> bool {
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut *self.events.lock());
         let more = self.core.client.lock().poll(Instant::now(), &mut events);
-        for (exchange, event) in events {
+        for (exchange, event) in events.drain(..) {
             let last = !matches!(event, Event::Head(_) | Event::Chunk(_));
             let ticket = {
                 let mut open = self.core.open.lock();
@@ -142,6 +145,7 @@ impl Worker {
                 ticket.get().deliver(py, event);
             }
         }
+        *self.events.lock() = events;
         more
     }
 

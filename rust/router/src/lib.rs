@@ -42,7 +42,7 @@ pub use log_line::LogFormat;
 pub use refusal::{Code, Refusal, without_text};
 pub use request::{Now, Request};
 pub use rule_search::{RuleGuard, RuleSearch, SearchedRule};
-pub use snapshot::{Provider, Replica, Secret, Snapshot};
+pub use snapshot::{Credential, Provider, Replica, Secret, Snapshot};
 pub use status::{LimitStatus, OwnerStatus, ReplicaStatus, Status, TargetStatus};
 pub use step::{Attempt, Content, End, Event, Outcome, Step};
 pub use ticket::{Ticket, decide};

@@ -6,7 +6,7 @@ use edgeroute_limits::{Breaker, Limits, Quotas};
 use edgeroute_placement::Order;
 use edgeroute_rules::RuleSet;
 use edgeroute_shared::{Exact, Gauge};
-use edgeroute_wire::Dialect;
+use edgeroute_wire::{Dialect, quote};
 use smallvec::SmallVec;
 
 use crate::client_address::Network;
@@ -52,7 +52,7 @@ pub struct Provider {
     /// Protocol it speaks.
     pub dialect: Dialect,
     /// Credentials, which take turns.
-    pub credentials: Vec<Secret>,
+    pub credentials: Vec<Credential>,
     /// Header fields of every request to it, lower-case names; they win over all others.
     pub headers: Vec<(Box<str>, Secret)>,
     /// PEM text of authorities trusted besides the system's.
@@ -79,6 +79,15 @@ pub struct Replica {
 #[serde(transparent)]
 pub struct Secret(Box<str>);
 
+/// A credential as its provider's dialect wants it, written once for all requests.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    name: &'static str,
+    value: Secret,
+    /// Where the key begins in the value.
+    key: usize,
+}
+
 /// One way to serve a model.
 #[derive(Debug)]
 pub(crate) struct Target {
@@ -88,6 +97,8 @@ pub(crate) struct Target {
     pub(crate) provider: u16,
     /// Model name at the provider. A `*` at its end stands for the rest of the client's name.
     pub(crate) model: Box<str>,
+    /// The same as JSON.
+    pub(crate) quoted_model: Box<[u8]>,
     pub(crate) deadlines: Deadlines,
     /// Exchanges open on this target.
     pub(crate) in_flight: Gauge,
@@ -256,6 +267,16 @@ impl Target {
         fill(&self.model, rest)
     }
 
+    /// The same as JSON.
+    pub(crate) fn quoted_model(&self, rest: &str) -> Cow<'_, [u8]> {
+        if !self.model.ends_with('*') {
+            return Cow::Borrowed(&self.quoted_model);
+        }
+        let mut quoted = Vec::new();
+        quote(&self.upstream_model(rest), &mut quoted);
+        Cow::Owned(quoted)
+    }
+
     /// `provider/model` for a client who asked for `rest`.
     pub(crate) fn name_with<'a>(&'a self, rest: &'a str) -> Cow<'a, str> {
         fill(&self.name, rest)
@@ -285,6 +306,26 @@ impl Team {
             None => entry == name,
         };
         self.models.as_ref().is_none_or(|models| models.iter().any(|entry| matches(entry)))
+    }
+}
+
+impl Credential {
+    pub(crate) fn new(dialect: Dialect, key: &Secret) -> Self {
+        let (name, scheme) = match dialect {
+            Dialect::OpenAiChat | Dialect::OpenAiResponses => ("authorization", "Bearer "),
+            Dialect::AnthropicMessages => ("x-api-key", ""),
+        };
+        Self { name, value: Secret(format!("{scheme}{}", key.reveal()).into()), key: scheme.len() }
+    }
+
+    /// The header field.
+    pub fn field(&self) -> (&'static str, &[u8]) {
+        (self.name, self.value.reveal().as_bytes())
+    }
+
+    /// The key alone.
+    pub(crate) fn key(&self) -> &str {
+        self.value.reveal().get(self.key..).unwrap_or_default()
     }
 }
 

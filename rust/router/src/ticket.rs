@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use edgeroute_limits::{Held, Limits, Refused, Row};
-use edgeroute_wire::{Dialect, Edit, SpliceError, Usage, quote, splice};
+use edgeroute_wire::{Dialect, Edit, SpliceError, Usage, splice};
 use smallvec::SmallVec;
 
 use crate::facts::{Facts, LiveFacts};
@@ -144,8 +144,7 @@ impl Ticket {
     /// usage added where it was missing, and what rules change. `body` must be the one that was decided on.
     pub fn write_body(&self, body: &[u8], out: &mut Vec<u8>) -> Result<(), SpliceError> {
         let Some(span) = self.plan.splice.model else { return Ok(()) };
-        let mut quoted = Vec::new();
-        quote(&self.upstream_model(), &mut quoted);
+        let quoted = self.target_entry().map_or_else(Cow::default, |target| target.quoted_model(self.rest()));
         let changes = self.plan.splice.changes.iter().map(|(span, with)| Edit { span: *span, with });
         let mut edits: SmallVec<[Edit<'_>; 4]> = changes.collect();
         edits.extend(self.plan.splice.usage);
@@ -238,11 +237,6 @@ impl Ticket {
 
     pub(crate) fn target_entry(&self) -> Option<&Target> {
         self.snapshot.target(self.current?.target)
-    }
-
-    /// The model's name at the provider.
-    fn upstream_model(&self) -> Cow<'_, str> {
-        self.target_entry().map_or_else(Cow::default, |target| target.upstream_model(self.rest()))
     }
 
     /// What the `*` of the current target stands for.

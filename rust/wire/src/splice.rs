@@ -25,7 +25,10 @@ pub struct SpliceError {
 /// not overlap. After an error `out` is as it was.
 pub fn splice(body: &[u8], edits: &[Edit<'_>], out: &mut Vec<u8>) -> Result<(), SpliceError> {
     let before = out.len();
-    out.reserve(body.len() + edits.iter().map(|edit| edit.with.len()).sum::<usize>());
+    let added: usize = edits.iter().map(|edit| edit.with.len()).sum();
+    let removed: usize =
+        edits.iter().map(|edit| edit.span.end.saturating_sub(edit.span.start) as usize).sum();
+    out.reserve_exact((body.len() + added).saturating_sub(removed));
     let mut copied = 0;
     for (index, edit) in edits.iter().enumerate() {
         let (start, end) = (edit.span.start as usize, edit.span.end as usize);
