@@ -2,7 +2,6 @@
 //! the last reference to one: each of these may run any Python code, and that must not happen under a lock. What
 //! has to be done in Python is returned, and done when the lock is released.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use edgeroute_wire::{EventStream, Piece, usage};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
+use smallvec::SmallVec;
 
 use crate::exchange::{HIGH_WATER, Stream, content, failure};
 use crate::snapshot::Loaded;
@@ -50,16 +50,19 @@ pub(crate) struct Wake {
 pub(crate) struct Outgoing<'a> {
     pub(crate) origin: Arc<Origin>,
     pub(crate) path: String,
-    pub(crate) headers: Vec<(&'a str, Cow<'a, [u8]>)>,
+    pub(crate) headers: forward::Fields<'a>,
     pub(crate) body: Body,
     pub(crate) deadlines: Deadlines,
 }
 
+/// A name; usual ones stay off the heap.
+pub(crate) type Text = SmallVec<[u8; 64]>;
+
 /// Values of edgeroute's own response headers.
 pub(crate) struct OwnHeaders {
-    pub(crate) model: Option<String>,
-    pub(crate) target: Option<String>,
-    pub(crate) rule: Option<String>,
+    pub(crate) model: Option<Text>,
+    pub(crate) target: Option<Text>,
+    pub(crate) rule: Option<Text>,
     pub(crate) attempts: u32,
     pub(crate) overhead_us: u64,
 }
@@ -94,7 +97,7 @@ impl State {
         });
         splice.ok()?;
         Some(Outgoing {
-            path: format!("{}{}", origin.base_path(), attempt.path),
+            path: [origin.base_path(), attempt.path].concat(),
             headers: forward::attempt_headers(&attempt, &self.headers),
             origin: Arc::clone(origin),
             body,
@@ -242,9 +245,9 @@ impl State {
         let overhead_us = self.ticket.handed(now);
         let ticket = &self.ticket;
         OwnHeaders {
-            model: ticket.model().map(str::to_owned),
-            target: ticket.target(),
-            rule: ticket.rule().map(str::to_owned),
+            model: ticket.model().map(|name| name.as_bytes().into()),
+            target: ticket.target().map(|name| name.as_bytes().into()),
+            rule: ticket.rule().map(|name| name.as_bytes().into()),
             attempts: ticket.attempts(),
             overhead_us,
         }

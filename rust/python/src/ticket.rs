@@ -1,6 +1,7 @@
 //! One request, as the gateway handles it: start attempts, hand over the response, close. Each method takes what it
 //! needs under the ticket's lock, releases it, and only then calls Python.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -120,21 +121,21 @@ impl PyTicket {
             return Err(PyRuntimeError::new_err("an attempt is under way"));
         }
         let now = this.core.now();
-        let Some(exchange) = state.outgoing(slf.py(), &this.loaded, now) else {
-            return Err(PyRuntimeError::new_err("there is no attempt to start"));
+        let id = {
+            let Some(exchange) = state.outgoing(slf.py(), &this.loaded, now) else {
+                return Err(PyRuntimeError::new_err("there is no attempt to start"));
+            };
+            this.core.client.lock().start(
+                Exchange {
+                    origin: exchange.origin,
+                    path: &exchange.path,
+                    headers: &exchange.headers,
+                    body: exchange.body,
+                    deadlines: exchange.deadlines,
+                },
+                Instant::now(),
+            )
         };
-        let headers: Vec<(&str, &[u8])> =
-            exchange.headers.iter().map(|(name, value)| (*name, &**value)).collect();
-        let id = this.core.client.lock().start(
-            Exchange {
-                origin: exchange.origin,
-                path: &exchange.path,
-                headers: &headers,
-                body: exchange.body,
-                deadlines: exchange.deadlines,
-            },
-            Instant::now(),
-        );
         state.ticket.attempt_started(now);
         state.exchange = Some(id);
         state.waiter = Some(future.clone().unbind());
@@ -282,7 +283,7 @@ impl PyTicket {
         let id = request
             .header("x-request-id")
             .filter(|id| !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic()))
-            .map_or_else(|| format!("req_{seed:016x}"), str::to_owned);
+            .map_or_else(|| new_id(seed), str::to_owned);
         let headers = match ticket.step() {
             Step::Attempt => forward::client_headers(ticket.dialect(), request),
             _ => Vec::new(),
@@ -298,6 +299,13 @@ impl PyTicket {
         };
         fulfil(py, wake)
     }
+}
+
+fn new_id(seed: u64) -> String {
+    let mut id = String::with_capacity("req_".len() + 16);
+    // Writing to a String cannot fail.
+    _ = write!(id, "req_{seed:016x}");
+    id
 }
 
 /// Fulfils an awaited future, unless its task was cancelled meanwhile. Only what ends the event loop is an error here.

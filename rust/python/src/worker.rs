@@ -46,6 +46,8 @@ pub(crate) struct Worker {
     core: Arc<Core>,
     loaded: Mutex<Option<Arc<Loaded>>>,
     seed: AtomicU64,
+    /// The list that `serve` fills, empty between its calls: growing a new one took two allocations of each.
+    events: Mutex<Vec<(ExchangeId, Event)>>,
 }
 
 impl Open {
@@ -94,6 +96,7 @@ impl Worker {
             }),
             loaded: Mutex::default(),
             seed: AtomicU64::new(seed),
+            events: Mutex::default(),
         })
     }
 
@@ -142,7 +145,7 @@ impl Worker {
         let now = self.core.now();
         let loaded = self.loaded()?;
         let headers = Headers::new(headers)?;
-        let fields = headers.fields();
+        let fields = headers.fields()?;
         let request =
             Request { method, path, query, headers: fields.as_slice().into(), peer, body: body.as_bytes() };
         let facts = LiveFacts { cells: self.core.row.cells(), unix_ms: now.unix_ms };
@@ -164,7 +167,7 @@ impl Worker {
     ) -> PyResult<Option<PyTicket>> {
         let py = headers.py();
         let headers = Headers::new(headers)?;
-        let fields = headers.fields();
+        let fields = headers.fields()?;
         let request = Request { method, path, query, headers: fields.as_slice().into(), peer, body: &[] };
         let loaded = self.loaded()?;
         let ticket = refuse_unread(&loaded.snapshot, &self.core.row, &request, late, self.core.now());
@@ -177,7 +180,7 @@ impl Worker {
     /// Counts a request that is refused because as many as may be are open; returns the caller's dialect.
     fn turn_away(&self, path: &str, headers: &Bound<'_, PyList>) -> PyResult<&'static str> {
         let headers = Headers::new(headers)?;
-        let fields = headers.fields();
+        let fields = headers.fields()?;
         let request =
             Request { method: "", path, query: "", headers: fields.as_slice().into(), peer: "", body: &[] };
         Ok(turn_away(&self.loaded()?.snapshot, &self.core.row, &request).name())
@@ -196,10 +199,10 @@ impl Worker {
 
     /// Serves the sockets that are ready and the deadlines that have passed. True: call again soon.
     fn serve(&self, py: Python<'_>) -> PyResult<bool> {
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut *self.events.lock());
         let mut served = Ok(());
         let more = self.core.client.lock().poll(Instant::now(), &mut events);
-        for (exchange, event) in events {
+        for (exchange, event) in events.drain(..) {
             let last = !matches!(event, Event::Head(_) | Event::Chunk(_));
             let ticket = {
                 let mut open = self.core.open.lock();
@@ -213,6 +216,7 @@ impl Worker {
                 served = served.and(ticket.get().deliver(py, event));
             }
         }
+        *self.events.lock() = events;
         served.map(|()| more)
     }
 

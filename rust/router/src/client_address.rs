@@ -59,7 +59,8 @@ fn parse_address(text: &str) -> Option<IpAddr> {
     let text = text.trim_matches([' ', '\t']);
     let with_port = || text.parse().map(|address: SocketAddr| address.ip()).ok();
     let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().map(IpAddr::V6).ok();
-    let address: IpAddr = text.parse().ok().or_else(with_port).or_else(bracketed)?;
+    // Peers have a port.
+    let address: IpAddr = with_port().or_else(|| text.parse().ok()).or_else(bracketed)?;
     Some(address.to_canonical())
 }
 

@@ -5,15 +5,16 @@ use std::collections::HashMap;
 
 use edgeroute_limits::{Breaker, BreakerSettings, Limits};
 use edgeroute_shared::Cells;
-use edgeroute_wire::Dialect;
+use edgeroute_wire::{Dialect, quote};
 
 use crate::client_address::Network;
 use crate::config::{self, Config};
+use crate::hash::FastMap;
 use crate::meter::{Sums, label};
 use crate::refusal::without_text;
 use crate::rule::compile_rules;
 use crate::snapshot::{
-    Deadlines, Key, Model, ModelId, Names, Provider, Replica, Resolved, Snapshot, Target, Team,
+    Credential, Deadlines, Key, Model, ModelId, Names, Provider, Replica, Resolved, Snapshot, Target, Team,
 };
 
 /// Why a normalised configuration cannot become a snapshot.
@@ -70,7 +71,7 @@ impl Snapshot {
         let teams =
             config.teams.iter().map(|each| team(each, &written, cells)).collect::<Result<Vec<_>, _>>()?;
         let mut keys = Vec::with_capacity(config.virtual_keys.len());
-        let mut key_hashes = HashMap::with_capacity(config.virtual_keys.len());
+        let mut key_hashes = FastMap::with_capacity_and_hasher(config.virtual_keys.len(), Default::default());
         for (index, written) in (0u32..).zip(&config.virtual_keys) {
             let (hash, key) = key(written, &teams, cells)?;
             if key_hashes.insert(hash, index).is_some() {
@@ -139,14 +140,15 @@ fn provider(written: &config::Provider, cells: &Cells) -> Result<Provider, Compi
         let breaker = Breaker::new(cells, &format!("breaker/{}/{url}", written.name), BREAKER)?;
         Ok(Replica { url: url.into(), proxy: replica.proxy.clone(), breaker })
     };
+    let dialect = Dialect::of_provider(&written.dialect).ok_or_else(|| CompileError::Unknown {
+        place: format!("provider `{}`", written.name),
+        kind: "dialect",
+        name: written.dialect.clone(),
+    })?;
     Ok(Provider {
         name: written.name.as_str().into(),
-        dialect: Dialect::of_provider(&written.dialect).ok_or_else(|| CompileError::Unknown {
-            place: format!("provider `{}`", written.name),
-            kind: "dialect",
-            name: written.dialect.clone(),
-        })?,
-        credentials: written.credentials.clone(),
+        dialect,
+        credentials: written.credentials.iter().map(|key| Credential::new(dialect, key)).collect(),
         headers: written.headers.iter().map(|(name, value)| (name.as_str().into(), value.clone())).collect(),
         ca: written.ca.clone(),
         max_connections: written.max_connections,
@@ -286,11 +288,14 @@ pub(crate) fn target(
         })?;
     let name = format!("{}/{}", written.provider, written.model);
     let defaults = &config.defaults;
+    let mut quoted_model = Vec::new();
+    quote(&written.model, &mut quoted_model);
     Ok(Target {
         in_flight: cells.gauge(&format!("edgeroute_in_flight{{target={}}}", label(&name)), None)?,
         name: name.into(),
         provider: provider as u16,
         model: written.model.as_str().into(),
+        quoted_model: quoted_model.into(),
         deadlines: Deadlines {
             connect_ms: written.connect_ms.unwrap_or(defaults.connect_ms),
             first_byte_ms: written.first_byte_ms.unwrap_or(defaults.first_byte_ms),

@@ -2,12 +2,12 @@
 //! Prometheus text format without the value. Names are built once per snapshot and label set, then found by
 //! the indexes of what they name.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 
 use edgeroute_shared::{Cells, Row, Sum};
 use sha2::{Digest, Sha256};
 
+use crate::hash::FastMap;
 use crate::refusal::Code;
 use crate::snapshot::{ModelId, Snapshot};
 use crate::step::Outcome;
@@ -53,14 +53,14 @@ enum Entry {
 pub(crate) struct Sums {
     /// Found when the snapshot is compiled: a full table has no room to say that it is full.
     dropped: Sum,
-    entries: Mutex<HashMap<Name, Entry>>,
+    entries: Mutex<FastMap<Name, Entry>>,
 }
 
 /// Adds to the sums of one host.
 pub(crate) struct Meter<'a> {
     snapshot: &'a Snapshot,
     cells: &'a Cells,
-    entries: MutexGuard<'a, HashMap<Name, Entry>>,
+    entries: MutexGuard<'a, FastMap<Name, Entry>>,
 }
 
 impl Sums {

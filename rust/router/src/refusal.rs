@@ -1,5 +1,7 @@
 //! Why a client gets an error from edgeroute itself. Codes are stable: clients and dashboards match on them.
 
+use std::borrow::Cow;
+
 /// Stable reason of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
@@ -154,10 +156,14 @@ pub fn without_text(error: &serde_json::Error) -> String {
 }
 
 /// At most 80 characters of something a client sent, for messages and logs.
-pub(crate) fn excerpt(text: &str) -> String {
-    match text.char_indices().nth(80) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
+pub(crate) fn excerpt(text: &str) -> Cow<'_, str> {
+    const MOST: usize = 80;
+    if text.len() <= MOST {
+        return Cow::Borrowed(text);
+    }
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default())),
+        None => Cow::Borrowed(text),
     }
 }
 

@@ -1,17 +1,17 @@
 //! The compiled configuration: immutable, every name resolved to an index, every shared cell found.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use edgeroute_limits::{Breaker, Limits, Quotas};
 use edgeroute_placement::Order;
 use edgeroute_rules::RuleSet;
 use edgeroute_shared::{Exact, Gauge};
-use edgeroute_wire::Dialect;
+use edgeroute_wire::{Dialect, quote};
 use smallvec::SmallVec;
 
 use crate::client_address::Network;
 use crate::config::Defaults;
+use crate::hash::FastMap;
 use crate::meter::Sums;
 use crate::rule::Rule;
 
@@ -40,7 +40,7 @@ pub struct Snapshot {
     /// Conditions of the rules, under the same indexes.
     pub(crate) conditions: RuleSet,
     pub(crate) keys: Vec<Key>,
-    pub(crate) key_hashes: HashMap<[u8; 32], u32>,
+    pub(crate) key_hashes: FastMap<[u8; 32], u32>,
     pub(crate) teams: Vec<Team>,
     pub(crate) names: Names,
     /// Proxies whose `x-forwarded-for` is believed.
@@ -56,7 +56,7 @@ pub struct Provider {
     /// Protocol it speaks.
     pub dialect: Dialect,
     /// Credentials, which take turns.
-    pub credentials: Vec<Secret>,
+    pub credentials: Vec<Credential>,
     /// Header fields of every request to it, lower-case names; they win over all others.
     pub headers: Vec<(Box<str>, Secret)>,
     /// PEM text of authorities trusted besides the system's.
@@ -85,6 +85,15 @@ pub struct Replica {
 #[serde(transparent)]
 pub struct Secret(Box<str>);
 
+/// A credential as its provider's dialect wants it, written once for all requests.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    name: &'static str,
+    value: Secret,
+    /// Where the key begins in the value.
+    key: usize,
+}
+
 /// One way to serve a model.
 #[derive(Debug)]
 pub(crate) struct Target {
@@ -94,6 +103,8 @@ pub(crate) struct Target {
     pub(crate) provider: u16,
     /// Model name at the provider. A `*` at its end stands for the rest of the client's name.
     pub(crate) model: Box<str>,
+    /// The same as JSON.
+    pub(crate) quoted_model: Box<[u8]>,
     pub(crate) deadlines: Deadlines,
     /// Exchanges open on this target.
     pub(crate) in_flight: Gauge,
@@ -134,7 +145,7 @@ pub(crate) struct Resolved {
 /// Public names of models.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    pub(crate) exact: HashMap<Box<str>, Resolved>,
+    pub(crate) exact: FastMap<Box<str>, Resolved>,
     /// Prefix before the `*`, longest first.
     pub(crate) wildcards: Vec<(Box<str>, Resolved)>,
 }
@@ -154,7 +165,7 @@ pub(crate) struct Team {
     /// Names that its keys may ask for; all if absent.
     pub(crate) models: Option<Vec<Box<str>>>,
     /// Names of its own for models.
-    pub(crate) aliases: HashMap<Box<str>, Box<str>>,
+    pub(crate) aliases: FastMap<Box<str>, Box<str>>,
     pub(crate) limits: Limits,
     /// The amounts of its limits, to be told.
     pub(crate) quotas: Quotas,
@@ -262,6 +273,16 @@ impl Target {
         fill(&self.model, rest)
     }
 
+    /// The same as JSON.
+    pub(crate) fn quoted_model(&self, rest: &str) -> Cow<'_, [u8]> {
+        if !self.model.ends_with('*') {
+            return Cow::Borrowed(&self.quoted_model);
+        }
+        let mut quoted = Vec::new();
+        quote(&self.upstream_model(rest), &mut quoted);
+        Cow::Owned(quoted)
+    }
+
     /// `provider/model` for a client who asked for `rest`.
     pub(crate) fn name_with<'a>(&'a self, rest: &'a str) -> Cow<'a, str> {
         fill(&self.name, rest)
@@ -291,6 +312,26 @@ impl Team {
             None => entry == name,
         };
         self.models.as_ref().is_none_or(|models| models.iter().any(|entry| matches(entry)))
+    }
+}
+
+impl Credential {
+    pub(crate) fn new(dialect: Dialect, key: &Secret) -> Self {
+        let (name, scheme) = match dialect {
+            Dialect::OpenAiChat | Dialect::OpenAiResponses => ("authorization", "Bearer "),
+            Dialect::AnthropicMessages => ("x-api-key", ""),
+        };
+        Self { name, value: Secret(format!("{scheme}{}", key.reveal()).into()), key: scheme.len() }
+    }
+
+    /// The header field.
+    pub fn field(&self) -> (&'static str, &[u8]) {
+        (self.name, self.value.reveal().as_bytes())
+    }
+
+    /// The key alone.
+    pub(crate) fn key(&self) -> &str {
+        self.value.reveal().get(self.key..).unwrap_or_default()
     }
 }
 

@@ -7,7 +7,7 @@ use edgeroute_wire::Usage;
 use crate::failure::Failure;
 use crate::refusal::Refusal;
 use crate::rule::HeaderChange;
-use crate::snapshot::{Provider, Replica, Secret};
+use crate::snapshot::{Credential, Provider, Replica};
 
 /// What the gateway has to do next.
 #[derive(Debug)]
@@ -119,7 +119,7 @@ pub struct Attempt<'a> {
     /// Index of the replica in the provider.
     pub replica_index: usize,
     /// Which of the provider's credentials is used; none if it has none.
-    pub credential: Option<&'a Secret>,
+    pub credential: Option<&'a Credential>,
     /// What rules change of its header fields.
     pub(crate) headers: &'a [HeaderChange],
     /// Path below the replica's URL.

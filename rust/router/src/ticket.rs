@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use edgeroute_limits::{Held, Limits, Refused, Row};
-use edgeroute_wire::{Dialect, Edit, Piece, SpliceError, Usage, quote, splice};
+use edgeroute_wire::{Dialect, Edit, Piece, SpliceError, Usage, splice};
 use smallvec::SmallVec;
 
 use crate::facts::{Facts, LiveFacts};
@@ -175,8 +175,7 @@ impl Ticket {
     /// request for usage added where it was missing, and what rules change. `size` is that of the client's body.
     pub fn splice(&self, size: usize, each: impl FnMut(Piece<'_>)) -> Result<(), SpliceError> {
         let Some(span) = self.plan.splice.model else { return Ok(()) };
-        let mut quoted = Vec::new();
-        quote(&self.upstream_model(), &mut quoted);
+        let quoted = self.target_entry().map_or_else(Cow::default, |target| target.quoted_model(self.rest()));
         let changes = self.plan.splice.changes.iter().map(|(span, with)| Edit { span: *span, with });
         let mut edits: SmallVec<[Edit<'_>; 4]> = changes.collect();
         edits.extend(self.plan.splice.usage);
@@ -228,8 +227,8 @@ impl Ticket {
     }
 
     /// The target that answers or was tried last, as `provider/model`.
-    pub fn target(&self) -> Option<String> {
-        Some(self.target_entry()?.name_with(self.rest()).into_owned())
+    pub fn target(&self) -> Option<Cow<'_, str>> {
+        Some(self.target_entry()?.name_with(self.rest()))
     }
 
     /// Which of its provider's credentials was used last, from 1; none where there is no choice.
@@ -269,11 +268,6 @@ impl Ticket {
 
     pub(crate) fn target_entry(&self) -> Option<&Target> {
         self.snapshot.target(self.current?.target)
-    }
-
-    /// The model's name at the provider.
-    fn upstream_model(&self) -> Cow<'_, str> {
-        self.target_entry().map_or_else(Cow::default, |target| target.upstream_model(self.rest()))
     }
 
     /// What the `*` of the current target stands for.
@@ -415,7 +409,7 @@ impl Ticket {
     /// Opens the next attempt after one that failed for `reason`.
     #[cold]
     fn try_another(&mut self, reason: &str, now: Now) -> bool {
-        let mut failed = self.target().unwrap_or_default();
+        let mut failed = self.target().unwrap_or_default().into_owned();
         if let Some(position) = self.credential() {
             failed.push_str(&format!(" credential {position}"));
         }

@@ -131,6 +131,7 @@ fn the_last_rule_has_the_last_word() {
     let headers = forward::attempt_headers(&attempt, &[]);
     let names: Vec<&str> = headers.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["authorization", "x-own", "x-a", "x-c"]);
+    drop(headers);
     end(ticket);
 }
 
@@ -160,12 +161,12 @@ fn headers_towards_the_provider() {
         let host = host(vec![acting("it", "true", json!({"headers": changes}))]);
         let ticket = host.chat("asked");
         let attempt = ticket.attempt(AT).unwrap();
-        let headers = forward::attempt_headers(&attempt, client);
+        let fields = forward::attempt_headers(&attempt, client);
         let headers: Vec<(&str, &str)> =
-            headers.iter().map(|(name, value)| (*name, std::str::from_utf8(value).unwrap())).collect();
+            fields.iter().map(|(name, value)| (*name, std::str::from_utf8(value).unwrap())).collect();
         assert_eq!(headers[0], ("authorization", "Bearer sk-upstream"), "a credential stays");
         assert_eq!(headers[1..], *expected, "{changes}");
-        drop(headers);
+        drop(fields);
         end(ticket);
     };
     let beta = [("openai-beta", b"client".to_vec())];

@@ -94,7 +94,8 @@ fn credentials_are_named_by_position_only() {
     };
     ticket.advance(status(429), AT);
     ticket.advance(status(200), AT);
-    assert_eq!(ticket.attempt(AT).unwrap().credential.unwrap().reveal(), "sk-secret-1");
+    let credential = ticket.attempt(AT).unwrap().credential.unwrap();
+    assert_eq!(credential.field(), ("authorization", &b"Bearer sk-secret-1"[..]));
     let text = log(&ticket, LogFormat::Text);
     assert!(
         text.contains(r#" target=one/m credential=2 failed="one/m credential 1: status 429" "#),

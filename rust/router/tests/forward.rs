@@ -204,8 +204,7 @@ fn check_headers(host: &Host, path: &str, sent: &[Field<'_>], expected: &[&str])
     let mut ticket = host.decide(&request, AT, 0);
     let client = forward::client_headers(ticket.dialect(), &request);
     let attempt = ticket.attempt(AT).unwrap();
-    let fields = forward::attempt_headers(&attempt, &client);
-    let fields: Vec<String> = fields
+    let fields: Vec<String> = forward::attempt_headers(&attempt, &client)
         .iter()
         .map(|(name, value)| format!("{name}: {}", std::str::from_utf8(value).unwrap()))
         .collect();

@@ -121,7 +121,7 @@ fn a_team_asks_for_its_models_only() {
         let ticket = host.chat(name);
         let found = match ticket.step() {
             Step::Refuse(refusal) => format!("{} {}", refusal.status, refusal.code.name()),
-            _ => ticket.target().unwrap(),
+            _ => ticket.target().unwrap().into_owned(),
         };
         assert_eq!(found, expected, "{name}");
         targets(ticket);

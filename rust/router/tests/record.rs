@@ -65,7 +65,7 @@ fn a_line_of_json() {
     let line = line(&streamed(&host()), after(1_500), LogFormat::Json);
     assert_eq!(
         line,
-        r#"{"time_ms":1795000001500,"id":"req_1","status":200,"outcome":"ok","path":"/v1/chat/completions","client":"203.0.113.9","key":"test","requested":"smart","model":"smart","target":"two/b","rule_errors":["broken"],"failed":["one/a: cut"],"attempts":2,"stream":true,"input_tokens":11,"output_tokens":5,"ttft_ms":70.0,"duration_ms":1500.0,"overhead_us":1000}"#
+        r#"{"time_ms":1795000001500,"id":"req_1","status":200,"outcome":"ok","path":"/v1/chat/completions","client":"203.0.113.9","key":"test","requested":"smart","model":"smart","target":"two/b","rule_errors":["broken"],"failed":["one/a: cut"],"attempts":2,"stream":true,"input_tokens":11,"output_tokens":5,"ttft_ms":70.000,"duration_ms":1500.000,"overhead_us":1000}"#
     );
 }
 
@@ -81,7 +81,7 @@ fn a_line_of_a_refusal() {
     let ticket = host.decide(&chat(&[], b"{}"), AT, 0);
     assert_eq!(
         line(&ticket, AT, LogFormat::Json),
-        r#"{"time_ms":1795000000000,"id":"req_1","status":401,"outcome":"refused","path":"/v1/chat/completions","client":"203.0.113.9","error":"missing_api_key","attempts":0,"stream":false,"duration_ms":0.0}"#
+        r#"{"time_ms":1795000000000,"id":"req_1","status":401,"outcome":"refused","path":"/v1/chat/completions","client":"203.0.113.9","error":"missing_api_key","attempts":0,"stream":false,"duration_ms":0.000}"#
     );
 }
 

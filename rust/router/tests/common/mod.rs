@@ -202,7 +202,7 @@ pub fn attempt(ticket: &Ticket) -> String {
 pub fn targets(mut ticket: Ticket) -> Vec<String> {
     let mut tried = Vec::new();
     while let Step::Attempt = ticket.step() {
-        tried.push(ticket.target().unwrap());
+        tried.push(ticket.target().unwrap().into_owned());
         ticket.advance(failed(FailureKind::Protocol), AT);
     }
     tried
