@@ -35,6 +35,15 @@ def test_ready_means_that_requests_are_served(router: Router):
     wait_for(lambda: f"edgeroute is ready: http://127.0.0.1:{router.listen}" in router.said())
 
 
+def test_threads_of_a_worker_do_not_interrupt_each_other(make_router: MakeRouter):
+    router = make_router().start().ready()
+    (worker,) = router.workers()
+    threads = [int(thread.name) for thread in Path(f"/proc/{worker}/task").iterdir()]
+    assert len(threads) >= 3, "the event loop and granian's"
+    assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_BATCH}
+    assert os.sched_getscheduler(router.pid) == os.SCHED_OTHER
+
+
 @pytest.mark.parametrize("interface", ["asgi", "rsgi"])
 def test_both_faces_with_two_workers(make_router: MakeRouter, interface: str):
     router = make_router(interface=interface, workers=2).start().ready()
