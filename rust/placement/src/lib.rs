@@ -23,8 +23,9 @@ pub fn ordered(count: u16) -> Order {
 
 /// Replicas or credentials in turn: starts at `turn` modulo `count` and goes round once.
 pub fn rotated(count: u16, turn: u64) -> impl Iterator<Item = u16> {
-    let first = turn.checked_rem(u64::from(count)).unwrap_or(0) as u16;
-    (first..count).chain(0..first)
+    // There is often only one, and a division takes time.
+    let first = if count > 1 { (turn % u64::from(count)) as u16 } else { 0 };
+    (0..count).map(move |step| if step < count - first { first + step } else { step - (count - first) })
 }
 
 /// Targets drawn by weight without replacement: the first is target `i` with probability

@@ -14,8 +14,8 @@ pub(crate) fn identify(
     trace: &mut Trace,
 ) -> Result<u32, Refusal> {
     let bearer = request.header("authorization").and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+        let (scheme, token) = value.split_at_checked("bearer ".len())?;
+        scheme.eq_ignore_ascii_case("bearer ").then(|| token.trim())
     });
     let in_bearer = bearer.filter(|key| !key.is_empty()).map(|key| (key, "authorization"));
     let in_header =
@@ -86,6 +86,9 @@ pub(crate) fn check_body(snapshot: &Snapshot, request: &Request<'_>) -> Result<(
 }
 
 fn is_json(content_type: &str) -> bool {
+    if content_type == "application/json" {
+        return true;
+    }
     let media = content_type.split(';').next().unwrap_or_default().trim();
     let suffix = media.len().checked_sub("+json".len()).and_then(|start| media.get(start..));
     media.eq_ignore_ascii_case("application/json")

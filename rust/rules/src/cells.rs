@@ -1,7 +1,7 @@
 //! Working memory of one pass.
 
 /// So many cells need no allocation.
-const INLINE: usize = 8;
+const INLINE: usize = 16;
 
 /// What a cell may hold.
 pub(crate) trait Empty: Sized {
@@ -12,7 +12,7 @@ pub(crate) trait Empty: Sized {
 /// Cells by number. The first lie where the pass lies; the others are allocated when one of them is asked for.
 ///
 /// NOTE: an array of constants, since a `SmallVec` is filled in a loop and then moved: of a pass that reads nothing,
-/// 22 ns instead of 41.
+/// 22 ns instead of 41. Sixteen, since eight are too few for ten usual rules: three allocations and 950 instructions.
 #[derive(Debug)]
 pub(crate) struct Cells<T> {
     first: [T; INLINE],

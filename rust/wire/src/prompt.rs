@@ -98,8 +98,11 @@ pub fn choices(document: &Document<'_>, operation: Operation) -> Result<u64, (&'
 
 /// How many prompts are answered, each by itself: those of a completion may be several.
 pub fn prompts(document: &Document<'_>, operation: Operation) -> u64 {
+    if operation != Operation::Completions {
+        return 1;
+    }
     let several = document.get("prompt").filter(|field| field.kind == Kind::Array);
-    let Some(field) = several.filter(|_| operation == Operation::Completions) else { return 1 };
+    let Some(field) = several else { return 1 };
     let mut count = 0;
     let mut cursor = Cursor::new(field.value.of(document.bytes()));
     // Of what is not JSON, which a provider will refuse, the prompts before the mistake count.
