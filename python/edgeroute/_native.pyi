@@ -10,6 +10,7 @@ from edgeroute.rules import Explanation
 
 __all__ = [
     "Cells",
+    "DirectFuture",
     "Expression",
     "RuleSet",
     "Snapshot",
