@@ -1,0 +1,303 @@
+//! Bounded-affinity hashing: to the target that holds the longest part of the prompt in its cache, unless it is so
+//! much busier than another that reading the prompt there anew is sooner done.
+//!
+//! What it takes from others: chained block hashes and the bitmask of who has seen them (paged prompt caches, and the
+//! routers of SGLang and llm-d); load in prompt tokens that no cache holds and nobody has read yet, and affinity as a
+//! gate with an explicit release instead of a weight (llm-d, "sticky until saturated", 2026); a bound relative to the
+//! mean load (consistent hashing with bounded loads, Mirrokni et al. 2016). Its own is where cold prompts go: to the
+//! lighter of the first two in rendezvous order of the block in which the prompt leaves what everybody has seen. So
+//! routers that know nothing of each other send one conversation to one place, and the part of the prompt that is
+//! hashed follows from the traffic instead of from a setting.
+
+use std::fmt;
+
+use smallvec::SmallVec;
+
+use crate::index::{AffinityIndex, SLOTS, Slot};
+use crate::learned::PrefillRate;
+use crate::order::Order;
+use crate::rendezvous::{Node, first_two};
+
+/// The constants of the choice.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Affinity {
+    /// Prefixes whose lengths differ by less count as equal, in tokens.
+    pub margin_tokens: f64,
+    /// How many seconds of reading a target with the prefix may be behind the least busy one, at least.
+    pub bound_seconds: f64,
+    /// How far it may be behind relative to the mean load; 0.25 is the customary c = 1.25.
+    pub bound_share: f64,
+    /// What a token of context that is being generated from weighs, beside one that has yet to be read.
+    pub context_share: f64,
+}
+
+/// A prompt, as far as the choice needs to know it. See [`PromptBlocks::prompt`](crate::PromptBlocks::prompt).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prompt<'p> {
+    /// One hash per block, each for the prompt up to there.
+    pub chain: &'p [u64],
+    /// The hash of the whole.
+    pub tail: u64,
+    /// Its length.
+    pub tokens: f64,
+    /// What a block of the chain holds.
+    pub tokens_per_block: f64,
+}
+
+/// A target that could serve the request now.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    /// Its place in the index.
+    pub slot: Slot,
+    /// Its name and weight. More weight is more capacity; of weight zero, it is not chosen.
+    pub node: Node,
+    /// Prompt tokens sent to it that its cache did not hold, of requests that have no first token yet.
+    pub uncached_tokens: u64,
+    /// Context of all its requests in flight, in tokens.
+    pub context_tokens: u64,
+}
+
+/// The choice, and all that led to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// The position of the chosen candidate.
+    pub chosen: u16,
+    /// Why that one.
+    pub reason: Reason,
+    /// The blocks that every candidate has seen.
+    pub hub_blocks: u16,
+    /// The load of the least busy candidate, this request included, in tokens.
+    pub least_load: f64,
+    /// How far above that load affinity may lead, in tokens.
+    pub bound: f64,
+    /// All candidates, in their order.
+    pub considered: SmallVec<[Considered; 8]>,
+}
+
+/// What was known about a candidate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Considered {
+    /// The blocks of the prompt that it has seen, from the beginning.
+    pub depth_blocks: u16,
+    /// The tokens of the prompt that it would have to read.
+    pub uncached_tokens: f64,
+    /// Its load with this request, in tokens per share of the capacity.
+    pub load: f64,
+    /// Why it was not chosen; none for the chosen one.
+    pub passed_over: Option<PassedOver>,
+}
+
+/// Why a candidate was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The lightest of those that hold the longest prefix.
+    Warm,
+    /// None holds more than the others: the lighter of the first two for this prompt.
+    Cold,
+    /// The least load, for those with the longest prefix are over the bound.
+    WarmOverBound,
+    /// The least load, for the first two for this prompt are over the bound.
+    ColdOverBound,
+}
+
+/// Why a candidate was not chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PassedOver {
+    /// Its weight is zero.
+    NoWeight,
+    /// Others hold more of the prompt.
+    HoldsLess,
+    /// It is not among the first two for this prompt.
+    NotPreferred,
+    /// The chosen one is not busier.
+    NotLighter,
+    /// It is further behind the least busy one than the bound allows.
+    OverBound,
+}
+
+impl Default for Affinity {
+    /// 256 tokens; half a second, or a quarter of the mean load; a twentieth.
+    fn default() -> Self {
+        Self { margin_tokens: 256.0, bound_seconds: 0.5, bound_share: 0.25, context_share: 0.05 }
+    }
+}
+
+impl Affinity {
+    /// The candidate for this prompt; none if none may be chosen. The caller then inserts the chain for its slot, and
+    /// adds the request to its load.
+    pub fn choose(
+        &self,
+        prompt: &Prompt<'_>,
+        index: &AffinityIndex<'_>,
+        candidates: &[Candidate],
+        rate: PrefillRate,
+        now_s: u32,
+    ) -> Option<Decision> {
+        let slots = candidates.iter().fold(0, |slots, candidate| slots | candidate.slot.bit());
+        let mut depths = [0; SLOTS];
+        index.depths(prompt.chain, slots, now_s, &mut depths);
+        self.choose_by_depth(prompt, &depths, candidates, rate)
+    }
+
+    /// The same where somebody else knows what each slot has seen, in blocks.
+    pub fn choose_by_depth(
+        &self,
+        prompt: &Prompt<'_>,
+        depths: &[u16; SLOTS],
+        candidates: &[Candidate],
+        rate: PrefillRate,
+    ) -> Option<Decision> {
+        let view = View::new(self, prompt, depths, candidates)?;
+        let bound = (self.bound_seconds * f64::from(rate.get())).max(self.bound_share * view.mean_unread);
+        let highest = view.least.1 + bound;
+        let margin_blocks = self.margin_tokens / prompt.tokens_per_block;
+        let is_warm = f64::from(view.deepest - view.hub) >= margin_blocks;
+        let warm_from = f64::from(view.deepest) - margin_blocks;
+
+        let preferred = if is_warm { None } else { view.preferred(prompt, candidates) };
+        let is_wanted = |position: usize, considered: &Considered| match preferred {
+            Some((first, second)) => position == first || Some(position) == second,
+            None => f64::from(considered.depth_blocks) >= warm_from,
+        };
+        let wanted = view.lightest(is_wanted)?;
+        let keeps = wanted.1 <= highest;
+        let (chosen, _) = if keeps { wanted } else { view.least };
+        let reason = match (is_warm, keeps) {
+            (true, true) => Reason::Warm,
+            (true, false) => Reason::WarmOverBound,
+            (false, true) => Reason::Cold,
+            (false, false) => Reason::ColdOverBound,
+        };
+
+        let mut considered = view.considered;
+        for (position, candidate) in considered.iter_mut().enumerate() {
+            candidate.passed_over = match (position == chosen, is_wanted(position, candidate), reason) {
+                (true, ..) => None,
+                _ if candidate.load.is_infinite() => Some(PassedOver::NoWeight),
+                (_, true, Reason::WarmOverBound | Reason::ColdOverBound) => Some(PassedOver::OverBound),
+                (_, false, Reason::Warm) => Some(PassedOver::HoldsLess),
+                (_, false, Reason::Cold) => Some(PassedOver::NotPreferred),
+                _ => Some(PassedOver::NotLighter),
+            };
+        }
+        Some(Decision {
+            chosen: chosen as u16,
+            reason,
+            hub_blocks: view.hub,
+            least_load: view.least.1,
+            bound,
+            considered,
+        })
+    }
+}
+
+/// The candidates' depths and loads.
+struct View {
+    considered: SmallVec<[Considered; 8]>,
+    hub: u16,
+    deepest: u16,
+    /// Position and load of the least busy one.
+    least: (usize, f64),
+    /// The mean of what they have yet to read, without this request.
+    mean_unread: f64,
+}
+
+impl View {
+    /// None if no candidate has a weight.
+    fn new(
+        affinity: &Affinity,
+        prompt: &Prompt<'_>,
+        depths: &[u16; SLOTS],
+        candidates: &[Candidate],
+    ) -> Option<Self> {
+        let chosen_from = || candidates.iter().filter(|candidate| !candidate.node.is_excluded());
+        let count = chosen_from().count() as f64;
+        let mean_weight = chosen_from().map(|candidate| candidate.node.weight()).sum::<f64>() / count;
+        let mut view = Self {
+            considered: SmallVec::with_capacity(candidates.len()),
+            hub: u16::MAX,
+            deepest: 0,
+            least: (0, f64::INFINITY),
+            mean_unread: 0.0,
+        };
+        for (position, candidate) in candidates.iter().enumerate() {
+            let depth_blocks = depths.get(candidate.slot.number()).copied().unwrap_or(0);
+            let cached = f64::from(depth_blocks) * prompt.tokens_per_block;
+            let uncached_tokens = (prompt.tokens - cached).max(0.0);
+            let unread = candidate.uncached_tokens as f64;
+            let work = unread + uncached_tokens + affinity.context_share * candidate.context_tokens as f64;
+            let per_share = candidate.node.inverse_weight() * mean_weight;
+            let load = if candidate.node.is_excluded() { f64::INFINITY } else { work * per_share };
+            view.considered.push(Considered { depth_blocks, uncached_tokens, load, passed_over: None });
+            if candidate.node.is_excluded() {
+                continue;
+            }
+            view.hub = view.hub.min(depth_blocks);
+            view.deepest = view.deepest.max(depth_blocks);
+            view.mean_unread += unread * per_share / count;
+            if load < view.least.1 {
+                view.least = (position, load);
+            }
+        }
+        view.least.1.is_finite().then_some(view)
+    }
+
+    /// The first two in rendezvous order of the block in which the prompt leaves what everybody has seen.
+    fn preferred(&self, prompt: &Prompt<'_>, candidates: &[Candidate]) -> Option<(usize, Option<usize>)> {
+        let divergence = prompt.chain.get(usize::from(self.hub)).copied().unwrap_or(prompt.tail);
+        first_two(divergence, candidates.iter().map(|candidate| candidate.node))
+    }
+
+    /// Position and load of the least busy of those that are wanted, the first of equals.
+    fn lightest(&self, is_wanted: impl Fn(usize, &Considered) -> bool) -> Option<(usize, f64)> {
+        let mut lightest: Option<(usize, f64)> = None;
+        for (position, considered) in self.considered.iter().enumerate() {
+            let is_lighter = lightest.is_none_or(|(_, load)| considered.load < load);
+            if is_lighter && considered.load.is_finite() && is_wanted(position, considered) {
+                lightest = Some((position, considered.load));
+            }
+        }
+        lightest
+    }
+}
+
+impl Decision {
+    /// All candidates that may be chosen: the chosen one, then the others by load.
+    pub fn order(&self) -> Order {
+        let mut others: SmallVec<[(f64, u16); 8]> = (0..)
+            .zip(&self.considered)
+            .filter(|(position, candidate)| *position != self.chosen && candidate.load.is_finite())
+            .map(|(position, candidate)| (candidate.load, position))
+            .collect();
+        others.sort_by(|a, b| a.0.total_cmp(&b.0));
+        std::iter::once(self.chosen).chain(others.into_iter().map(|(_, position)| position)).collect()
+    }
+
+    /// The prompt tokens that the chosen candidate has to read: what to add to its load until its first token.
+    pub fn uncached_tokens(&self) -> f64 {
+        self.considered.get(usize::from(self.chosen)).map_or(0.0, |chosen| chosen.uncached_tokens)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Warm => "the lightest of those that hold the longest prefix",
+            Self::Cold => "no cache holds more than the others: the lighter of the first two for this prompt",
+            Self::WarmOverBound => "the least load: those that hold the longest prefix are over the bound",
+            Self::ColdOverBound => "the least load: the first two for this prompt are over the bound",
+        })
+    }
+}
+
+impl fmt::Display for PassedOver {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::NoWeight => "its weight is zero",
+            Self::HoldsLess => "others hold more of the prompt",
+            Self::NotPreferred => "not among the first two for this prompt",
+            Self::NotLighter => "the chosen one is not busier",
+            Self::OverBound => "over the bound",
+        })
+    }
+}
