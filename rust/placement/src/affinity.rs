@@ -72,6 +72,7 @@ pub struct Decision {
     pub bound: f64,
     /// All candidates, in their order.
     pub considered: SmallVec<[Considered; 8]>,
+    wanted: Wanted,
 }
 
 /// What was known about a candidate.
@@ -81,10 +82,17 @@ pub struct Considered {
     pub depth_blocks: u16,
     /// The tokens of the prompt that it would have to read.
     pub uncached_tokens: f64,
-    /// Its load with this request, in tokens per share of the capacity.
+    /// Its load with this request, in tokens per share of the capacity; infinite without weight.
     pub load: f64,
-    /// Why it was not chosen; none for the chosen one.
-    pub passed_over: Option<PassedOver>,
+}
+
+/// Which candidates the choice is among, as long as they are within the bound.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Wanted {
+    /// Those that have seen at least so many blocks.
+    Depth(f64),
+    /// The first two in rendezvous order.
+    Preferred(usize, Option<usize>),
 }
 
 /// Why a candidate was chosen.
@@ -149,44 +157,29 @@ impl Affinity {
     ) -> Option<Decision> {
         let view = View::new(self, prompt, depths, candidates)?;
         let bound = (self.bound_seconds * f64::from(rate.get())).max(self.bound_share * view.mean_unread);
-        let highest = view.least.1 + bound;
         let margin_blocks = self.margin_tokens / prompt.tokens_per_block;
         let is_warm = f64::from(view.deepest - view.hub) >= margin_blocks;
-        let warm_from = f64::from(view.deepest) - margin_blocks;
-
-        let preferred = if is_warm { None } else { view.preferred(prompt, candidates) };
-        let is_wanted = |position: usize, considered: &Considered| match preferred {
-            Some((first, second)) => position == first || Some(position) == second,
-            None => f64::from(considered.depth_blocks) >= warm_from,
+        let wanted = if is_warm {
+            Wanted::Depth(f64::from(view.deepest) - margin_blocks)
+        } else {
+            view.preferred(prompt, candidates)?
         };
-        let wanted = view.lightest(is_wanted)?;
-        let keeps = wanted.1 <= highest;
-        let (chosen, _) = if keeps { wanted } else { view.least };
-        let reason = match (is_warm, keeps) {
-            (true, true) => Reason::Warm,
-            (true, false) => Reason::WarmOverBound,
-            (false, true) => Reason::Cold,
-            (false, false) => Reason::ColdOverBound,
+        let (lightest, load) = view.lightest(wanted)?;
+        let (least, least_load) = view.least;
+        let (chosen, reason) = match (is_warm, load <= least_load + bound) {
+            (true, true) => (lightest, Reason::Warm),
+            (false, true) => (lightest, Reason::Cold),
+            (true, false) => (least, Reason::WarmOverBound),
+            (false, false) => (least, Reason::ColdOverBound),
         };
-
-        let mut considered = view.considered;
-        for (position, candidate) in considered.iter_mut().enumerate() {
-            candidate.passed_over = match (position == chosen, is_wanted(position, candidate), reason) {
-                (true, ..) => None,
-                _ if candidate.load.is_infinite() => Some(PassedOver::NoWeight),
-                (_, true, Reason::WarmOverBound | Reason::ColdOverBound) => Some(PassedOver::OverBound),
-                (_, false, Reason::Warm) => Some(PassedOver::HoldsLess),
-                (_, false, Reason::Cold) => Some(PassedOver::NotPreferred),
-                _ => Some(PassedOver::NotLighter),
-            };
-        }
         Some(Decision {
             chosen: chosen as u16,
             reason,
             hub_blocks: view.hub,
-            least_load: view.least.1,
+            least_load,
             bound,
-            considered,
+            considered: view.considered,
+            wanted,
         })
     }
 }
@@ -210,58 +203,82 @@ impl View {
         depths: &[u16; SLOTS],
         candidates: &[Candidate],
     ) -> Option<Self> {
-        let chosen_from = || candidates.iter().filter(|candidate| !candidate.node.is_excluded());
-        let count = chosen_from().count() as f64;
-        let mean_weight = chosen_from().map(|candidate| candidate.node.weight()).sum::<f64>() / count;
-        let mut view = Self {
-            considered: SmallVec::with_capacity(candidates.len()),
-            hub: u16::MAX,
-            deepest: 0,
-            least: (0, f64::INFINITY),
-            mean_unread: 0.0,
-        };
-        for (position, candidate) in candidates.iter().enumerate() {
+        let weights = || candidates.iter().map(|candidate| u64::from(candidate.node.weight()));
+        let count = weights().map(|weight| u64::from(weight > 0)).sum::<u64>() as f64;
+        let mean_weight = weights().sum::<u64>() as f64 / count;
+        let (mut hub, mut deepest) = (u16::MAX, 0);
+        let mut least = (0, f64::INFINITY);
+        let mut unread_by_all = 0.0;
+        let consider = |(position, candidate): (usize, &Candidate)| {
             let depth_blocks = depths.get(candidate.slot.number()).copied().unwrap_or(0);
             let cached = f64::from(depth_blocks) * prompt.tokens_per_block;
             let uncached_tokens = (prompt.tokens - cached).max(0.0);
-            let unread = candidate.uncached_tokens as f64;
-            let work = unread + uncached_tokens + affinity.context_share * candidate.context_tokens as f64;
+            if candidate.node.weight() == 0 {
+                return Considered { depth_blocks, uncached_tokens, load: f64::INFINITY };
+            }
             let per_share = candidate.node.inverse_weight() * mean_weight;
-            let load = if candidate.node.is_excluded() { f64::INFINITY } else { work * per_share };
-            view.considered.push(Considered { depth_blocks, uncached_tokens, load, passed_over: None });
-            if candidate.node.is_excluded() {
-                continue;
+            let unread = candidate.uncached_tokens as f64;
+            let context = affinity.context_share * candidate.context_tokens as f64;
+            let load = (unread + uncached_tokens + context) * per_share;
+            hub = hub.min(depth_blocks);
+            deepest = deepest.max(depth_blocks);
+            unread_by_all += unread * per_share;
+            if load < least.1 {
+                least = (position, load);
             }
-            view.hub = view.hub.min(depth_blocks);
-            view.deepest = view.deepest.max(depth_blocks);
-            view.mean_unread += unread * per_share / count;
-            if load < view.least.1 {
-                view.least = (position, load);
-            }
-        }
-        view.least.1.is_finite().then_some(view)
+            Considered { depth_blocks, uncached_tokens, load }
+        };
+        let considered = candidates.iter().enumerate().map(consider).collect();
+        let mean_unread = unread_by_all / count;
+        least.1.is_finite().then_some(Self { considered, hub, deepest, least, mean_unread })
     }
 
     /// The first two in rendezvous order of the block in which the prompt leaves what everybody has seen.
-    fn preferred(&self, prompt: &Prompt<'_>, candidates: &[Candidate]) -> Option<(usize, Option<usize>)> {
+    fn preferred(&self, prompt: &Prompt<'_>, candidates: &[Candidate]) -> Option<Wanted> {
         let divergence = prompt.chain.get(usize::from(self.hub)).copied().unwrap_or(prompt.tail);
-        first_two(divergence, candidates.iter().map(|candidate| candidate.node))
+        let (first, second) = first_two(divergence, candidates.iter().map(|candidate| &candidate.node))?;
+        Some(Wanted::Preferred(first, second))
     }
 
-    /// Position and load of the least busy of those that are wanted, the first of equals.
-    fn lightest(&self, is_wanted: impl Fn(usize, &Considered) -> bool) -> Option<(usize, f64)> {
-        let mut lightest: Option<(usize, f64)> = None;
+    /// Position and load of the least busy of those that are wanted, the first listed of equals.
+    fn lightest(&self, wanted: Wanted) -> Option<(usize, f64)> {
+        let mut lightest = (0, f64::INFINITY);
         for (position, considered) in self.considered.iter().enumerate() {
-            let is_lighter = lightest.is_none_or(|(_, load)| considered.load < load);
-            if is_lighter && considered.load.is_finite() && is_wanted(position, considered) {
-                lightest = Some((position, considered.load));
+            if considered.load < lightest.1 && wanted.includes(position, considered) {
+                lightest = (position, considered.load);
             }
         }
-        lightest
+        lightest.1.is_finite().then_some(lightest)
+    }
+}
+
+impl Wanted {
+    fn includes(self, position: usize, considered: &Considered) -> bool {
+        match self {
+            Self::Depth(least) => f64::from(considered.depth_blocks) >= least,
+            Self::Preferred(first, second) => position == first || Some(position) == second,
+        }
     }
 }
 
 impl Decision {
+    /// Why the candidate at this position was not chosen; none for the chosen one.
+    pub fn passed_over(&self, position: usize) -> Option<PassedOver> {
+        let considered = self.considered.get(position)?;
+        if position == usize::from(self.chosen) {
+            return None;
+        }
+        if considered.load.is_infinite() {
+            return Some(PassedOver::NoWeight);
+        }
+        Some(match (self.reason, self.wanted.includes(position, considered)) {
+            (Reason::WarmOverBound | Reason::ColdOverBound, true) => PassedOver::OverBound,
+            (Reason::Warm, false) => PassedOver::HoldsLess,
+            (Reason::Cold, false) => PassedOver::NotPreferred,
+            _ => PassedOver::NotLighter,
+        })
+    }
+
     /// All candidates that may be chosen: the chosen one, then the others by load.
     pub fn order(&self) -> Order {
         let mut others: SmallVec<[(f64, u16); 8]> = (0..)

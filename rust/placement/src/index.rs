@@ -96,9 +96,9 @@ impl<'m> AffinityIndex<'m> {
     /// does not count any more. Entries go when they are next touched.
     pub fn reset(&self, slot: Slot, now_s: u32) {
         // One more than the time, for zero is never.
-        let reset = u64::from(now_s) + 1;
-        self.newest_reset.fetch_max(reset, Ordering::Relaxed);
-        self.update(slot, |state| SlotState { reset: state.reset.max(reset as u32), ..state });
+        let reset = now_s.saturating_add(1);
+        self.newest_reset.fetch_max(reset.into(), Ordering::Relaxed);
+        self.update(slot, |state| SlotState { reset: state.reset.max(reset), ..state });
     }
 
     /// The target of this slot forgets a prefix that nobody has sent for so long; none: when it needs the room.
@@ -201,7 +201,7 @@ impl<'m> AffinityIndex<'m> {
         let reset = self.newest_reset.load(Ordering::Relaxed);
         let lifetime = self.shortest_lifetime.load(Ordering::Relaxed);
         let since_reset = if reset == 0 { u64::MAX } else { (u64::from(now_s) + 1).saturating_sub(reset) };
-        let lifetime = if lifetime == 0 { u64::MAX } else { LONGEST_LIFETIME + 2 - lifetime };
+        let lifetime = if lifetime == 0 { u64::MAX } else { (LONGEST_LIFETIME + 2).saturating_sub(lifetime) };
         since_reset.min(lifetime).min(u32::MAX.into()) as u32
     }
 
