@@ -17,6 +17,35 @@ fn names(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("http://gpu-{number}:8000/v1")).collect()
 }
 
+const MAGLEV: usize = 65_537;
+
+/// The table of Eisenbud et al., "Maglev: a fast and reliable software network load balancer" (2016), of the size
+/// that Envoy takes: equal weights, no bound.
+fn maglev(names: &[String]) -> Vec<u16> {
+    let mut preferences: Vec<(usize, usize)> = names
+        .iter()
+        .map(|name| {
+            let [offset, skip] = [0, 1].map(|salt| key(salt, name.as_bytes()) as usize);
+            (offset % MAGLEV, skip % (MAGLEV - 1) + 1)
+        })
+        .collect();
+    let mut table = vec![u16::MAX; MAGLEV];
+    let mut filled = 0;
+    while filled < MAGLEV {
+        for (target, (next, skip)) in preferences.iter_mut().enumerate() {
+            while table[*next] != u16::MAX {
+                *next = (*next + *skip) % MAGLEV;
+            }
+            table[*next] = target as u16;
+            filled += 1;
+            if filled == MAGLEV {
+                break;
+            }
+        }
+    }
+    table
+}
+
 fn choices(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("choose");
     for count in COUNTS {
@@ -45,6 +74,10 @@ fn choices(criterion: &mut Criterion) {
         let ring = Ring::new(equal, 256, 125).unwrap();
         group.bench_function(BenchmarkId::new("ring, bounded", count), |bencher| {
             bencher.iter(|| ring.choose(black_box(next()), &loads));
+        });
+        let maglev = maglev(&names);
+        group.bench_function(BenchmarkId::new("maglev, unbounded, for comparison", count), |bencher| {
+            bencher.iter(|| maglev[(black_box(next()) % MAGLEV as u64) as usize]);
         });
         group.bench_function(BenchmarkId::new("least load", count), |bencher| {
             bencher.iter(|| least_load(&tokens, 1000, black_box(next())));

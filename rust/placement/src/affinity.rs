@@ -8,6 +8,33 @@
 //! lighter of the first two in rendezvous order of the block in which the prompt leaves what everybody has seen. So
 //! routers that know nothing of each other send one conversation to one place, and the part of the prompt that is
 //! hashed follows from the traffic instead of from a setting.
+//!
+//! ```
+//! use std::sync::atomic::AtomicU64;
+//!
+//! use edgeroute_placement::affinity::Reason;
+//! use edgeroute_placement::{
+//!     Affinity, AffinityIndex, Candidate, Node, PrefillRate, PromptHasher, Slot, TokensPerByte,
+//! };
+//!
+//! let memory: Vec<AtomicU64> = (0..8192).map(|_| AtomicU64::new(0)).collect();
+//! let index = AffinityIndex::new(&memory)?;
+//! let idle = |slot, name| Candidate { slot, node: Node::new(name, 1), uncached_tokens: 0, context_tokens: 0 };
+//! let candidates = [idle(Slot::new(0)?, "gpu-0"), idle(Slot::new(1)?, "gpu-1")];
+//!
+//! let mut hasher = PromptHasher::new(0);
+//! hasher.update(&[b'a'; 4096]);
+//! let blocks = hasher.finish();
+//! let prompt = blocks.prompt(TokensPerByte::default());
+//! let choose = || Affinity::default().choose(&prompt, &index, &candidates, PrefillRate::default(), 0);
+//!
+//! let first = choose().unwrap();
+//! assert_eq!(first.reason, Reason::Cold);
+//! index.insert(blocks.chain(), candidates[usize::from(first.chosen)].slot, 0);
+//! let again = choose().unwrap();
+//! assert_eq!((again.chosen, again.reason), (first.chosen, Reason::Warm));
+//! # Ok::<(), edgeroute_placement::Error>(())
+//! ```
 
 use std::fmt;
 

@@ -15,6 +15,15 @@
 //! | prompt caches | [`Affinity`] over an [`AffinityIndex`] | bounded-affinity hashing, see [`affinity`] |
 //!
 //! Keys are [`key`]s: of a session, of a user, of whatever should stay together.
+//!
+//! ```
+//! use edgeroute_placement::{Ring, key};
+//!
+//! let ring = Ring::new([("gpu-0", 1), ("gpu-1", 1)], 256, 125)?;
+//! let session = key(0, b"session 42");
+//! assert_eq!(ring.choose(session, &[Some(0), Some(0)]), ring.order(session).first().copied());
+//! # Ok::<(), edgeroute_placement::Error>(())
+//! ```
 
 pub mod affinity;
 mod cost;

@@ -171,6 +171,8 @@ fn nonsense_teaches_nothing() {
     }
     assert_eq!(PrefillRate::default().with(10, 1.0), PrefillRate::default(), "too short to tell");
     assert_eq!(TokensPerByte::default().with(0, 10), TokensPerByte::default());
+    assert_eq!(TokensPerByte::default().with(200, 150), TokensPerByte::default(), "mostly template");
+    assert_eq!(TokensPerByte::default().with(2000, 0), TokensPerByte::default());
     assert_eq!(TokensPerByte::from_bits(0), TokensPerByte::default());
     assert_eq!(PrefillRate::from_bits(f32::NAN.to_bits()), PrefillRate::default());
     assert_eq!(PeakEwma::from_bits(u64::MAX).value_ms(), None);

@@ -83,7 +83,7 @@ proptest! {
         let mut state = seed;
         for requests in 1..300 {
             // Half of the keys are the same one.
-            let key = if splitmix(&mut state) % 2 == 0 { 0 } else { splitmix(&mut state) };
+            let key = if splitmix(&mut state).is_multiple_of(2) { 0 } else { splitmix(&mut state) };
             let target = usize::from(ring.choose(key, &loads).unwrap());
             *loads[target].as_mut().unwrap() += 1;
             let most = capacity(requests, percent, weights[target], total);
