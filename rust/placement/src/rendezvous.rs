@@ -111,7 +111,8 @@ const POSITION: u64 = u16::MAX as u64;
 /// The lowest bounds, in order.
 ///
 /// NOTE: `-ln(u) >= 1 - u`, and positive floats compare like their bits. So the winner is found without logarithms
-/// and branches that depend on the key: NANOS ns for 64 nodes, and 319 with a logarithm for each that might win.
+/// and branches that depend on the key: 64 nodes took 142 ns beside other jobs, 319 with a logarithm for each that might
+/// win.
 fn lowest<'n, const N: usize>(key: u64, nodes: impl Iterator<Item = &'n Node>) -> [Bound; N] {
     let mut lowest = [Bound(u64::MAX); N];
     for (at, node) in (0..).zip(nodes) {
