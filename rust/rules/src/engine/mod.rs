@@ -24,7 +24,7 @@ pub use crate::engine::summary::{RuleSummary, Summary};
 use crate::engine::circuit::{Rails, rails};
 use crate::engine::code::{Routine, Step, emit, fits};
 use crate::engine::guards::guards;
-use crate::engine::index::{Entry, Index, Postings, Rows};
+use crate::engine::index::{BLOCK_BITS, Entry, Index, Postings, Rows};
 use crate::engine::predicates::{Failure, Predicates, Tables};
 use crate::evaluate::Source;
 use crate::program::Node;
@@ -183,7 +183,7 @@ impl<S: Source> Search<'_, '_, S> {
         let applying = rows.applying(self.typed, |attribute| self.slots.number(attribute));
         for block in 0..rows.width() {
             let words = rows.intersection(&applying, block);
-            for (mut left, first) in words.into_iter().zip((256 * block as u32..).step_by(64)) {
+            for (mut left, first) in words.into_iter().zip(((BLOCK_BITS * block) as u32..).step_by(64)) {
                 while left != 0 {
                     if self.ends_at(first + left.trailing_zeros()) {
                         return;

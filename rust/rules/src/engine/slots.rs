@@ -128,7 +128,8 @@ impl<'a, S: Source> Slots<'a, S> {
 
     /// Reads an attribute.
     ///
-    /// NOTE: the value itself is not kept: to write and read back its 32 bytes takes longer than to look it up.
+    /// NOTE: the value itself is not kept: without room for values of 32 bytes, a pass that reads nothing takes 15 ns
+    /// instead of 24, and one that reads two attributes 79 instead of 86.
     #[inline(never)]
     fn look_up(&mut self, attribute: usize) -> u32 {
         let (Some(read), Some(constants)) =
