@@ -119,7 +119,7 @@ class Mock(Http):
     """The mock provider, and what it says it received."""
 
     def requests(self) -> list[dict[str, Any]]:
-        """The last 100 requests, oldest first, with their bodies as bytes."""
+        """The open requests and the last 100 that ended, oldest first, with their bodies as bytes."""
         requests: list[dict[str, Any]] = self.ask("GET", "/mock/requests").json["requests"]
         return [each | {"body": base64.b64decode(each["body"])} for each in requests]
 

@@ -75,6 +75,15 @@ def test_the_last_hundred_are_kept(mock: Mock) -> None:
     assert (mock.requests(), mock.stats()["total"]) == ([], 0)
 
 
+def test_an_open_request_is_kept_however_many_end_after_it(mock: Mock) -> None:
+    with mock.connect() as connection:
+        connection.sendall(request(chat("mock-stall-1", stream=True)))
+        assert connection.recv(65536)
+        for number in range(101):
+            mock.call("POST", f"/{number}", b"x")
+        assert [record["path"] for record in mock.requests()] == [CHAT, *(f"/{number}" for number in range(1, 101))]
+
+
 def test_large_bodies_push_older_requests_out(mock: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgeroute.mock.journal._KEPT_BYTES", 1000)
     for size in (400, 500, 600, 1001):

@@ -46,11 +46,12 @@ class Stats(msgspec.Struct):
 
 
 class Journal:
-    """The last 100 requests, as far as their bodies are 64 MiB together, and the counters of one mock provider."""
+    """The open requests, the last 100 that ended (their bodies together 64 MiB at most) and one mock's counters."""
 
     def __init__(self) -> None:
         self.stats = Stats()
-        self._records: deque[Record] = deque(maxlen=_KEPT)
+        self._open: dict[int, Record] = {}
+        self._ended: deque[Record] = deque(maxlen=_KEPT)
         self._requests = 0
         self._connections = 0
 
@@ -71,7 +72,7 @@ class Journal:
         self.stats.total += 1
         self.stats.open += 1
         record = Record(self._requests, connection, method, path, headers)
-        self._records.append(record)
+        self._open[record.number] = record
         return record
 
     def end(self, record: Record, *, disconnected: bool) -> None:
@@ -80,14 +81,19 @@ class Journal:
         record.disconnected = disconnected
         self.stats.open -= 1
         self.stats.disconnects += disconnected
-        while len(self._records) > 1 and sum(len(each.body) for each in self._records) > _KEPT_BYTES:
-            self._records.popleft()
+        if self._open.pop(record.number, None) is None:
+            return  # forgotten by a reset
+        self._ended.append(record)
+        while len(self._ended) > 1 and sum(len(each.body) for each in self._ended) > _KEPT_BYTES:
+            self._ended.popleft()
 
     def reset(self) -> None:
         """Forget the requests and start the counters again; requests still open stay counted as open."""
-        self._records.clear()
+        self._open.clear()
+        self._ended.clear()
         self.stats = Stats(open=self.stats.open, connections_open=self.stats.connections_open)
 
     def requests(self) -> bytes:
         """``{"requests": […], "stats": {…}}``, oldest request first."""
-        return msgspec.json.encode({"requests": list(self._records), "stats": self.stats})
+        records = sorted([*self._ended, *self._open.values()], key=lambda each: each.number)
+        return msgspec.json.encode({"requests": records, "stats": self.stats})
