@@ -36,12 +36,15 @@ def test_status(configured: Configured) -> None:
     assert status["limits"] == [{"owner": "virtual key", "name": "test", "limits": [limit]}]
 
 
+REPLICA = {"url": "https://x", "proxy": None, "weight": 1, "address": None}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"replicas": [{"url": "ftp://x", "proxy": None}]}, "ftp://x: a base URL must start with http"),
-        ({"replicas": [{"url": "https://x", "proxy": "socks5://canary@x:1"}]}, "proxy: "),
-        ({"replicas": [{"url": "https://x", "proxy": "http://canary@x"}]}, "proxy: "),
+        ({"replicas": [REPLICA | {"url": "ftp://x"}]}, "ftp://x: a base URL must start with http"),
+        ({"replicas": [REPLICA | {"url": "https://x", "proxy": "socks5://canary@x:1"}]}, "proxy: "),
+        ({"replicas": [REPLICA | {"url": "https://x", "proxy": "http://canary@x"}]}, "proxy: "),
         ({"ca": "canary"}, "ca_file: "),
     ],
 )

@@ -88,20 +88,29 @@ def test_the_example_of_the_design_as_workers_get_it(tmp_path: Path) -> None:
         return {
             "name": name,
             "dialect": dialect,
-            "replicas": [{"url": url, "proxy": None} for url in urls],
+            "replicas": [{"url": url, "proxy": None, "weight": 1, "address": None} for url in urls],
             "credentials": [credential] if credential else [],
             "headers": [],
             "ca": None,
             "max_connections": 2048,
+            "engine": None,
+            "prompt_cache": None,
         }
 
     def target(provider: str, model: str, weight: int = 1) -> dict[str, Any]:
         default = {"connect_ms": None, "first_byte_ms": None, "gap_ms": None}
-        return {"provider": provider, "model": model, "weight": weight, **default}
+        return {"provider": provider, "model": model, "weight": weight, "price": None, **default}
 
-    def model(name: str, *targets: dict[str, Any], **given: Any) -> dict[str, Any]:
-        empty: dict[str, Any] = {"alias": None, "weighted": False, "fallbacks": []}
-        return {"name": name, "targets": list(targets), **empty, **given}
+    def model(name: str, *targets: dict[str, Any], strategy: str = "ordered", **given: Any) -> dict[str, Any]:
+        settings = {
+            "key": [],
+            "load_factor_percent": 125,
+            "cache_salt": None,
+            "index_bytes": 8 << 20,
+            "second_price": 0.01,
+        }
+        empty: dict[str, Any] = {"alias": None, "fallbacks": []}
+        return {"name": name, "targets": list(targets), "strategy": {"name": strategy, **settings}, **empty, **given}
 
     def rule(name: str, when: str, model: str) -> dict[str, Any]:
         return {**RULE, "name": name, "when": when, "models": [{"model": model, "weight": 1}]}
@@ -117,7 +126,7 @@ def test_the_example_of_the_design_as_workers_get_it(tmp_path: Path) -> None:
                 "fast",
                 target("openai", "gpt-5-mini", 80),
                 target("vllm", "meta-llama/Llama-4-Scout", 20),
-                weighted=True,
+                strategy="weighted",
             ),
             model(
                 "smart",
@@ -208,7 +217,7 @@ def test_urls(tmp_path: Path) -> None:
     def check(dialect: str, url: str, expected: str) -> None:
         text = MINIMAL.replace("openai: {", f"openai: {{dialect: {dialect}, url: '{url}', ")
         [replica] = normalised(load_text(tmp_path, text))["providers"][0]["replicas"]
-        assert replica == {"url": expected, "proxy": None}
+        assert replica == {"url": expected, "proxy": None, "weight": 1, "address": None}
 
     check("openai-chat", "http://host:8000/v1/", "http://host:8000/v1")
     check("openai-chat", "https://host/compatible-mode", "https://host/compatible-mode")

@@ -43,12 +43,14 @@ def test_a_provider_with_everything(tmp_path: Path) -> None:
         "name": "p",
         "dialect": "openai-chat",
         "replicas": [
-            {"url": "https://h0/v1", "proxy": "http://user:p%40ss@proxy:3128"},
-            {"url": "http://h1/v1", "proxy": None},
+            {"url": "https://h0/v1", "proxy": "http://user:p%40ss@proxy:3128", "weight": 1, "address": None},
+            {"url": "http://h1/v1", "proxy": None, "weight": 1, "address": None},
         ],
         "credentials": ["sk-a", "sk-b"],
         "headers": [["openai-organization", "org-1"], ["x-note", "two words"]],
         "max_connections": 2048,
+        "engine": None,
+        "prompt_cache": None,
     }
 
 
@@ -85,8 +87,9 @@ def test_targets(tmp_path: Path) -> None:
         text = f"providers: {{p: {{dialect: openai-chat, url: 'http://h/v1'}}}}\n{rest}"
         [model] = normalised(load_text(tmp_path, text))["models"]
         names = ("model", "weight", "connect_ms", "first_byte_ms", "gap_ms")
-        assert model["weighted"] is weighted
-        assert model["targets"] == [{"provider": "p", **dict(zip(names, each, strict=True))} for each in expected]
+        assert model["strategy"]["name"] == ("weighted" if weighted else "ordered")
+        fields = [dict(zip(names, each, strict=True)) for each in expected]
+        assert model["targets"] == [{"provider": "p", "price": None, **each} for each in fields]
 
     check("[p/a, {target: p/b}]", False, ("a", 1, None, None, None), ("b", 1, None, None, None))
     check("[{target: p/b/c, timeouts: {connect: 1s, gap: 2m}}]", False, ("b/c", 1, 1000, None, 120_000))

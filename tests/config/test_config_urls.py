@@ -57,7 +57,7 @@ def core(tmp_path: Path) -> Core:
     cells = Cells.anonymous()
 
     def takes(url: str, proxy: str | None) -> bool:
-        configured["providers"][0]["replicas"] = [{"url": url, "proxy": proxy}]
+        configured["providers"][0]["replicas"][0] |= {"url": url, "proxy": proxy}
         try:
             Snapshot.compile(json.dumps(configured).encode(), cells, 1)
         except ValueError:

@@ -68,6 +68,8 @@ def _provider(name: str, provider: Provider, environ: Mapping[str, str], max_in_
             {
                 "url": _versioned(url) if dialect == "anthropic-messages" else url,
                 "proxy": _proxy(provider, url, environ),
+                "weight": 1,
+                "address": None,
             }
             for url in urls_of(name, provider)
         ],
@@ -75,6 +77,8 @@ def _provider(name: str, provider: Provider, environ: Mapping[str, str], max_in_
         "headers": [[header.lower(), value.reveal()] for header, value in provider.headers.items()],
         "ca": provider.ca_file.pem if provider.ca_file else None,
         "max_connections": provider.max_connections or max_in_flight,
+        "engine": None,
+        "prompt_cache": None,
     }
 
 
@@ -100,13 +104,21 @@ def _model(config: Config, name: str) -> dict[str, object]:
                 "provider": target.provider,
                 "model": target.model,
                 "weight": target.weight,
+                "price": None,
                 "connect_ms": target.timeouts.connect,
                 "first_byte_ms": target.timeouts.first_byte,
                 "gap_ms": target.timeouts.gap,
             }
             for target in model.targets
         ],
-        "weighted": model.weighted,
+        "strategy": {
+            "name": "weighted" if model.weighted else "ordered",
+            "key": [],
+            "load_factor_percent": 125,
+            "cache_salt": None,
+            "index_bytes": 8 << 20,
+            "second_price": 0.01,
+        },
         "fallbacks": model.fallbacks,
     }
 

@@ -8,7 +8,7 @@ use edgeroute_shared::Cells;
 use edgeroute_wire::{Dialect, quote};
 
 use crate::client_address::Network;
-use crate::config::{self, Config};
+use crate::config::{self, Config, StrategyName};
 use crate::hash::FastMap;
 use crate::meter::{Sums, label};
 use crate::refusal::without_text;
@@ -258,7 +258,8 @@ fn compile_models(
             Some(prefix) => names.wildcards.push((prefix.into(), resolved)),
             None => _ = names.exact.insert(model.name.as_str().into(), resolved),
         }
-        if model.weighted && model.targets.iter().all(|target| target.weight == 0) {
+        let weighted = model.strategy.name == StrategyName::Weighted;
+        if weighted && model.targets.iter().all(|target| target.weight == 0) {
             return Err(CompileError::Invalid(format!("{place}: no target has a weight above 0")));
         }
         let first = targets.len() as u16;
@@ -268,7 +269,7 @@ fn compile_models(
         models.push(Model {
             name: model.name.as_str().into(),
             targets: (first..targets.len() as u16).collect(),
-            weights: model.weighted.then(|| model.targets.iter().map(|target| target.weight).collect()),
+            weights: weighted.then(|| model.targets.iter().map(|target| target.weight).collect()),
             fallbacks: written.fallbacks(model, id as ModelId)?,
         });
     }

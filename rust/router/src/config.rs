@@ -2,6 +2,7 @@
 //! `edgeroute.config`, where people get their diagnostics. Names are resolved again in `compile`.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use edgeroute_limits::Quotas;
 use serde::Deserialize;
@@ -56,6 +57,31 @@ pub(crate) struct Provider {
     pub(crate) ca: Option<Box<str>>,
     /// Connections of each worker to each replica.
     pub(crate) max_connections: usize,
+    /// What serves the models, where it is known.
+    #[allow(dead_code, reason = "used when placement is wired in")]
+    pub(crate) engine: Option<Engine>,
+    /// How its prompt cache behaves, where it is known.
+    #[allow(dead_code, reason = "used when placement is wired in")]
+    pub(crate) prompt_cache: Option<PromptCache>,
+}
+
+/// An inference engine whose metrics and extra fields are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Engine {
+    Vllm,
+    Sglang,
+}
+
+/// A provider's cache of prompt prefixes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "used when placement is wired in")]
+pub(crate) struct PromptCache {
+    /// Seconds after which a prefix that nobody sent is forgotten; none if it stays until the room is needed.
+    pub(crate) lifetime_s: Option<u32>,
+    /// Shorter prefixes are not kept.
+    pub(crate) least_tokens: u64,
 }
 
 /// One base URL of a provider.
@@ -66,6 +92,12 @@ pub(crate) struct Replica {
     pub(crate) url: String,
     /// URL of the CONNECT proxy on the way, which may hold a password.
     pub(crate) proxy: Option<Secret>,
+    /// Its share of requests; zero while it is drained.
+    #[allow(dead_code, reason = "used when placement is wired in")]
+    pub(crate) weight: u32,
+    /// Where to connect, if that was discovered; the URL's host remains whom it must be.
+    #[allow(dead_code, reason = "used when replicas are discovered")]
+    pub(crate) address: Option<IpAddr>,
 }
 
 /// A public model name: an alias, or a pool of targets. A name may end in `*`.
@@ -76,12 +108,70 @@ pub(crate) struct Model {
     pub(crate) name: String,
     /// The model that answers instead, for an alias.
     pub(crate) alias: Option<String>,
-    /// Targets in order; with `weighted` they are drawn by weight.
+    /// Targets as listed.
     pub(crate) targets: Vec<Target>,
-    /// Whether weights, not the order, choose the target.
-    pub(crate) weighted: bool,
+    /// How they are ordered.
+    pub(crate) strategy: Strategy,
     /// Models whose targets are tried after this one's.
     pub(crate) fallbacks: Vec<String>,
+}
+
+/// How a pool orders its targets.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "used when placement is wired in")]
+pub(crate) struct Strategy {
+    /// Which one; it says which of the rest matter.
+    pub(crate) name: StrategyName,
+    /// What is hashed, by `session` and `bounded-hash`: the first of these that a request has.
+    pub(crate) key: Vec<String>,
+    /// How far above its share a target may be loaded, by `bounded-hash`.
+    pub(crate) load_factor_percent: u32,
+    /// Whose caches are kept apart, by `affinity`.
+    pub(crate) cache_salt: Option<Tenant>,
+    /// Shared memory of the index, by `affinity`.
+    pub(crate) index_bytes: usize,
+    /// What a second less of waiting may cost, in the currency of the prices, by `affinity`.
+    pub(crate) second_price: f64,
+}
+
+/// The strategies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(dead_code, reason = "used when placement is wired in")]
+pub(crate) enum StrategyName {
+    Ordered,
+    Weighted,
+    RoundRobin,
+    LeastLoad,
+    PowerOfTwo,
+    Latency,
+    Cost,
+    Session,
+    BoundedHash,
+    Affinity,
+}
+
+/// Who shares what others must not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(dead_code, reason = "used when placement is wired in")]
+pub(crate) enum Tenant {
+    Team,
+    VirtualKey,
+}
+
+/// What a target charges per million tokens, in one currency.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "used when placement is wired in")]
+pub(crate) struct Price {
+    /// Prompt tokens.
+    pub(crate) input: f64,
+    /// Prompt tokens read from the provider's cache.
+    pub(crate) cached_input: f64,
+    /// Generated tokens.
+    pub(crate) output: f64,
 }
 
 /// One way to serve a model.
@@ -92,8 +182,11 @@ pub(crate) struct Target {
     pub(crate) provider: String,
     /// Model name at the provider; `*` stands for what the public name's `*` matched.
     pub(crate) model: String,
-    /// Share of requests, for weighted pools.
+    /// Share of requests, beside those of the other targets.
     pub(crate) weight: u32,
+    /// What it charges, if that is known.
+    #[allow(dead_code, reason = "used when placement is wired in")]
+    pub(crate) price: Option<Price>,
     /// Deadline for a connection; the default one if absent, as for the next two.
     pub(crate) connect_ms: Option<u64>,
     /// Deadline for the first byte of a response.

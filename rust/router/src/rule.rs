@@ -223,6 +223,7 @@ fn pinned(
         provider: written.provider.clone(),
         model: written.model.clone(),
         weight: 1,
+        price: None,
         connect_ms: None,
         first_byte_ms: None,
         gap_ms: None,

@@ -69,9 +69,10 @@ pub fn hash(key: &str) -> String {
 }
 
 pub fn provider(name: &str, dialect: &str, urls: &[&str]) -> Value {
-    let replicas: Vec<Value> = urls.iter().map(|url| json!({"url": url, "proxy": null})).collect();
+    let replicas: Vec<Value> =
+        urls.iter().map(|url| json!({"url": url, "proxy": null, "weight": 1, "address": null})).collect();
     json!({"name": name, "dialect": dialect, "replicas": replicas, "credentials": ["sk-upstream"], "max_connections": 100, "headers": [],
-           "ca": null})
+           "ca": null, "engine": null, "prompt_cache": null})
 }
 
 /// An OpenAI provider at one URL that bears its name.
@@ -83,11 +84,12 @@ pub fn pool(name: &str, targets: &[(&str, &str, u32)], weighted: bool, fallbacks
     let targets: Vec<Value> = targets
         .iter()
         .map(|(provider, model, weight)| {
-            json!({"provider": provider, "model": model, "weight": weight, "connect_ms": null, "first_byte_ms": null,
+            json!({"provider": provider, "model": model, "weight": weight, "price": null, "connect_ms": null, "first_byte_ms": null,
                    "gap_ms": null})
         })
         .collect();
-    json!({"name": name, "alias": null, "targets": targets, "weighted": weighted, "fallbacks": fallbacks})
+    let strategy = strategy(if weighted { "weighted" } else { "ordered" });
+    json!({"name": name, "alias": null, "targets": targets, "strategy": strategy, "fallbacks": fallbacks})
 }
 
 /// A model of targets in order, each `provider/model`.
@@ -101,7 +103,13 @@ pub fn model(name: &str, targets: &[&str], fallbacks: &[&str]) -> Value {
 }
 
 pub fn alias(name: &str, of: &str) -> Value {
-    json!({"name": name, "alias": of, "targets": [], "weighted": false, "fallbacks": []})
+    json!({"name": name, "alias": of, "targets": [], "strategy": strategy("ordered"), "fallbacks": []})
+}
+
+/// A strategy with the settings that it has by default.
+pub fn strategy(name: &str) -> Value {
+    json!({"name": name, "key": ["session", "user"], "load_factor_percent": 125, "cache_salt": null,
+           "index_bytes": 65536, "second_price": 0.01})
 }
 
 /// A rule that chooses a model.
