@@ -6,6 +6,7 @@ with its parent: granian with the supervisor, a worker with granian.
 
 import asyncio
 import ctypes
+import gc
 import logging
 import os
 import resource
@@ -33,6 +34,8 @@ _STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 _SETTLED_SECONDS = 0.5
 """From the first turn of a worker's loop until it surely serves."""
 _HEAR_SECONDS = 0.1
+_COLLECT_SECONDS = 600.0
+"""Between two searches of a worker for garbage among objects that have lived long."""
 _LAST_WORDS_SECONDS = 3
 """For a worker that has ended its requests to send their last bytes and to write its log."""
 
@@ -63,6 +66,25 @@ def run_in_batches() -> None:
             _log.warning("worker %d runs without SCHED_BATCH, which costs CPU under load: %s", os.getpid(), error)
 
 
+def collect_seldom(loop: asyncio.AbstractEventLoop) -> None:
+    """Have Python search what lives long for cyclic garbage every ten minutes, not whenever much has been made.
+
+    NOTE: it looks at every object: with 8,000 open streams up to 112 ms in which none goes on, some ten times while
+    they begin; nor was there ever garbage, as requests make no cycles. What is young is searched as always. What
+    exists when this is called, the program itself, is never looked at again.
+    """
+    gc.collect()
+    gc.freeze()
+    young, older, _ = gc.get_threshold()
+    gc.set_threshold(young, older, 2**31 - 1)
+
+    def collect() -> None:
+        gc.collect()
+        loop.call_later(_COLLECT_SECONDS, collect)
+
+    loop.call_later(_COLLECT_SECONDS, collect)
+
+
 def load_app(server: int, drain: int) -> Any:
     """What granian calls first in a new worker, a child of the process `server`; gives the application.
 
@@ -81,6 +103,7 @@ def load_app(server: int, drain: int) -> Any:
         loop.call_later(drain, app.end_requests)
 
     loop.call_soon(loop.call_later, _SETTLED_SECONDS, partial(_hear_stop, loop, heard))
+    loop.call_later(_SETTLED_SECONDS, collect_seldom, loop)
     return app
 
 
