@@ -17,7 +17,7 @@ def plain(setup: Setup) -> Case:
     rounds, case = _beside_nginx(setup, SATURATED, (NGINX, *ROUTERS), {RSGI: 4.0, ASGI: 5.5})
     for way in WITH_POLICY:
         off = rounds[way._replace(policy="off").key]
-        costs = median_difference(rounds[way.key], off)
+        costs = difference(rounds[way.key], off)
         case.lines.append(at_most(f"policy, {way.name}", costs, 8, "µs"))
     return case
 
@@ -89,13 +89,13 @@ def least(rounds: Sequence[Round]) -> float:
     return min(each.cpu_us for each in rounds)
 
 
-def median_difference(mine: Sequence[Round], others: Sequence[Round]) -> float:
+def difference(mine: Sequence[Round], others: Sequence[Round]) -> float:
     """What CPU per request a leg has more than another, in µs at nominal speed."""
     return cpu(mine) - cpu(others)
 
 
 HEAD = [
-    "leg", "CPU µs, least", "median", "at nominal speed", "spread", "over nginx, least", "round by round", "per event",
+    "leg", "CPU µs, least", "mean", "at nominal speed", "spread", "over nginx, least", "round by round", "per event",
     "p50 µs", "p99 µs", "requests/s", "generator cores",
 ]  # fmt: skip
 

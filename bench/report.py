@@ -1,7 +1,7 @@
 """Results as tables and as raw data."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 from behaviour import Behaviour
@@ -79,19 +79,30 @@ def median(rounds: Sequence[Round], of: Callable[[Round], float]) -> float:
     return statistics.median(of(each) for each in rounds)
 
 
+def middle(figures: Iterable[float]) -> float:
+    """The mean of all but the least and the greatest, which one bad round does not move.
+
+    NOTE: rounds scatter to both sides alike, so a median wastes what they tell: of pairs of runs drawn from rounds of
+    two, 56 to 67 % agree within 10 % in every leg with (trimmed) means of 20 rounds, 17 % with medians, a third as many
+    with 10 rounds.
+    """
+    kept = sorted(figures)
+    return statistics.fmean(kept[1:-1] if len(kept) > 2 else kept)
+
+
 def raw(rounds: Sequence[Round]) -> float:
     """CPU per request as it was, in µs. Not the least: others can make it cheaper too, by keeping a core awake."""
-    return median(rounds, lambda each: each.cpu_us)
+    return middle(each.cpu_us for each in rounds)
 
 
 def cpu(rounds: Sequence[Round]) -> float:
     """The same at the yardstick's nominal speed."""
-    return median(rounds, lambda each: each.nominal_us)
+    return middle(each.nominal_us for each in rounds)
 
 
 def over(rounds: Sequence[Round], others: Sequence[Round]) -> float:
     """How many times the CPU of others a leg costs: the middle of what each round says, as it was in that round."""
-    return statistics.median(each.cpu_us / other.cpu_us for each, other in zip(rounds, others, strict=True))
+    return middle(each.cpu_us / other.cpu_us for each, other in zip(rounds, others, strict=True))
 
 
 def spread(rounds: Sequence[Round]) -> float:

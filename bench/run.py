@@ -64,9 +64,9 @@ def main() -> None:
 def arguments() -> Options:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--rounds", type=int, default=10, help="how often each leg is measured under each load; default 10"
+        "--rounds", type=int, default=20, help="how often each leg is measured under each load; default 20"
     )
-    parser.add_argument("--seconds", type=float, default=0.6, help="how long each of these takes; default 0.6")
+    parser.add_argument("--seconds", type=float, default=0.35, help="how long each of these takes; default 0.35")
     parser.add_argument("--locust-seconds", type=int, default=6, help="per leg; 0 leaves locust out; default 6")
     parser.add_argument("--workers", type=int, default=1, help="workers of edgeroute; default 1")
     parser.add_argument("--force", action="store_true", help=f"also on a busy machine (load average over {MOST_LOAD})")
@@ -99,7 +99,7 @@ def flawless(leg: Leg, seen: Behaviour) -> Behaviour:
 
 def facts(options: Options, load: float) -> dict[str, str]:
     """When, where, with what and how."""
-    rounds = f"{options.rounds} of {options.seconds} s per load and leg, interleaved, medians"
+    rounds = f"{options.rounds} of {options.seconds} s per load and leg, interleaved; CPU: means, latency: medians"
     return surroundings(load) | {
         "rounds": f"{rounds}; spread is the interquartile range of CPU at nominal speed",
         "workers": str(options.workers),

@@ -75,7 +75,7 @@ def test_cores_are_divided_where_there_are_two() -> None:
 def test_the_least_of_rounds_and_what_policy_adds() -> None:
     on, off = [one_round(50), one_round(44), one_round(46)], [one_round(40), one_round(41), one_round(90)]
     assert ratios.least(on) == 44
-    assert ratios.median_difference(on, off) == 5
+    assert ratios.difference(on, off) == 5
 
 
 def test_stages_leave_the_write_out() -> None:

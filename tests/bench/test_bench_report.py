@@ -135,7 +135,7 @@ def test_a_disturbed_round_is_repeated_but_not_for_ever() -> None:
 
 @pytest.mark.parametrize(
     ("figures", "middle", "range_in_percent"),
-    [([10], 10, 0), ([10, 10], 10, 0), ([9, 10, 11], 10, 10), ([9, 10, 10, 11, 1000], 10, 10)],
+    [([10], 10, 0), ([10, 10], 10, 0), ([9, 10, 11], 10, 10), ([9, 9, 10, 11, 1000], 10, 20)],
 )
 def test_one_bad_round_moves_neither_figure_nor_spread(
     figures: list[float], middle: float, range_in_percent: float
