@@ -258,6 +258,8 @@ async def _asgi_body(scope: Scope, receive: Receive, worker: Worker) -> bytes | 
         if not _is_late(worker, pending, error):
             raise
         return worker.native.refuse_unread(*_asked(scope), late=True)
+    finally:
+        pending = None  # see `_rsgi_body`
 
 
 async def _rsgi_body(
@@ -293,6 +295,10 @@ async def _rsgi_body(
         if not _is_late(worker, pending, error):
             raise
         return worker.native.refuse_unread(*_asked_on_rsgi(scope), late=True)
+    finally:
+        # What is awaited holds its exception, whose traceback holds this frame: granian's objects are not known to
+        # Python's garbage collector, so this cycle would stay for ever, with all of the request.
+        pending = None
     return b"".join(parts)
 
 
