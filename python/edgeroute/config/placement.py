@@ -3,7 +3,7 @@
 from edgeroute.config.document import Document, Path
 from edgeroute.config.models import Model, credentials_of, price_of, replicas_of
 from edgeroute.config.names import Names
-from edgeroute.config.schema import Config, Provider, StrategyName
+from edgeroute.config.schema import Config, Pool, Provider, StrategyName
 from edgeroute.config.values import HashKey, Malformed, Url
 
 MOST_CANDIDATES = 64
@@ -60,7 +60,8 @@ def urls_in(document: Document, path: Path) -> list[tuple[Path, str]]:
 def check_strategies(document: Document, config: Config, names: Names) -> None:
     """Reports settings that a strategy does not use, and what it needs and does not have."""
     for name, model in names.interpreted.items():
-        if name not in config.models:
+        value = config.models.get(name)
+        if not isinstance(value, Pool) or value.strategy is None:  # as it is by default, or could not be read
             continue
         _check_settings(document, name, model)
         if model.strategy.name == "ordered" and document.names("models", name, "targets"):
@@ -96,10 +97,9 @@ def _strategy(model: str) -> Path:
 
 
 def _check_discovery(document: Document, path: Path) -> None:
-    if document.find(path) is None:
-        return
-    given = [name for name in ("dns", "srv", "file") if name in document.names(*path)]
-    if not given:
+    settings = document.names(*path)
+    given = [name for name in ("dns", "srv", "file") if name in settings]
+    if not given and (settings or document.is_empty(path)):
         advice = "write discover: {dns: http://host:8000/v1}, {srv: http://name/v1} or {file: replicas.yaml}"
         document.error(path, '"discover" does not say where to look', advice, at_key=True)
     for name in given[1:]:
