@@ -65,8 +65,8 @@ _PROMPT_CACHES = """
 
 What `affinity` takes for granted where `prompt_cache` says nothing else: how long a prompt is kept after its last use,
 and the fewest tokens that are kept. They hold for providers at the URLs above, whatever their names here. Where a
-provider promises no time, it is the shortest that others promise. The fewest tokens differ between models of a
-provider; these are the documented ones for its common models.
+provider promises no time, it is the shortest that others promise. The fewest tokens are those of the model that keeps
+the shortest prompts; some keep only longer ones.
 
 | provider | lifetime | minimum | documented at |
 |---|---|---|---|
@@ -180,7 +180,7 @@ _PARTS = (
         "  cheap:\n"
         "    targets:\n"
         "      - {target: vllm/llama, price: {input: 0.2, output: 0.6}}\n"
-        "      - openai/gpt-5-mini                # the catalogue knows what it costs\n"
+        "      - {target: openai/gpt-5-mini, price: {input: 0.25, cached_input: 0.025, output: 2}}\n"
         "    strategy: cost",
     ),
     _Part(

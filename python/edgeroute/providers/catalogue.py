@@ -15,7 +15,7 @@ class CachedPrompts:
     """How a provider keeps prompts that it has read, by the page of its documentation in `source`.
 
     `lifetime_ms` counts from the last use. Where a provider promises none (`promised` is false) it is 5 minutes, which
-    is the least that any other promises. `least_tokens` is that of its models which keep short prompts best known.
+    is the least that any other promises. `least_tokens` is the least that a current model of it keeps.
     """
 
     lifetime_ms: int
@@ -78,7 +78,16 @@ CATALOGUE = {
         "GROQ_API_KEY",
         CachedPrompts(120 * _MINUTE_MS, 128, "https://console.groq.com/docs/prompt-caching"),
     ),
-    "mistral": _openai("https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
+    "mistral": _openai(
+        "https://api.mistral.ai/v1",
+        "MISTRAL_API_KEY",
+        CachedPrompts(
+            5 * _MINUTE_MS,
+            0,
+            "https://docs.mistral.ai/studio-api/conversations/advanced/prompt-caching",
+            promised=False,
+        ),
+    ),
     "moonshot": _openai("https://api.moonshot.ai/v1", "MOONSHOT_API_KEY"),
     "nebius": _openai("https://api.tokenfactory.nebius.com/v1", "NEBIUS_API_KEY"),
     "nvidia": _openai("https://integrate.api.nvidia.com/v1", "NVIDIA_API_KEY"),
@@ -97,5 +106,9 @@ CATALOGUE = {
             5 * _MINUTE_MS, 0, "https://docs.x.ai/developers/advanced-api-usage/prompt-caching", promised=False
         ),
     ),
-    "zai": _openai("https://api.z.ai/api/paas/v4", "ZAI_API_KEY"),
+    "zai": _openai(
+        "https://api.z.ai/api/paas/v4",
+        "ZAI_API_KEY",
+        CachedPrompts(5 * _MINUTE_MS, 0, "https://docs.z.ai/guides/capabilities/cache", promised=False),
+    ),
 }
