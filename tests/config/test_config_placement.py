@@ -160,11 +160,19 @@ def test_ten_thousand_replicas(tmp_path: Path) -> None:
 
 
 def test_affinity_takes_as_many_as_fit(tmp_path: Path) -> None:
-    urls = ", ".join(f"http://h{number}/v1" for number in range(32))
-    provider = f"vllm: {{dialect: openai-chat, api_keys: ['${{A}}', '${{B}}'], urls: [{urls}]}}"
-    assert load_text(tmp_path, provider, "{targets: [vllm/a], strategy: affinity}").warnings == []
-    with pytest.raises(ConfigError, match="not 128"):
-        load_text(tmp_path, provider, "{targets: [vllm/a, vllm/b], strategy: affinity}")
+    def check(replicas: int, keys: str, targets: str, count: int) -> None:
+        urls = ", ".join(f"http://h{number}/v1" for number in range(replicas))
+        provider = f"vllm: {{dialect: openai-chat, {keys} urls: [{urls}]}}"
+        try:
+            found = load_text(tmp_path, provider, f"{{targets: [{targets}], strategy: affinity}}").warnings
+        except ConfigError as error:
+            found = [each.message.rpartition(" ")[2] for each in error.diagnostics]
+        assert found == ([] if count <= 64 else [str(count)])
+
+    check(64, "", "vllm/a", 64)
+    check(65, "", "vllm/a", 65)
+    check(32, "api_keys: ['${A}', '${B}'],", "vllm/a", 64)
+    check(32, "api_keys: ['${A}', '${B}'],", "vllm/a, vllm/b", 128)
 
 
 def test_what_is_hashed_is_no_secret(tmp_path: Path) -> None:
