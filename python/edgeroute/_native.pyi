@@ -102,7 +102,10 @@ class Snapshot:
         milliseconds, as JSON. Nothing is reserved; it holds no secrets.
         """
     def replicas(self, now_ms: int) -> list[tuple[str, str, str]]:
-        """Provider, base URL and breaker (`closed`, `open` or `half-open`) of each replica at such a time."""
+        """Provider, name and breaker (`closed`, `open` or `half-open`) of each replica at such a time.
+
+        The name is the base URL; `URL@address` where the address was discovered.
+        """
 
 @final
 class Worker:
