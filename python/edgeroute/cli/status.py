@@ -11,6 +11,7 @@ from rich.text import Text
 from edgeroute.cli.admin import admin_option, ask, refuse_stranger
 from edgeroute.cli.options import json_option
 from edgeroute.cli.output import Screen, echo_json, printable, table
+from edgeroute.cli.replicas import Change, Source, differences
 from edgeroute.cli.usage import ExitStatus
 from edgeroute.config import Address
 
@@ -79,13 +80,17 @@ class Status(msgspec.Struct, frozen=True):
     reason: str | None = None
     targets: list[Target] = []
     limits: list[Owner] = []
+    changes: list[Change] = []
+    """What operators changed of the replicas since the start."""
+    discovery: list[Source] = []
+    """Where replicas are looked up."""
 
 
 @click.command("status", epilog="Example: edgeroute status --admin 127.0.0.1:9400")
 @admin_option
 @json_option
 def command(admin: Address, as_json: bool) -> None:
-    """Show a running router: workers, generation, targets' health, limits in use.
+    """Show a running router: workers, generation, targets' health, changed replicas, limits in use.
 
     EDGEROUTE_ADMIN_KEY is sent as the router's `admin_key`.
 
@@ -112,6 +117,7 @@ def render(status: Status, screen: Screen) -> str:
         table(screen, ("edgeroute", status.version), _summary(status)),
         table(screen, ("worker", "generation", "heartbeat"), workers),
         table(screen, ("target", "in flight", "breaker", "replica"), _targets(status), {"in flight"}),
+        *differences(status.changes, status.discovery, screen),
         table(screen, ("owner", "limit", "used", "most", "full"), _limits(status), {"used", "most", "full"}),
     ]
     return "\n\n".join(filter(None, tables))

@@ -4,30 +4,30 @@ The contract with `rust/router`: every key is always present, and what is not se
 credentials, so it stays in memory and never reaches a log.
 """
 
-import re
-from collections.abc import Mapping
-from urllib.parse import urlsplit
+from collections.abc import Mapping, Sequence
 
 import orjson
 
-from edgeroute.config.models import dialect_of, fallbacks_of, interpret, models_of, split_target, urls_of
+from edgeroute.config.members import Member, Members, configured
+from edgeroute.config.models import dialect_of, fallbacks_of, interpret, models_of, split_target
 from edgeroute.config.proxies import proxy_for
 from edgeroute.config.schema import AddedFallbacks, Config, Limits, Provider, Rejection, Removals, Rule, Settings
 from edgeroute.config.values import Url
 
-_VERSION = re.compile(r"v[0-9]+[a-z0-9]*")
 
-
-def normalise(config: Config, environ: Mapping[str, str]) -> bytes:
+def normalise(config: Config, environ: Mapping[str, str], members: Members | None = None) -> bytes:
     """A checked configuration as JSON bytes; the same configuration and environment give the same bytes.
 
-    Of the environment only the proxies are read: HTTPS_PROXY, NO_PROXY. Raises Malformed about HTTPS_PROXY.
+    Its providers have the replicas `members`, else those that it lists itself. Of the environment only the proxies
+    are read: HTTPS_PROXY, NO_PROXY. Raises Malformed about HTTPS_PROXY.
     """
     timeouts = config.defaults.timeouts
+    members = configured(config) if members is None else members
     return orjson.dumps(
         {
             "providers": [
-                _provider(name, provider, environ, config.max_in_flight) for name, provider in config.providers.items()
+                _provider(name, provider, members[name], environ, config.max_in_flight)
+                for name, provider in config.providers.items()
             ],
             "models": [_model(config, name) for name in config.models],
             "definitions": [[name, str(text)] for name, text in config.let.items()],
@@ -58,20 +58,21 @@ def normalise(config: Config, environ: Mapping[str, str]) -> bytes:
     )
 
 
-def _provider(name: str, provider: Provider, environ: Mapping[str, str], max_in_flight: int) -> dict[str, object]:
-    dialect = dialect_of(name, provider)
+def _provider(
+    name: str, provider: Provider, members: Sequence[Member], environ: Mapping[str, str], max_in_flight: int
+) -> dict[str, object]:
     credentials = provider.api_keys or ([provider.api_key] if provider.api_key else [])
     return {
         "name": name,
-        "dialect": dialect,
+        "dialect": dialect_of(name, provider),
         "replicas": [
             {
-                "url": _versioned(url) if dialect == "anthropic-messages" else url,
-                "proxy": _proxy(provider, url, environ),
-                "weight": 1,
-                "address": None,
+                "url": each.url,
+                "proxy": _proxy(provider, each.url, environ),
+                "weight": each.weight,
+                "address": each.address,
             }
-            for url in urls_of(name, provider)
+            for each in members
         ],
         "credentials": [each.reveal() for each in credentials],
         "headers": [[header.lower(), value.reveal()] for header, value in provider.headers.items()],
@@ -87,11 +88,6 @@ def _proxy(provider: Provider, url: Url, environ: Mapping[str, str]) -> str | No
         return provider.proxy.reveal() if url.startswith("https:") else None
     found = proxy_for(url, environ)
     return found.reveal() if found else None
-
-
-def _versioned(url: str) -> str:
-    """With `/v1` where the URL ends in no version, as Anthropic's SDKs take base URLs without it."""
-    return url if _VERSION.fullmatch(urlsplit(url).path.rpartition("/")[2]) else f"{url}/v1"
 
 
 def _model(config: Config, name: str) -> dict[str, object]:

@@ -70,7 +70,8 @@ HeaderName = Annotated[
         extra={"form": "letters, digits and hyphens, as in x-tenant (at most 128)"},
     ),
 ]
-Weight = Annotated[int, Meta(ge=1, le=1_000_000)]
+MOST_WEIGHT = 1_000_000
+Weight = Annotated[int, Meta(ge=1, le=MOST_WEIGHT)]
 Message = Annotated[str, Meta(min_length=1, max_length=1000)]
 
 MOST_WORKERS = 64
