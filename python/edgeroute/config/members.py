@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from edgeroute.config.models import dialect_of, urls_of
+from edgeroute.config.models import dialect_of, replicas_of
 from edgeroute.config.schema import Config, Provider
 from edgeroute.config.values import Url
 
@@ -35,7 +35,10 @@ Members = dict[str, Sequence[Member]]
 def configured(config: Config) -> Members:
     """The replicas that the configuration itself lists."""
     return {
-        name: [Member(url=published_url(name, provider, url)) for url in urls_of(name, provider)]
+        name: [
+            Member(url=published_url(name, provider, each.url), weight=0 if each.drain else each.weight)
+            for each in replicas_of(name, provider)
+        ]
         for name, provider in config.providers.items()
     }
 

@@ -24,7 +24,13 @@ Found = Sequence[Member]
 
 def sources(config: Config) -> list[Source]:
     """Where a configuration has replicas looked up."""
-    return []
+    return [
+        Source(provider=name, kind=kind, place=place, every=found.every / 1000, nameserver=found.nameserver)
+        for name, provider in config.providers.items()
+        if (found := provider.discover) is not None
+        for kind, place in (("dns", found.dns), ("srv", found.srv), ("file", found.file))
+        if place is not None
+    ]
 
 
 @dataclass

@@ -6,7 +6,7 @@ no SRV records (RFC 2782) and cannot be pointed elsewhere. /etc/hosts is not rea
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -77,7 +77,7 @@ def _services(source: Source) -> list[Member]:
     ]
 
 
-def _ask(source: Source, name: str, kind: Literal["A", "AAAA", "SRV"]) -> Iterable[str]:
+def _ask(source: Source, name: str, kind: Literal["A", "AAAA", "SRV"]) -> list[str]:
     """The records of a name as text; none if there are none of this kind."""
     import dns.exception  # noqa: PLC0415 (half a megabyte that few need)
     import dns.resolver  # noqa: PLC0415
@@ -92,7 +92,7 @@ def _ask(source: Source, name: str, kind: Literal["A", "AAAA", "SRV"]) -> Iterab
         return []
     except dns.exception.DNSException as error:
         raise LookupFailedError(str(error)) from None
-    return [record.to_text() for record in answer.rrset or ()]
+    return [str(record) for record in cast(Iterable[object], answer.rrset or ())]
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):
