@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -85,7 +86,7 @@ def test_a_reload_keeps_changes_and_says_which_fit_no_more(router: Router):
 def test_a_restart_forgets_changes(make_router: MakeRouter):
     router = make_router().start().ready()
     assert change(router, "add", OTHER)[0] == 200
-    router.send(15)
+    router.send(signal.SIGTERM)
     assert router.wait() == 0
     router.start().ready()
     assert (weights(router), router.status()["changes"]) == ({FIRST: 1}, [])

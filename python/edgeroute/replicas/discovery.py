@@ -5,14 +5,15 @@ does, and a pool without replicas surely does not.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from edgeroute.config import Config
 from edgeroute.config.members import Member
+from edgeroute.config.schema import Discovery as Discovered
 from edgeroute.replicas.errands import Errands
-from edgeroute.replicas.lookup import LookupFailedError, Source, find
+from edgeroute.replicas.lookup import Kind, LookupFailedError, Source, find
 
 _FILE_SECONDS = 0.5
 """Between two looks at a file, which cost little; new content counts once two looks have seen it."""
@@ -28,9 +29,17 @@ def sources(config: Config) -> list[Source]:
         Source(provider=name, kind=kind, place=place, every=found.every / 1000, nameserver=found.nameserver)
         for name, provider in config.providers.items()
         if (found := provider.discover) is not None
-        for kind, place in (("dns", found.dns), ("srv", found.srv), ("file", found.file))
-        if place is not None
+        for kind, place in _places(found)
     ]
+
+
+def _places(found: Discovered) -> Iterator[tuple[Kind, str]]:
+    if found.dns is not None:
+        yield "dns", found.dns
+    if found.srv is not None:
+        yield "srv", found.srv
+    if found.file is not None:
+        yield "file", found.file
 
 
 @dataclass

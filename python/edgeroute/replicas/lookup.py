@@ -16,6 +16,8 @@ from edgeroute.config.members import Member
 from edgeroute.config.schema import Weight
 from edgeroute.config.values import Address, Url
 
+Kind = Literal["dns", "srv", "file"]
+
 _SECONDS = 4.0
 """For all name servers together to answer."""
 _LARGEST_FILE = 4 << 20
@@ -25,7 +27,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """Where replicas of a provider are found."""
 
     provider: str
-    kind: Literal["dns", "srv", "file"]
+    kind: Kind
     place: str
     """A URL whose host is looked up, or the path of a file."""
     every: float
