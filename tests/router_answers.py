@@ -74,6 +74,10 @@ REPLICAS: dict[str, Any] = {
     "discovery": [
         {"provider": "vllm", "source": "dns http://vllm:8000/v1", "found": 2, "trouble": "it names no replica"}
     ],
+    "engines": [
+        {"provider": "vllm", "replica": "http://gpu-0:8000/v1", "running": 3, "waiting": 1, "cache_usage": 0.423},
+        {"provider": "vllm", "replica": "http://gpu-1:8000/v1", "trouble": "Connection refused"},
+    ],
 }
 """What `GET /replicas` answers."""
 

@@ -61,6 +61,11 @@ class Cells:
     def gauges(self) -> list[tuple[str, int]]:
         """Gauges by name, summed over all rows."""
 
+    def write_engine_signals(
+        self, provider: str, replica: str, running: int, waiting: int, cache_per_mille: int, unix_s: int
+    ) -> None:
+        """Tell the workers what the engine of a replica says of itself; OSError if there is no room for it."""
+
     def reap(self) -> list[int]:
         """Empty the rows of dead workers and give back what they had reserved; returns the ids of those that died
         without leaving their row.

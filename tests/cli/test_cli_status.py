@@ -83,6 +83,10 @@ vllm       http://gpu-7:8000/v1   removed, without effect
 
 provider   looked up by              found   trouble
 vllm       dns http://vllm:8000/v1       2   it names no replica
+
+provider   replica                engine
+vllm       http://gpu-0:8000/v1   3 running, 1 waiting, cache 42% full
+vllm       http://gpu-1:8000/v1   Connection refused
 """
 
 
@@ -93,7 +97,7 @@ def test_replicas_are_listed_with_what_was_changed(router: RouterAdmin):
 
 
 def test_the_status_shows_what_was_changed(router: RouterAdmin):
-    router.answers.now = STATUS | {each: REPLICAS[each] for each in ("changes", "discovery")}
+    router.answers.now = STATUS | {each: REPLICAS[each] for each in ("changes", "discovery", "engines")}
     out = edgeroute("status", "--admin", router.address)[1]
     assert LISTED.partition("\n\n")[2] in out
 

@@ -47,12 +47,33 @@ class Source(msgspec.Struct, frozen=True):
     trouble: str | None
 
 
-class Replicas(msgspec.Struct, frozen=True):
+class Engine(msgspec.Struct, frozen=True):
+    """What the inference engine of a replica says of itself, or why it cannot be asked."""
+
+    provider: str
+    replica: str
+    running: int = 0
+    waiting: int = 0
+    cache_usage: float = 0
+    trouble: str | None = None
+
+    def __str__(self) -> str:
+        return self.trouble or f"{self.running} running, {self.waiting} waiting, cache {self.cache_usage:.0%} full"
+
+
+class Live(msgspec.Struct, frozen=True):
+    """What is known of the replicas beside the configuration."""
+
+    changes: list[Change] = []
+    """By operators since the start."""
+    discovery: list[Source] = []
+    engines: list[Engine] = []
+
+
+class Replicas(Live, frozen=True, kw_only=True):
     """What `GET /replicas` answers."""
 
     replicas: list[Replica]
-    changes: list[Change]
-    discovery: list[Source]
 
 
 @click.group("replicas", epilog="Example: edgeroute replicas drain vllm http://gpu-0:8000/v1")
@@ -84,24 +105,26 @@ def render(found: Replicas, screen: Screen) -> str:
     ]  # fmt: skip
     tables = [
         table(screen, ("provider", "replica", "weight", "origin", "breaker"), replicas, {"weight"}),
-        *differences(found.changes, found.discovery, screen),
+        *live_tables(found, screen),
     ]
     return "\n\n".join(filter(None, tables))
 
 
-def differences(changes: list[Change], discovery: list[Source], screen: Screen) -> list[str]:
-    """The tables of what differs from the configuration."""
+def live_tables(live: Live, screen: Screen) -> list[str]:
+    """What was changed, what is looked up, what engines say; each empty if there is none of it."""
     changed = [
         (each.provider, each.replica, each.change if each.fits else Text(f"{each.change}, without effect", "yellow"))
-        for each in changes
+        for each in live.changes
     ]
     looked_up = [
         (each.provider, each.source, str(each.found), Text(each.trouble, "red") if each.trouble else "")
-        for each in discovery
+        for each in live.discovery
     ]
+    engines = [(each.provider, each.replica, str(each)) for each in live.engines]
     return [
         table(screen, ("provider", "replica", "changed until restart"), changed),
         table(screen, ("provider", "looked up by", "found", "trouble"), looked_up, {"found"}),
+        table(screen, ("provider", "replica", "engine"), engines),
     ]
 
 

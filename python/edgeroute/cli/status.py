@@ -11,7 +11,7 @@ from rich.text import Text
 from edgeroute.cli.admin import admin_option, ask, refuse_stranger
 from edgeroute.cli.options import json_option
 from edgeroute.cli.output import Screen, echo_json, printable, table
-from edgeroute.cli.replicas import Change, Source, differences
+from edgeroute.cli.replicas import Live, live_tables
 from edgeroute.cli.usage import ExitStatus
 from edgeroute.config import Address
 
@@ -67,7 +67,7 @@ class Owner(msgspec.Struct, frozen=True):
     limits: list[Limit]
 
 
-class Status(msgspec.Struct, frozen=True):
+class Status(Live, frozen=True, kw_only=True):
     """What `GET /status` answers."""
 
     version: str
@@ -78,12 +78,8 @@ class Status(msgspec.Struct, frozen=True):
     generation: int
     workers: list[Worker]
     reason: str | None = None
-    targets: list[Target] = []
-    limits: list[Owner] = []
-    changes: list[Change] = []
-    """What operators changed of the replicas since the start."""
-    discovery: list[Source] = []
-    """Where replicas are looked up."""
+    targets: list[Target] = msgspec.field(default_factory=list[Target])
+    limits: list[Owner] = msgspec.field(default_factory=list[Owner])
 
 
 @click.command("status", epilog="Example: edgeroute status --admin 127.0.0.1:9400")
@@ -117,7 +113,7 @@ def render(status: Status, screen: Screen) -> str:
         table(screen, ("edgeroute", status.version), _summary(status)),
         table(screen, ("worker", "generation", "heartbeat"), workers),
         table(screen, ("target", "in flight", "breaker", "replica"), _targets(status), {"in flight"}),
-        *differences(status.changes, status.discovery, screen),
+        *live_tables(status, screen),
         table(screen, ("owner", "limit", "used", "most", "full"), _limits(status), {"used", "most", "full"}),
     ]
     return "\n\n".join(filter(None, tables))

@@ -1,7 +1,7 @@
 """Who serves the models of each provider: the replicas that are published, wherever each of them is from."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 import msgspec
@@ -28,7 +28,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
         return self.url if self.address is None else f"{self.url}@{self.address}"
 
 
-Members = dict[str, Sequence[Member]]
+Members = Mapping[str, Sequence[Member]]
 """The replicas of each provider, by its name."""
 
 

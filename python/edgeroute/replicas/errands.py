@@ -35,6 +35,10 @@ class Errands(Generic[K, T]):
         self._running -= {key for key, _ in ended}
         return ended
 
+    def has_running(self) -> bool:
+        """Whether any has begun and is not collected, nor ready to be."""
+        return len(self._running) > self._ended.qsize()
+
     def _run(self, key: K, work: Callable[[], T]) -> None:
         try:
             self._ended.put((key, work()))

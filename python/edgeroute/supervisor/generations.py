@@ -14,6 +14,7 @@ from edgeroute._native import Cells, Snapshot
 from edgeroute.config import Config, ConfigError, Loaded
 from edgeroute.replicas.changes import Command, RefusedError
 from edgeroute.replicas.discovery import sources
+from edgeroute.replicas.engines import EngineSignals, polled
 from edgeroute.replicas.sets import ReplicaSets
 from edgeroute.supervisor.certificate import ServerCertificate
 from edgeroute.supervisor.run_directory import RunDirectory
@@ -66,6 +67,7 @@ class Generations:
         certificate: ServerCertificate,
         cells: Cells,
         replicas: ReplicaSets,
+        engines: EngineSignals,
         pause: Callable[[float], bool],
     ) -> None:
         """Publishes generation 1; ValueError says why not. `pause` waits, and is false when we are stopping."""
@@ -79,6 +81,7 @@ class Generations:
         self._certificate = certificate
         self._cells = cells
         self._replicas = replicas
+        self._engines = engines
         self._pause = pause
         self._current = first
         self._watch = watch
@@ -103,7 +106,8 @@ class Generations:
         return outcome
 
     def look(self, now: float) -> None:
-        """Have replicas looked up when it is time (`time.monotonic()`), and publish what has changed."""
+        """Have replicas looked up and their engines asked when it is time (`time.monotonic()`); publish changes."""
+        self._engines.look(self._polled, now)
         self._replicas.discovery.look(now)
         if self._replicas.discovery.changes != self._changes:
             outcome = self._republish()
@@ -117,7 +121,7 @@ class Generations:
 
     def status(self, now_ms: int) -> dict[str, Any]:
         """The health of targets, the limits in use, what differs from the file, as JSON can hold them."""
-        return {**json.loads(self._snapshot.status(now_ms)), **self._replicas.described(self._current.config)}
+        return {**json.loads(self._snapshot.status(now_ms)), **self._live()}
 
     def listed_replicas(self, now_ms: int) -> dict[str, Any]:
         """Every replica with its weight and breaker, and what differs from the file, as JSON can hold them."""
@@ -125,7 +129,7 @@ class Generations:
         listed = self._replicas.listed(self._current.config)
         for each in listed:
             each["breaker"] = breakers.get((each["provider"], each["replica"]), "closed")
-        return {"replicas": listed, **self._replicas.described(self._current.config)}
+        return {"replicas": listed, **self._live()}
 
     def replicas(self, now_ms: int) -> list[tuple[str, str, str]]:
         """Provider, name and breaker of each replica."""
@@ -140,6 +144,9 @@ class Generations:
             self._directory.forget_before(self._forgotten)
         except OSError as error:
             _log.warning("old generations are left in %s: %s", self._directory.path, error)
+
+    def _live(self) -> dict[str, Any]:
+        return {**self._replicas.described(self._current.config), "engines": self._engines.described()}
 
     def _reload(self) -> Reloaded:
         loaded, self._watch = load_watched(self._read)
@@ -214,6 +221,7 @@ class Generations:
         self._cells.publish(self.number)
         self._current = loaded
         self._published = normalised
+        self._polled = polled(loaded.config, self._replicas.now(loaded.config))
         self._snapshot = snapshot
 
     def _adopted(self, what: str, notes: list[str]) -> Reloaded:

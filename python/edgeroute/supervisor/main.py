@@ -23,6 +23,7 @@ from edgeroute.config.schema import MOST_WORKERS
 from edgeroute.errors import StartError
 from edgeroute.replicas.changes import Command
 from edgeroute.replicas.discovery import Discovery
+from edgeroute.replicas.engines import EngineSignals
 from edgeroute.replicas.sets import ReplicaSets
 from edgeroute.supervisor import handover
 from edgeroute.supervisor.addresses import accepts, reserve
@@ -73,7 +74,7 @@ def run(read: Read, environ: Mapping[str, str]) -> int:
             certificate = ServerCertificate(directory, loaded.config, supervisor.renew_workers)
             replicas = ReplicaSets(environ, Discovery(signals.wake))
             supervisor.generations = Generations(
-                read, loaded, watch, directory, certificate, cells, replicas, supervisor.pause
+                read, loaded, watch, directory, certificate, cells, replicas, EngineSignals(cells), supervisor.pause
             )
         except (OSError, ValueError) as error:
             raise StartError(f"cannot start: {error}") from error
