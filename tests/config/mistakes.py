@@ -436,6 +436,137 @@ models:
   smart: {{targets: [openai/{"y" * 200}, opnai/z]}}
 """,
     "wide_characters": 'log: "文字"\nrules: [{name: "名前", when: "stream", model: fast}]\n',
+    "strategy_unknown": """
+models:
+  fast: {targets: [openai/a], strategy: least-laod}
+  smart: {targets: [openai/a], strategy: clever}
+  long: {targets: [openai/a], strategy: [affinity]}
+  wide: {targets: [openai/a], strategy: "${SECRET}"}
+""",
+    "strategy_of_others": """
+models:
+  a: {targets: [openai/a], strategy: simple-shuffle}
+  b: {targets: [openai/a], strategy: least-busy}
+  c: {targets: [openai/a], strategy: latency-based-routing}
+  d: {targets: [openai/a], strategy: cost-based-routing}
+  e: {targets: [openai/a], strategy: usage-based-routing-v2}
+  f: {targets: [openai/a], strategy: LeastLoad}
+  g: {targets: [openai/a], strategy: PrefixHash}
+  h: {targets: [openai/a], strategy: round_robin}
+  i: {targets: [openai/a], strategy: consistent-hash}
+  j: {targets: [openai/a], strategy: cache_aware}
+  k: {targets: [openai/a], strategy: {name: prefix_hash}}
+""",
+    "strategy_setting_of_another": """
+models:
+  fast: {targets: [openai/a], strategy: {name: least-load, load_factor: 1.5, key: [session]}}
+  smart: {targets: [openai/a], strategy: {name: session, index: 1MiB, cache_salt: team}}
+  long: {targets: [openai/a], strategy: {name: affinity, key: [user]}}
+""",
+    "strategy_without_name": """
+models:
+  fast: {targets: [openai/a], strategy: {key: [session]}}
+  smart: {targets: [openai/a], strategy: }
+  long: {targets: [openai/a], strategy: {}}
+""",
+    "strategy_ordered_with_weights": """
+models:
+  fast: {targets: {openai/a: 1, anthropic/b: 2}, strategy: ordered}
+  smart: {targets: {openai/a: 1}, strategy: {name: ordered}}
+""",
+    "strategy_key": """
+models:
+  fast: {targets: [openai/a], strategy: {name: session, key: [sesion, "header:", user_id]}}
+  smart: {targets: [openai/a], strategy: {name: session, key: []}}
+  long: {targets: [openai/a], strategy: {name: bounded-hash, key: [session, "header:X-A", "header:x-a"]}}
+  wide: {targets: [openai/a], strategy: {name: session, key: user}}
+""",
+    "strategy_values": """
+models:
+  a: {targets: [openai/a], strategy: {name: bounded-hash, load_factor: 0.9}}
+  b: {targets: [openai/a], strategy: {name: bounded-hash, load_factor: 1.255}}
+  c: {targets: [openai/a], strategy: {name: bounded-hash, load_factor: 125%}}
+  d: {targets: [openai/a], strategy: {name: affinity, second_price: -1, index: 1KiB}}
+  e: {targets: [openai/a], strategy: {name: affinity, cache_salt: tenant, index: 8388608}}
+""",
+    "cost_without_prices": """
+providers:
+  openai: {api_key: "${OPENAI_API_KEY}"}
+  vllm: {dialect: openai-chat, url: "http://gpu-0:8000/v1"}
+models:
+  known: {targets: [openai/gpt-5-mini, {target: vllm/a, price: {input: 0, output: 0}}], strategy: cost}
+  fast: {targets: [openai/gpt-5-mini, vllm/llama, openai/gpt-unheard-of], strategy: cost}
+  smart: {targets: {vllm/llama: 3, openai/gpt-5-mini: 1}, strategy: cost}
+  openai/*: {targets: [openai/*], strategy: cost}
+""",
+    "price_malformed": """
+models:
+  fast:
+    targets: [{target: openai/a, price: {input: 1}}, {target: openai/b, price: 3}]
+  smart:
+    targets: {openai/a: {weight: 1, price: {input: -1, output: 1e-3, cached_input: $0.1}}}
+""",
+    "affinity_with_too_many": f"""
+providers:
+  vllm:
+    dialect: openai-chat
+    api_keys: ["${{OPENAI_API_KEY}}", "${{ANTHROPIC_API_KEY}}"]
+    urls: [{", ".join(f"http://g{number}/v1" for number in range(33))}]
+models:
+  fast: {{targets: [vllm/llama], strategy: affinity}}
+""",
+    "replica_twice": """
+providers:
+  vllm:
+    dialect: openai-chat
+    urls: ["http://gpu-0:8000/v1", {url: "http://GPU-0:8000/v1/", weight: 2}, "http://gpu-1:8000/v1"]
+models: {fast: vllm/a}
+""",
+    "replicas_drained": """
+providers:
+  vllm: {dialect: openai-chat, urls: [{url: "http://a/v1", drain: true}, {url: "http://b/v1", drain: true}]}
+  found: {dialect: openai-chat, urls: [{url: "http://a/v1", drain: true}], discover: {dns: "http://all/v1"}}
+models: {fast: vllm/a}
+""",
+    "replica_settings": """
+providers:
+  vllm:
+    dialect: openai-chat
+    urls:
+      - {url: "http://a/v1", weight: 0}
+      - {url: "http://b/v1", weight: -1}
+      - {url: "http://c/v1", weight: 1.5, drain: yes}
+      - {weight: 2}
+      - {url: "c:8000", priority: 2}
+      - [http://d/v1]
+models: {fast: vllm/a}
+""",
+    "discover": """
+providers:
+  a: {dialect: openai-chat, discover: {every: 10s}}
+  b: {dialect: openai-chat, discover: {dns: "http://b/v1", file: replicas.yaml}}
+  c: {dialect: openai-chat, discover: {srv: "http://_http._tcp.c:8000/v1", every: 10ms}}
+  d: {dialect: openai-chat, discover: {dns: "http://10.0.0.7:8000/v1"}}
+  e: {dialect: openai-chat, discover: {dns: gpu.models.svc}}
+  f: {dialect: openai-chat, discover: {file: " "}}
+  g: {dialect: openai-chat, discover: http://g/v1}
+models: {fast: b/a}
+""",
+    "prompt_cache": """
+providers:
+  openai: {api_key: "${OPENAI_API_KEY}", engine: tgi, prompt_cache: {ttl: 5m, lifetime: 300, minimum: -1}}
+  anthropic: {api_key: "${ANTHROPIC_API_KEY}", engine: vLLM, prompt_cache: 5m}
+""",
+    "words_of_others_in_placement": """
+routing_strategy: least-busy
+providers:
+  vllm: {dialect: openai-chat, replicas: ["http://b/v1"], url: "http://a/v1"}
+models:
+  fast:
+    targets: [{target: vllm/a, weight: 3, input_cost_per_token: 0.001}]
+    lb_policy: least_conn
+  smart: {targets: [vllm/a], strategy: {name: bounded-hash, mean_load_percentage: 125, ttl: 60}}
+""",
 }
 
 # Valid, with warnings.
@@ -487,5 +618,15 @@ virtual_keys:
   demo:
     hash: "sha256:2904cb91b4d3e13d761f8ea8a47d42158ae6729fe2c90764d9b3b0294140812e"
     limits: {concurrency: 1}
+""",
+    "placement_in_doubt": """
+providers:
+  openai: {api_key: "${OPENAI_API_KEY}"}
+  vllm: {dialect: openai-chat, url: "http://gpu-0:8000/v1", engine: vllm}
+models:
+  salted: {targets: [openai/a], strategy: {name: affinity, cache_salt: team}}
+  partly: {targets: [openai/a, vllm/a], strategy: {name: affinity, cache_salt: team}}
+  priced: {targets: [{target: openai/a, price: {input: 1, output: 2}}]}
+  weighed: {targets: {openai/a: {weight: 1, price: {input: 1, output: 2}}}, strategy: least-load}
 """,
 }

@@ -5,7 +5,7 @@ import ipaddress
 from edgeroute.config.document import Document, Path
 from edgeroute.config.models import Model, credentials_of, price_of, replicas_of
 from edgeroute.config.names import Names
-from edgeroute.config.schema import Config, Provider, StrategyName
+from edgeroute.config.schema import Config, Pool, Provider, StrategyName
 from edgeroute.config.values import Address, HashKey, Malformed, Url
 
 MOST_CANDIDATES = 64
@@ -32,13 +32,7 @@ def check_replicas(document: Document, path: Path, provider: Provider | None) ->
     names = set(document.names(*path))
     if {"url", "urls"} <= names:
         document.error((*path, "urls"), '"url" and "urls" are both set', "keep one of them", at_key=True)
-    if document.is_empty((*path, "urls")):
-        document.error((*path, "urls"), '"urls" is empty', "name at least one URL", at_key=True)
-    seen: set[str] = set()
-    for place, url in urls_in(document, path):
-        if url in seen:
-            document.error(place, "this URL is listed twice", "remove one of them")
-        seen.add(url)
+    check_urls(document, path)
     _check_discovery(document, (*path, "discover"))
     replicas = (provider.urls or []) if provider else []
     if provider and provider.discover is None and replicas and all(each.drain for each in replicas):
@@ -46,7 +40,18 @@ def check_replicas(document: Document, path: Path, provider: Provider | None) ->
         document.error((*path, "urls"), "all replicas are drained, so none takes requests", advice, at_key=True)
 
 
-def urls_in(document: Document, path: Path) -> list[tuple[Path, str]]:
+def check_urls(document: Document, path: Path) -> None:
+    """Reports a list of URLs that is empty, and those that stand in it twice."""
+    if document.is_empty((*path, "urls")):
+        document.error((*path, "urls"), '"urls" is empty', "name at least one URL", at_key=True)
+    seen: set[str] = set()
+    for place, url in _urls_in(document, path):
+        if url in seen:
+            document.error(place, "this URL is listed twice", "remove one of them")
+        seen.add(url)
+
+
+def _urls_in(document: Document, path: Path) -> list[tuple[Path, str]]:
     """The URLs under `urls` that can be read, as they count, each with its place."""
     found: list[tuple[Path, str]] = []
     for index in range(len(document.items((*path, "urls")))):
@@ -62,7 +67,8 @@ def urls_in(document: Document, path: Path) -> list[tuple[Path, str]]:
 def check_strategies(document: Document, config: Config, names: Names) -> None:
     """Reports settings that a strategy does not use, and what it needs and does not have."""
     for name, model in names.interpreted.items():
-        if name not in config.models:
+        value = config.models.get(name)
+        if not isinstance(value, Pool) or value.strategy is None:  # as it is by default, or could not be read
             continue
         _check_settings(document, name, model)
         if model.strategy.name == "ordered" and document.names("models", name, "targets"):
@@ -98,10 +104,9 @@ def _strategy(model: str) -> Path:
 
 
 def _check_discovery(document: Document, path: Path) -> None:
-    if document.find(path) is None:
-        return
-    given = [name for name in ("dns", "srv", "file") if name in document.names(*path)]
-    if not given:
+    settings = document.names(*path)
+    given = [name for name in ("dns", "srv", "file") if name in settings]
+    if not given and (settings or document.is_empty(path)):
         advice = "write discover: {dns: http://host:8000/v1}, {srv: http://name/v1} or {file: replicas.yaml}"
         document.error(path, '"discover" does not say where to look', advice, at_key=True)
     for name in given[1:]:

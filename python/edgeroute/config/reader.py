@@ -365,7 +365,8 @@ def _expected_choice(kind: inspect.Type, extra: dict[str, Any]) -> str:
         case inspect.FloatType():
             return "a number"
         case inspect.LiteralType(values=values):
-            return " or ".join(f'"{value}"' for value in values)
+            quoted = [f'"{value}"' for value in values]
+            return " or ".join(quoted) if len(quoted) <= 4 else f"one of {', '.join(quoted)}"
         case inspect.BoolType():
             return "true or false"
         case inspect.CustomType(cls=cls):

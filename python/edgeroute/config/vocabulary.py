@@ -220,4 +220,4 @@ def foreign_variable(text: str) -> str | None:
 def foreign_word(text: str, ours: Collection[object]) -> str | None:
     """What to write instead of a word that other gateways have for one of ours, or None."""
     word = _STRATEGIES.get(text.lower().replace("_", "-"))
-    return f'it is like "{word}" here' if word in ours else None
+    return f'the nearest here is "{word}"' if word in ours else None

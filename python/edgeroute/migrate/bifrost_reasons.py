@@ -7,6 +7,7 @@ _PLUGINS = Reason("left out", "there are no plugins", "see docs/migrate.md for w
 _POOL = Reason("not needed", "there are no worker pools or queues to size")
 _LOGS = Reason("not needed", "a request is one log line and its metrics; content is never logged")
 _BUDGETS = Reason("left out", "budgets come later", "limit with limits: {tokens_per_minute: …}")
+_PRICES = Reason("left out", "prices matter to strategies cost and affinity only", "write price in a target")
 _MCP = Reason("left out", "edgeroute serves chat, completions, embeddings, responses and messages")
 _CACHE = Reason("left out", "caching comes later", "remove it from what clients rely on")
 _OWN_LIMITS = Reason("left out", "limits belong to teams and virtual keys", "write limits there")
@@ -26,6 +27,9 @@ TOP = {
     "mcp mcp_*": _MCP,
     "auth_config": _DASHBOARD,
     "server websocket": _POOL,
+    "*load_balanc*": Reason(
+        "left out", "weights do not change by themselves", "write strategy: latency, or least-load, in a model"
+    ),
     "guardrails_config": Reason("left out", "guardrails come later", "keep them in front of or behind edgeroute"),
     "*": _OTHER,
 }
@@ -62,7 +66,7 @@ PROVIDER = {
     "concurrency_and_buffer_size": _POOL,
     "send_back_raw_* store_raw_*": _BODIES,
     "prompt_cache": _BODIES,
-    "pricing_overrides": Reason("left out", "prices come later"),
+    "pricing_overrides": _PRICES,
     "allowed_requests": Reason("left out", "a provider is not limited to kinds of requests"),
     "request_path_overrides": Reason(
         "left out", "the paths under a provider's URL are those of its dialect", "use a server that has them"
@@ -102,7 +106,7 @@ GOVERNANCE = {
     "model_configs providers": _OWN_LIMITS,
     "auth_config": _DASHBOARD,
     "complexity_analyzer_config routing_complexity*": Reason("left out", "classification of requests comes later"),
-    "pricing_overrides": Reason("left out", "prices come later"),
+    "pricing_overrides": _PRICES,
     "*": _OTHER,
 }
 VIRTUAL_KEY = {

@@ -38,12 +38,13 @@ class Provider:
 
 @dataclass(slots=True)
 class Target:
-    """One way to serve a model; `weight` as it was found, 0 if it must not be drawn."""
+    """One way to serve a model; `weight` as it was found, 0 if it must not be drawn; `price` per million tokens."""
 
     name: str
     weight: float = 1
     order: float = 0
     timeouts: Timeouts = field(default_factory=Timeouts)
+    price: dict[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(slots=True)
@@ -53,6 +54,7 @@ class Model:
     alias: str | None = None
     targets: list[Target] = field(default_factory=list[Target])
     ordered: bool = False
+    strategy: str | None = None
     fallbacks: dict[str, Place] = field(default_factory=dict[str, Place])
     places: list[Place] = field(default_factory=list[Place])
 

@@ -28,6 +28,7 @@ from edgeroute.migrate.draft import (
 )
 from edgeroute.migrate.foreign import Settings, carried, read_settings, variables
 from edgeroute.migrate.litellm_reasons import ENTRY, GENERAL, MODULE, PARAMETERS, ROUTER, TOP
+from edgeroute.migrate.litellm_strategies import read_prices, translate_strategy
 from edgeroute.migrate.litellm_tables import read_keys, read_teams
 from edgeroute.migrate.report import Place, Reason
 from edgeroute.migrate.untranslated import report_untranslated
@@ -118,7 +119,7 @@ class _LiteLLM:
             self._deployment(entry)
         for name, found in self._weights.items():
             self._settle(self._draft.models[name], found)
-        self._strategy(router)
+        translate_strategy(self._draft, router)
         self._aliases(router)
         self._fallbacks(router, module)
         self._deadlines(router, module)
@@ -178,6 +179,7 @@ class _LiteLLM:
         target.order = parameters.number("order") or 0
         model.ordered = model.ordered or "order" in parameters
         target.timeouts = self._first_byte(parameters, "timeout")
+        target.price = read_prices(self._top.map("router_settings"), entry, parameters)
         self._weights.setdefault(name, []).append((target, weights, parameters.at("model")))
 
     def _settle(self, model: Model, found: list[tuple[Target, dict[str, float], Place]]) -> None:
@@ -265,12 +267,6 @@ class _LiteLLM:
         """The credential that is written; without one that of LiteLLM's variable, if it would be assumed."""
         text = key or (f"os.environ/{variable}" if assumed else None)
         return None if text is None else self._draft.credential(text, place, variable)
-
-    def _strategy(self, router: Settings) -> None:
-        strategy = router.text("routing_strategy")
-        if strategy not in (None, "simple-shuffle"):
-            reason = f'"{strategy}" does not exist here: targets are drawn by weight, or tried in order'
-            self._report.left_out(router.at("routing_strategy"), reason, "adjust the weights under models")
 
     def _aliases(self, router: Settings) -> None:
         aliases = router.map("model_group_alias")

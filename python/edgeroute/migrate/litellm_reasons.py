@@ -18,7 +18,11 @@ _HEALTH = Reason(
     "see docs/architecture.md",
 )
 _CACHE = Reason("left out", "caching comes later", "remove it from what clients rely on")
-_PRICES = Reason("left out", "prices and budgets come later", "limit with limits: {tokens_per_minute: …}")
+_PRICES = Reason(
+    "left out",
+    "budgets come later, and prices matter to strategies cost and affinity only",
+    "limit with limits: {tokens_per_minute: …}; write price in a target",
+)
 _LOGS = Reason(
     "left out",
     "there are no callbacks: a request is one log line and its metrics",
@@ -72,7 +76,9 @@ PARAMETERS = {
     "*": _CONTENT,
 }
 ENTRY = {
-    "model_info": Reason("not needed", "modes, prices and windows of models are not used in this version"),
+    "model_info": Reason(
+        "not needed", "modes and windows of models are not used in this version, prices by strategies cost and affinity"
+    ),
 }
 ROUTER = {
     "stream_timeout": _STREAM,
@@ -84,10 +90,9 @@ ROUTER = {
         "left out", "windows of models are not known in this version", "write a rule on prompt_tokens"
     ),
     "enable_tag_filtering tag_*": _TAGS,
-    "routing_strategy_args": Reason("left out", "targets are drawn by weight, or tried in order"),
+    "routing_strategy_args": Reason("left out", "strategies have other settings here", "see docs/how-to/strategies.md"),
     "set_verbose debug_level": _VERBOSE,
     "provider_budget_config": _PRICES,
-    "optional_pre_call_checks": Reason("left out", "there is no affinity of targets in this version"),
     "*": Reason("left out", "the router has no such setting", "see docs/migrate.md"),
 }
 MODULE = {

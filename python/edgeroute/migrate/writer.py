@@ -14,7 +14,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./@+-]*\*?|https?://[A-Za-z0-9_./@
 _NUMBER = re.compile(r"[0-9][0-9_.:eExX+-]*")
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 
-Value = str | int | list["Value"] | dict[str, "Value"]
+Value = str | int | float | list["Value"] | dict[str, "Value"]
 
 
 def write(draft: Draft, origin: str) -> str:
@@ -61,11 +61,13 @@ def _model(model: Model) -> Value:
     targets = model.targets
     if len(targets) == 1 and not model.fallbacks and not targets[0].timeouts:
         return targets[0].name
-    return _given(targets=_listed(targets) if model.ordered else _weighted(targets), fallbacks=list(model.fallbacks))
+    alike = model.strategy is not None and len({each.weight for each in targets}) == 1
+    written = _listed(targets) if model.ordered or alike else _weighted(targets)
+    return _given(targets=written, strategy=model.strategy, fallbacks=list(model.fallbacks))
 
 
 def _listed(targets: list[Target]) -> Value:
-    settings = [_given(target=each.name, timeouts=_timeouts(each.timeouts)) for each in targets]
+    settings = [_given(target=each.name, **_settings(each)) for each in targets]
     return [each["target"] if len(each) == 1 else each for each in settings]
 
 
@@ -74,9 +76,13 @@ def _weighted(targets: list[Target]) -> Value:
         return _listed(targets)
     weights = proportions([each.weight for each in targets])
     return {
-        each.name: _given(weight=weight, timeouts=_timeouts(each.timeouts)) if each.timeouts else weight
+        each.name: {"weight": weight, **_settings(each)} if _settings(each) else weight
         for each, weight in zip(targets, weights, strict=True)
     }
+
+
+def _settings(target: Target) -> dict[str, Value]:
+    return _given(timeouts=_timeouts(target.timeouts), price=dict(target.price))
 
 
 def _key(key: VirtualKey) -> Value:
@@ -147,8 +153,8 @@ def _condition(text: str) -> str:
     return f"'{text.replace(chr(39), chr(39) * 2)}'"
 
 
-def _scalar(value: str | int) -> str:
-    text = str(value)
+def _scalar(value: str | float) -> str:
+    text = f"{value:.6f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
     if isinstance(value, str) and _NUMBER.fullmatch(text):
         return f'"{text}"'
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:

@@ -13,7 +13,7 @@ from edgeroute.config import Config
 from edgeroute.config.members import Member
 from edgeroute.config.schema import Discovery as Discovered
 from edgeroute.replicas.errands import Errands
-from edgeroute.replicas.lookup import Kind, LookupFailedError, Source, find
+from edgeroute.replicas.lookup import Kind, LookupFailedError, Source
 
 _FILE_SECONDS = 0.5
 """Between two looks at a file, which cost little; new content counts once two looks have seen it."""
@@ -57,7 +57,7 @@ class _State:
 class Discovery:
     """The sources in use, and what each named last. Times are `time.monotonic()` seconds; use it from one thread."""
 
-    def __init__(self, done: Callable[[], None] = lambda: None, look_up: Callable[[Source], Found] = find) -> None:
+    def __init__(self, done: Callable[[], None], look_up: Callable[[Source], Found]) -> None:
         """`done` is called, from any thread, when a look-up has ended: then `look`."""
         self._look_up = look_up
         self._errands: Errands[Source, Found] = Errands(_MOST_LOOKUPS, done)

@@ -4,23 +4,22 @@ Name servers are asked directly, as /etc/resolv.conf says (servers, search domai
 no SRV records (RFC 2782) and cannot be pointed elsewhere. /etc/hosts is not read: it names no sets of replicas.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, cast
 from urllib.parse import urlsplit
 
 import msgspec
-import yaml
 
+from edgeroute.config import ConfigError
 from edgeroute.config.members import Member
-from edgeroute.config.schema import Weight
+from edgeroute.config.replicas import load_replicas
 from edgeroute.config.values import Address, Url
 
 Kind = Literal["dns", "srv", "file"]
 
 _SECONDS = 4.0
 """For all name servers together to answer."""
-_LARGEST_FILE = 4 << 20
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,8 +42,11 @@ class LookupFailedError(Exception):
     """A look-up without an answer; its text says why. An answer that names nobody is none of these."""
 
 
-def find(source: Source) -> list[Member]:
-    """The replicas that a source names now, each once and in a fixed order. Raises LookupFailedError."""
+def find(source: Source, environ: Mapping[str, str]) -> list[Member]:
+    """The replicas that a source names now, each once and in a fixed order. Raises LookupFailedError.
+
+    Variables in files are replaced from `environ`.
+    """
     try:
         match source.kind:
             case "dns":
@@ -52,7 +54,7 @@ def find(source: Source) -> list[Member]:
             case "srv":
                 found = _services(source)
             case "file":
-                found = _listed(Path(source.place))
+                found = _listed(Path(source.place), environ)
     except ValueError as error:  # a URL that is none, or a name that cannot be asked for
         raise LookupFailedError(str(error)) from None
     return sorted({each.name: each for each in found}.values(), key=lambda each: each.name)
@@ -97,27 +99,9 @@ def _ask(source: Source, name: str, kind: Literal["A", "AAAA", "SRV"]) -> list[s
     return [str(record) for record in cast(Iterable[object], answer.rrset or ())]
 
 
-class _Entry(msgspec.Struct, forbid_unknown_fields=True):
-    url: str
-    weight: Weight = 1
-    drain: bool = False
-
-
-class _File(msgspec.Struct, forbid_unknown_fields=True):
-    urls: list[str | _Entry]
-
-
-def _listed(path: Path) -> list[Member]:
-    """A file as `urls` of the configuration: URLs, or maps of `url`, `weight` and `drain`."""
+def _listed(path: Path, environ: Mapping[str, str]) -> list[Member]:
+    """A file of replicas, as people write it."""
     try:
-        with path.open("rb") as file:
-            text = file.read(_LARGEST_FILE + 1)
-        if len(text) > _LARGEST_FILE:
-            raise LookupFailedError(f"the file is larger than {_LARGEST_FILE >> 20} MiB")
-        urls = msgspec.convert(yaml.safe_load(text), _File).urls
-    except OSError as error:
-        raise LookupFailedError(error.strerror or str(error)) from None
-    except yaml.YAMLError as error:
-        raise LookupFailedError(" ".join(str(error).split())) from None
-    entries = [_Entry(each) if isinstance(each, str) else each for each in urls]
-    return [Member(url=Url.parse(each.url), weight=0 if each.drain else each.weight) for each in entries]
+        return [Member(url=each.url, weight=0 if each.drain else each.weight) for each in load_replicas(path, environ)]
+    except ConfigError as error:
+        raise LookupFailedError(str(error).partition("\n")[0]) from None

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from edgeroute.errors import StartError
 from edgeroute.replicas.changes import Command
 from edgeroute.replicas.discovery import Discovery
 from edgeroute.replicas.engines import EngineSignals
+from edgeroute.replicas.lookup import find
 from edgeroute.replicas.sets import ReplicaSets
 from edgeroute.supervisor import handover
 from edgeroute.supervisor.addresses import accepts, reserve
@@ -72,7 +74,7 @@ def run(read: Read, environ: Mapping[str, str]) -> int:
             cells = Cells.create(str(directory.cells))
             supervisor = Supervisor(signals, loaded.config, directory, cells, environ)
             certificate = ServerCertificate(directory, loaded.config, supervisor.renew_workers)
-            replicas = ReplicaSets(environ, Discovery(signals.wake))
+            replicas = ReplicaSets(environ, Discovery(signals.wake, partial(find, environ=environ)))
             supervisor.generations = Generations(
                 read, loaded, watch, directory, certificate, cells, replicas, EngineSignals(cells), supervisor.pause
             )
