@@ -135,6 +135,33 @@ def test_replicas_come_and_go_under_load(start: START, made: contextlib.ExitStac
         assert served(router, "m", replicas) == {1, 2}
 
 
+def test_few_sessions_move_when_a_replica_comes_and_all_return_when_it_goes(start: START, made: contextlib.ExitStack):
+    replicas = [answering(made) for _ in range(4)]
+    changes = config(urls=[each.url for each in replicas[:3]])
+    changes["models"] = {"m": {"targets": ["vllm/m"], "strategy": "session"}}
+    router = start(changes)
+    sessions = 60
+
+    def places() -> list[int]:
+        """The replica of each session."""
+        found: list[int] = []
+        for number in range(sessions):
+            before = [each.served for each in replicas]
+            assert router.chat("m", headers={"x-session-id": f"session-{number}"}).status == 200
+            found += [place for place, each in enumerate(replicas) if each.served > before[place]]
+        return found
+
+    before = places()
+    assert set(before) == {0, 1, 2}
+    change(router, "add", replicas[3])
+    after = places()
+    moved = [new for old, new in zip(before, after, strict=True) if new != old]
+    assert set(moved) == {3}, "none moves between those that stay"
+    assert len(moved) <= sessions // 2, "a quarter is expected"
+    change(router, "remove", replicas[3])
+    assert places() == before
+
+
 def test_replicas_are_discovered_under_load(start: START, made: contextlib.ExitStack, tmp_path: Path):
     names = made.enter_context(NameServer())
     port = free_port()

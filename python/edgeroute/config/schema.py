@@ -481,7 +481,7 @@ class Config(Section, frozen=True):
     )
     admin_key: Annotated[
         Secret | None,
-        _about("Bearer token of /status and /reload on `admin`; without one they answer this machine only."),
+        _about("Bearer token of /status, /replicas and /reload on `admin`; without one they answer this machine only."),
     ] = None
     trusted_proxies: Annotated[
         list[Network],
