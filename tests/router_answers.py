@@ -7,6 +7,7 @@ import msgspec
 
 from edgeroute.admin import AdminListener
 from edgeroute.config import Secret
+from edgeroute.replicas.changes import Command
 from edgeroute.telemetry import Sample
 
 STATUS: dict[str, Any] = {
@@ -55,6 +56,32 @@ STATUS: dict[str, Any] = {
 """What `GET /status` answers."""
 
 
+REPLICAS: dict[str, Any] = {
+    "replicas": [
+        {
+            "provider": "vllm",
+            "replica": "http://gpu-0:8000/v1",
+            "weight": 2,
+            "origin": "configured",
+            "breaker": "closed",
+        },
+        {"provider": "vllm", "replica": "http://gpu-1:8000/v1", "weight": 0, "origin": "added", "breaker": "open"},
+    ],
+    "changes": [
+        {"provider": "vllm", "replica": "http://gpu-1:8000/v1", "change": "added, drained", "fits": True},
+        {"provider": "vllm", "replica": "http://gpu-7:8000/v1", "change": "removed", "fits": False},
+    ],
+    "discovery": [
+        {"provider": "vllm", "source": "dns http://vllm:8000/v1", "found": 2, "trouble": "it names no replica"}
+    ],
+    "engines": [
+        {"provider": "vllm", "replica": "http://gpu-0:8000/v1", "running": 3, "waiting": 1, "cache_usage": 0.423},
+        {"provider": "vllm", "replica": "http://gpu-1:8000/v1", "trouble": "Connection refused"},
+    ],
+}
+"""What `GET /replicas` answers."""
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """What became of a reload."""
 
@@ -68,6 +95,7 @@ class RouterAnswers:
 
     def __init__(self) -> None:
         self.now = STATUS
+        self.commands: list[Command] = []
         self.outcome = Outcome("applied", 4, "configuration reloaded: generation 4 serves")
 
     def unready(self) -> str | None:
@@ -81,6 +109,13 @@ class RouterAnswers:
 
     def status(self) -> dict[str, Any]:
         return self.now
+
+    def replicas(self) -> dict[str, Any]:
+        return REPLICAS
+
+    def change_replica(self, command: Command) -> Outcome:
+        self.commands.append(command)
+        return self.outcome
 
 
 class RouterAdmin:

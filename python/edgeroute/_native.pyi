@@ -61,6 +61,11 @@ class Cells:
     def gauges(self) -> list[tuple[str, int]]:
         """Gauges by name, summed over all rows."""
 
+    def write_engine_signals(
+        self, provider: str, replica: str, running: int, waiting: int, cache_per_mille: int, unix_s: int
+    ) -> None:
+        """Tell the workers what the engine of a replica says of itself; OSError if there is no room for it."""
+
     def reap(self) -> list[int]:
         """Empty the rows of dead workers and give back what they had reserved; returns the ids of those that died
         without leaving their row.
@@ -102,7 +107,10 @@ class Snapshot:
         milliseconds, as JSON. Nothing is reserved; it holds no secrets.
         """
     def replicas(self, now_ms: int) -> list[tuple[str, str, str]]:
-        """Provider, base URL and breaker (`closed`, `open` or `half-open`) of each replica at such a time."""
+        """Provider, name and breaker (`closed`, `open` or `half-open`) of each replica at such a time.
+
+        The name is the base URL; `URL@address` where the address was discovered.
+        """
 
 @final
 class Worker:

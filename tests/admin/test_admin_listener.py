@@ -12,6 +12,7 @@ import pytest
 from edgeroute.admin import AdminListener
 from edgeroute.admin.listener import Asked, refuse
 from edgeroute.config import Secret
+from edgeroute.replicas.changes import Command
 from edgeroute.telemetry import CONTENT_TYPE, Sample
 
 
@@ -25,6 +26,7 @@ class Fixed:
     def __init__(self) -> None:
         self.reason: str | None = None
         self.outcome = Outcome("applied", 2, "reloaded")
+        self.commands: list[Command] = []
 
     def unready(self) -> str | None:
         return self.reason
@@ -39,6 +41,13 @@ class Fixed:
 
     def status(self) -> dict[str, Any]:
         return {"generation": 2, "workers": []}
+
+    def replicas(self) -> dict[str, Any]:
+        return {"replicas": []}
+
+    def change_replica(self, command: Command) -> Outcome:
+        self.commands.append(command)
+        return self.outcome
 
 
 @pytest.fixture
@@ -119,25 +128,72 @@ def test_a_reload_that_takes_for_ever_is_an_answer_too(port: int, answers: Fixed
     check(port, "POST /reload", 503, "the supervisor is busy; try again\n")
 
 
+CHANGE = b'{"action": "weight", "provider": "vllm", "replica": "http://gpu-0/v1", "weight": 3}'
+
+
+def test_replicas_are_json(port: int):
+    assert json.loads(ask(port, "GET", "/replicas")[1]) == {"replicas": []}
+
+
+@pytest.mark.parametrize(("result", "status"), [("applied", 200), ("invalid", 422), ("unconfirmed", 503)])
+def test_a_change_of_a_replica_tells_its_result(port: int, answers: Fixed, result: str, status: int):
+    answers.outcome = Outcome(result, 3, "line 1")
+    found, text, _ = ask(port, "POST", "/replicas", CHANGE)
+    assert (found, json.loads(text)["result"]) == (status, result)
+    assert answers.commands == [Command("weight", provider="vllm", replica="http://gpu-0/v1", weight=3)]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", "Input data was truncated"),
+        (b"[]", "Expected `object`, got `array`"),
+        (b"{}", "missing required field `action`"),
+        (CHANGE.replace(b"weight", b"delete", 1), "Invalid enum value 'delete' - at `$.action`"),
+        (CHANGE.replace(b'"weight": 3', b'"weight": 0'), "Expected `int` >= 1 - at `$.weight`"),
+        (CHANGE.replace(b'"weight": 3', b'"weight": 1e9'), "at `$.weight`"),
+        (CHANGE.replace(b'"weight": 3', b'"wait": 3'), "unknown field `wait`"),
+        (CHANGE.replace(b"vllm", b"\xff"), "invalid start byte"),
+        (b" " * 65_537, "it is longer than 64 KiB"),
+    ],
+)
+def test_what_is_no_change_says_what_one_is(port: int, answers: Fixed, body: bytes, expected: str):
+    status, text, _ = ask(port, "POST", "/replicas", body)
+    assert (status, answers.commands) == (400, [])
+    assert text.startswith("this is no change of a replica: ")
+    assert expected in text
+    assert text.endswith(
+        '; send JSON such as {"action": "drain", "provider": "vllm", "replica": "http://gpu-0:8000/v1"}\n'
+    )
+
+
+def test_a_change_without_a_length(port: int):
+    text = ask(port, "POST", "/replicas", CHANGE, **{"transfer-encoding": "chunked"})[1]
+    assert "it needs a content-length" in text
+
+
 def test_wrong_paths_and_methods(port: int):
-    paths = "/healthz, /readyz, /metrics, /status, /reload"
+    paths = "/healthz, /readyz, /metrics, /status, /replicas, /reload"
     check(port, "GET /", 404, f"no such path; there are {paths}\n")
     check(port, "POST /nothing", 404, f"no such path; there are {paths}\n")
     check(port, "GET /reload", 405, "use POST\n")
     check(port, "DELETE /metrics", 405, "use GET\n")
+    check(port, "PUT /replicas", 405, "use GET or POST\n")
+    assert ask(port, "PUT", "/replicas")[2]["allow"] == "GET, POST"
     assert ask(port, "GET", "/reload")[2]["allow"] == "POST"
 
 
 # Who may ask
 
 
-def test_the_key_guards_status_and_reload_alone(guarded_port: int):
-    for request in ("GET /status", "HEAD /status", "POST /reload"):
+def test_the_key_guards_all_but_probes_and_metrics(guarded_port: int):
+    for request in ("GET /status", "HEAD /status", "POST /reload", "GET /replicas", "POST /replicas"):
         method, path = request.split()
         status, text, headers = ask(guarded_port, method, path)
         assert (status, headers["www-authenticate"]) == (401, "Bearer")
         assert text == ("" if method == "HEAD" else UNAUTHORIZED)
-        assert ask(guarded_port, method, path, authorization="Bearer letmein")[0] == 200
+        body = CHANGE if request == "POST /replicas" else None
+        assert ask(guarded_port, method, path, body, authorization="Bearer letmein")[0] == 200
     for path in ("/healthz", "/readyz", "/metrics"):
         assert ask(guarded_port, "GET", path)[0] == 200
 
@@ -148,7 +204,7 @@ def test_without_a_key_this_machine_is_answered(port: int):
 
 
 def test_browsers_are_refused(port: int, guarded_port: int):
-    for method, path in (("GET", "/status"), ("POST", "/reload")):
+    for method, path in (("GET", "/status"), ("POST", "/reload"), ("POST", "/replicas")):
         assert ask(port, method, path, origin="null")[0] == 403
         assert ask(guarded_port, method, path, origin="http://127.0.0.1", authorization="Bearer letmein")[0] == 403
     assert ask(port, "GET", "/metrics", origin="null")[0] == 200
@@ -175,7 +231,7 @@ UNAUTHORIZED = "this needs the header `authorization: Bearer` with the `admin_ke
 )
 def test_a_wrong_key_is_refused_from_anywhere(authorization: str, status: int | None):
     for peer in ("127.0.0.1", "10.0.0.7"):
-        found = refuse(Asked("GET", "/status", {"authorization": authorization}, peer), Secret("letmein"))
+        found = refuse(Asked("GET", "/status", {"authorization": authorization}, peer, bytes), Secret("letmein"))
         assert (found and found[0][0]) == status
         assert "letmein" not in repr(found)
 
@@ -201,7 +257,7 @@ def test_a_wrong_key_is_refused_from_anywhere(authorization: str, status: int | 
     ],
 )
 def test_without_a_key_only_loopback_is_answered(peer: str, host: str, answered: bool):
-    found = refuse(Asked("GET", "/status", {"host": host}, peer), None)
+    found = refuse(Asked("GET", "/status", {"host": host}, peer, bytes), None)
     assert (found is None) == answered
     assert found is None or found[0][0] == 403
 

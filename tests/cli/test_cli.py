@@ -47,6 +47,8 @@ def test_help_fits_a_screen_and_has_an_example(path: tuple[str, ...]):
         ("explain", "error: missing argument 'REQUEST.json'"),
         ("completion tcsh", "'tcsh' is not one of 'bash', 'zsh', 'fish'"),
         ("keys new", "error: missing argument 'NAME'"),
+        ("replicas drian", "Did you mean one of: 'drain', 'undrain'?"),
+        ("replicas weight vllm URL 0", "0 is not in the range 1<=x<=1000000"),
     ],
 )
 def test_wrong_use_is_explained(arguments: str, expected: str):

@@ -34,6 +34,7 @@ PRINTS = {
     "models": ["models -c {quickstart}"],
     "keys": ["keys new me"],
     "status": ["status --admin {admin}"],
+    "replicas": ["replicas list --admin {admin}", "replicas drain vllm http://gpu-0 --admin {admin}"],
     "reload": ["reload --admin {admin}"],
     "import": ["import --help"],
     "mock": ["mock --faults"],

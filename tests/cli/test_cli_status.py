@@ -1,4 +1,4 @@
-"""`edgeroute status` and `edgeroute reload`, beside a router whose answers are chosen."""
+"""`edgeroute status`, `edgeroute replicas` and `edgeroute reload`, beside a router whose answers are chosen."""
 
 import json
 import socket
@@ -7,7 +7,7 @@ import threading
 import msgspec
 import pytest
 from command_line import edgeroute
-from router_answers import STATUS, Outcome, RouterAdmin
+from router_answers import REPLICAS, STATUS, Outcome, RouterAdmin
 from waiting import free_port
 
 from edgeroute.cli.output import Screen
@@ -70,6 +70,54 @@ def test_names_cannot_command_a_terminal(router: RouterAdmin):
     assert edgeroute("reload", "--admin", router.address)[1] == "\ufffd[2Jdone\n"
 
 
+# replicas
+
+LISTED = """\
+provider   replica                 weight   origin       breaker
+vllm       http://gpu-0:8000/v1         2   configured   closed
+vllm       http://gpu-1:8000/v1   drained   added        open
+
+provider   replica                changed until restart
+vllm       http://gpu-1:8000/v1   added, drained
+vllm       http://gpu-7:8000/v1   removed, without effect
+
+provider   looked up by              found   trouble
+vllm       dns http://vllm:8000/v1       2   it names no replica
+
+provider   replica                engine
+vllm       http://gpu-0:8000/v1   3 running, 1 waiting, cache 42% full
+vllm       http://gpu-1:8000/v1   Connection refused
+"""
+
+
+def test_replicas_are_listed_with_what_was_changed(router: RouterAdmin):
+    assert edgeroute("replicas", "list", "--admin", router.address) == (0, LISTED, "")
+    code, out, _ = edgeroute("replicas", "list", "--json", "--admin", router.address)
+    assert (code, json.loads(out)) == (0, REPLICAS)
+
+
+def test_the_status_shows_what_was_changed(router: RouterAdmin):
+    router.answers.now = STATUS | {each: REPLICAS[each] for each in ("changes", "discovery", "engines")}
+    out = edgeroute("status", "--admin", router.address)[1]
+    assert LISTED.partition("\n\n")[2] in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "weight"),
+    [("add vllm URL", None), ("add vllm URL --weight 3", 3), ("drain vllm URL", None), ("undrain vllm URL", None),
+     ("remove vllm URL", None), ("weight vllm URL 3", 3)],
+)  # fmt: skip
+def test_a_replica_is_changed(router: RouterAdmin, arguments: str, weight: int | None):
+    router.answers.outcome = Outcome("applied", 4, "replicas changed: generation 4 serves")
+    code, out, error = edgeroute("replicas", *arguments.split(), "--admin", router.address)
+    assert (code, out, error) == (0, "replicas changed: generation 4 serves\n", "")
+    (command,) = router.answers.commands
+    assert (command.action, command.provider, command.replica) == (arguments.partition(" ")[0], "vllm", "URL")
+    assert command.weight == weight
+    router.answers.outcome = Outcome("invalid", 4, "no")
+    assert edgeroute("replicas", *arguments.split(), "--admin", router.address) == (1, "", "no\n")
+
+
 # reload
 
 
@@ -110,13 +158,13 @@ def test_a_key_that_is_none(router: RouterAdmin):
     assert "can" not in error.split(":", 2)[1]
 
 
-@pytest.mark.parametrize("command", ["status", "reload"])
+@pytest.mark.parametrize("command", ["status", "reload", "replicas list", "replicas drain vllm http://gpu-0"])
 def test_nobody_there(command: str):
     address = f"127.0.0.1:{free_port()}"
-    code, out, error = edgeroute(command, "--admin", address)
+    code, out, error = edgeroute(*command.split(), "--admin", address)
     assert (code, out) == (1, "")
     assert error.startswith(f"error: no router answers on {address}: Connection refused\n  help: --admin takes ")
-    code, out, error = edgeroute(command, "--admin", "a..b:9400")
+    code, out, error = edgeroute(*command.split(), "--admin", "a..b:9400")
     assert (code, out) == (2, "")
     assert "'a..b:9400': this is not an address to listen on" in error
 
@@ -133,7 +181,7 @@ def test_nobody_there(command: str):
         (b"HTTP/1.1 403 No\r\ncontent-length: 5\r\n\r\n\x1b[2J\xff", "refuses: \ufffd[2J"),
     ],
 )
-@pytest.mark.parametrize("command", ["status", "reload"])
+@pytest.mark.parametrize("command", ["status", "reload", "replicas list"])
 def test_somebody_else_there(command: str, answered: bytes, expected: str):
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -144,7 +192,7 @@ def test_somebody_else_there(command: str, answered: bytes, expected: str):
                 connection.sendall(answered)
 
         (thread := threading.Thread(target=answer)).start()
-        code, out, error = edgeroute(command, "--admin", f"127.0.0.1:{listener.getsockname()[1]}")
+        code, out, error = edgeroute(*command.split(), "--admin", f"127.0.0.1:{listener.getsockname()[1]}")
         thread.join()
     assert (code, out) == (1, "")
     assert expected in error

@@ -550,6 +550,8 @@ providers:
   e: {dialect: openai-chat, discover: {dns: gpu.models.svc}}
   f: {dialect: openai-chat, discover: {file: " "}}
   g: {dialect: openai-chat, discover: http://g/v1}
+  h: {dialect: openai-chat, discover: {dns: "http://h/v1", nameserver: "dns.svc:53"}}
+  i: {dialect: openai-chat, discover: {file: replicas.yaml, nameserver: "10.0.0.2:53"}}
 models: {fast: b/a}
 """,
     "prompt_cache": """

@@ -27,7 +27,7 @@ Config = dict[str, Any]
 _LISTEN, _ADMIN, _MOCK = 4000, 9400, 4010
 _PORTS = (_LISTEN, _ADMIN, _MOCK, 4001, 9401)
 _BACKGROUND = re.compile(r"edgeroute (run|mock)\b(?!.*--(faults|help))|make run\b|uvicorn ")
-_NEEDS_ROUTER = re.compile(rf":{_LISTEN}\b|:{_ADMIN}\b|edgeroute (status|reload)\b")
+_NEEDS_ROUTER = re.compile(rf":{_LISTEN}\b|:{_ADMIN}\b|edgeroute (status|replicas|reload)\b")
 _OF_OTHERS = re.compile(r"EDGEROUTE_|\w+_PROXY$", re.IGNORECASE)
 """Variables that would change what routers and clients do."""
 _PROGRAMS = {

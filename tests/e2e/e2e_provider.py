@@ -3,7 +3,7 @@
 import socketserver
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 JSON = b'{"object":"chat.completion"}'
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(JSON), JSON)
@@ -26,10 +26,16 @@ def streamed(events: bytes) -> bytes:
 class Provider:
     """Refuses connections until it listens; keeps its port. Every request gets `reply`, byte for byte.
 
-    The connection stays open after it, unless it says `connection: close`. With `tls` it speaks https.
+    A reply may come in pieces. The connection stays open after it, unless it says `connection: close`. With `tls` it
+    speaks https.
     """
 
-    def __init__(self, reply: bytes | Callable[[Headers], bytes] = OK, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        reply: bytes | Callable[[Headers], bytes | Iterable[bytes]] = OK,
+        tls: ssl.SSLContext | None = None,
+        address: tuple[str, int] = ("127.0.0.1", 0),
+    ) -> None:
         self.reply = reply
         self.requests: list[tuple[str, Headers, bytes]] = []
         """Path, headers and body of each request."""
@@ -40,8 +46,11 @@ class Provider:
                 while (headers := self._read()) is not None:
                     reply = provider.reply
                     answer = reply if isinstance(reply, bytes) else reply(headers)
-                    self.wfile.write(answer)
-                    if b"connection: close" in answer:
+                    closes = False
+                    for piece in [answer] if isinstance(answer, bytes) else answer:
+                        self.wfile.write(piece)
+                        closes |= b"connection: close" in piece
+                    if closes:
                         return
 
             def _read(self) -> Headers | None:
@@ -56,13 +65,13 @@ class Provider:
                 provider.requests.append((first.decode("latin-1").split(" ")[1], headers, body))
                 return headers
 
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Connection, bind_and_activate=False)
+        self._server = socketserver.ThreadingTCPServer(address, Connection, bind_and_activate=False)
         self._server.daemon_threads = True
         self._server.server_bind()
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self.address = f"127.0.0.1:{self._server.server_address[1]}"
+        self.address = f"{address[0]}:{self._server.server_address[1]}"
         self.url = f"{'http' if tls is None else 'https'}://{self.address}/v1"
 
     @property

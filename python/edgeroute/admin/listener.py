@@ -14,19 +14,21 @@ import msgspec
 
 from edgeroute import telemetry
 from edgeroute.config import Secret
+from edgeroute.replicas.changes import Command
 
 _TEXT = "text/plain; charset=utf-8"
 _JSON = "application/json"
 _CLIENT_SECONDS = 10
-_RELOAD_STATUS = {"applied": 200, "unchanged": 200, "invalid": 422, "unconfirmed": 503}
+_LARGEST_BODY = 64 << 10
+_OUTCOME_STATUS = {"applied": 200, "unchanged": 200, "invalid": 422, "unconfirmed": 503}
 
 
-class ReloadOutcome(Protocol):
-    """What became of a reload."""
+class Outcome(Protocol):
+    """What became of a reload, or of a change."""
 
     @property
     def result(self) -> str:
-        """A key of `_RELOAD_STATUS`."""
+        """A key of `_OUTCOME_STATUS`."""
         ...
 
 
@@ -41,8 +43,16 @@ class Answers(Protocol):
         """Every metric with its value."""
         ...
 
-    def request_reload(self) -> ReloadOutcome:
+    def request_reload(self) -> Outcome:
         """Reload and wait for it; TimeoutError if that takes too long, or will never be."""
+        ...
+
+    def change_replica(self, command: Command) -> Outcome:
+        """Change a replica and wait for it, in the same way."""
+        ...
+
+    def replicas(self) -> dict[str, Any]:
+        """Every replica, as JSON can hold it."""
         ...
 
     def status(self) -> dict[str, Any]:
@@ -51,43 +61,70 @@ class Answers(Protocol):
 
 
 Reply = tuple[int, str, str]
+Body = Callable[[], bytes]
+"""Reads the body of a request; raises RefusedBodyError."""
 
 
-def healthz(_: Answers) -> Reply:
+class RefusedBodyError(Exception):
+    """A body that cannot be read; its text says what to do."""
+
+
+def healthz(_: Answers, __: Body) -> Reply:
     """Alive, if it answers at all."""
     return 200, _TEXT, "ok\n"
 
 
-def readyz(answers: Answers) -> Reply:
+def readyz(answers: Answers, _: Body) -> Reply:
     """Whether requests should be sent here, and if not, why."""
     reason = answers.unready()
     return (200, _TEXT, "ready\n") if reason is None else (503, _TEXT, f"{reason}\n")
 
 
-def metrics(answers: Answers) -> Reply:
+def metrics(answers: Answers, _: Body) -> Reply:
     """Prometheus text exposition, true over all workers."""
     return 200, telemetry.CONTENT_TYPE, telemetry.exposition(answers.samples())
 
 
-def status(answers: Answers) -> Reply:
+def status(answers: Answers, _: Body) -> Reply:
     """Processes and generation, as JSON."""
     return 200, _JSON, json.dumps(answers.status()) + "\n"
 
 
-def reload(answers: Answers) -> Reply:
+def reload(answers: Answers, _: Body) -> Reply:
     """Reload the configuration and say what became of it, as JSON."""
-    outcome = answers.request_reload()
-    return _RELOAD_STATUS[outcome.result], _JSON, msgspec.json.encode(outcome).decode() + "\n"
+    return _told(answers.request_reload())
 
 
-ROUTES: dict[str, tuple[str, Callable[[Answers], Reply]]] = {
-    "/healthz": ("GET", healthz),
-    "/readyz": ("GET", readyz),
-    "/metrics": ("GET", metrics),
-    "/status": ("GET", status),
-    "/reload": ("POST", reload),
+def replicas(answers: Answers, _: Body) -> Reply:
+    """The replicas of every provider, as JSON."""
+    return 200, _JSON, json.dumps(answers.replicas()) + "\n"
+
+
+def change_replica(answers: Answers, body: Body) -> Reply:
+    """Change one until the next restart and say what became of it, as JSON."""
+    try:
+        command = msgspec.json.decode(body(), type=Command)
+    except (msgspec.DecodeError, UnicodeDecodeError, RefusedBodyError) as error:
+        example = '{"action": "drain", "provider": "vllm", "replica": "http://gpu-0:8000/v1"}'
+        return 400, _TEXT, f"this is no change of a replica: {error}; send JSON such as {example}\n"
+    return _told(answers.change_replica(command))
+
+
+def _told(outcome: Outcome) -> Reply:
+    return _OUTCOME_STATUS[outcome.result], _JSON, msgspec.json.encode(outcome).decode() + "\n"
+
+
+ROUTES: dict[str, dict[str, Callable[[Answers, Body], Reply]]] = {
+    "/healthz": {"GET": healthz},
+    "/readyz": {"GET": readyz},
+    "/metrics": {"GET": metrics},
+    "/status": {"GET": status},
+    "/replicas": {"GET": replicas, "POST": change_replica},
+    "/reload": {"POST": reload},
 }
-GUARDED = {"/status", "/reload"}
+"""Who answers at each path, by method."""
+
+GUARDED = {"/status", "/replicas", "/reload"}
 """What not everybody who reaches the listener may ask."""
 
 
@@ -98,20 +135,22 @@ class Asked(msgspec.Struct, frozen=True):
     path: str
     headers: Mapping[str, str]
     peer: str
+    body: Body
 
 
 def answer(asked: Asked, answers: Answers, admin_key: Secret | None) -> tuple[Reply, dict[str, str]]:
     """The reply to a request, and headers beside the usual ones."""
     path = asked.path.partition("?")[0]
-    allowed, handler = ROUTES.get(path, (None, None))
-    if handler is None or allowed is None:
+    methods = ROUTES.get(path)
+    if methods is None:
         return (404, _TEXT, f"no such path; there are {', '.join(ROUTES)}\n"), {}
-    if asked.method != allowed and not (asked.method == "HEAD" and allowed == "GET"):
-        return (405, _TEXT, f"use {allowed}\n"), {"allow": allowed}
+    handler = methods.get("GET" if asked.method == "HEAD" else asked.method)
+    if handler is None:
+        return (405, _TEXT, f"use {' or '.join(methods)}\n"), {"allow": ", ".join(methods)}
     if path in GUARDED and (refusal := refuse(asked, admin_key)) is not None:
         return refusal
     try:
-        return handler(answers), {}
+        return handler(answers, asked.body), {}
     except TimeoutError as error:
         return (503, _TEXT, f"{str(error) or 'the supervisor is busy; try again'}\n"), {}
 
@@ -171,10 +210,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         server = cast(_Server, self.server)
         given = {name.lower(): value for name, value in self.headers.items()}
-        asked = Asked(self.command, self.path, given, self.client_address[0])
+        asked = Asked(self.command, self.path, given, self.client_address[0], lambda: self._body(given))
         (code, content_type, text), headers = answer(asked, server.answers, server.admin_key)
         body = text.encode()
-        # A body that came along is not read, so the connection cannot carry another request.
+        # A body that came along may not have been read, so the connection cannot carry another request.
         if self.headers.get("content-length", "0") != "0" or "transfer-encoding" in self.headers:
             self.close_connection = True
             headers = headers | {"connection": "close"}
@@ -188,6 +227,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def _body(self, headers: Mapping[str, str]) -> bytes:
+        length = headers.get("content-length", "")
+        if not length.isdecimal() or "transfer-encoding" in headers:
+            raise RefusedBodyError("it needs a content-length")
+        if int(length) > _LARGEST_BODY:
+            raise RefusedBodyError(f"it is longer than {_LARGEST_BODY >> 10} KiB")
+        return self.rfile.read(int(length))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Probes come every few seconds: they are not logged."""
@@ -207,7 +254,7 @@ class _Server(ThreadingHTTPServer):
 class AdminListener:
     """Listens on a bound socket from `start` to `close`.
 
-    `/status` and `/reload` want the `admin_key`; without one they answer this machine alone.
+    What is `GUARDED` wants the `admin_key`; without one it answers this machine alone.
     """
 
     def __init__(self, bound: socket.socket, admin_key: Secret | None) -> None:

@@ -21,6 +21,7 @@ COMMANDS = {
     "models": "List the models of a configuration, with who serves them.",
     "keys": "Make and hash virtual keys.",
     "status": "Show workers, targets and limits of a running router.",
+    "replicas": "Show and change the replicas of a running router.",
     "reload": "Make a running router read its configuration again.",
     "import": "Translate the configuration of another gateway.",
     "mock": "Start the mock provider on its own.",

@@ -1,14 +1,17 @@
-"""Asking a running router: what `status` and `reload` share."""
+"""Asking a running router: what `status`, `replicas` and `reload` share."""
 
 import http.client
 import os
+import sys
+from collections.abc import Mapping
 from contextlib import closing
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
+import msgspec
 
 from edgeroute.cli.options import Parsed
-from edgeroute.cli.output import printable
+from edgeroute.cli.output import echo_json, printable
 from edgeroute.cli.usage import ExitStatus, refuse
 from edgeroute.config import Address
 from edgeroute.config.values import Secret
@@ -31,8 +34,18 @@ admin_option = click.option(
 )
 
 
-def ask(method: str, path: str, admin: Address, seconds: float) -> bytes:
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a reload or a change, as the router tells it."""
+
+    result: str
+    generation: int
+    message: str
+
+
+def ask(method: str, path: str, admin: Address, seconds: float, wanted: Mapping[str, Any] | None = None) -> bytes:
     """What the router answers, whatever the status; exits when there is none, or it wants another key.
+
+    `wanted` is sent as JSON.
 
     The `admin_key` is taken from EDGEROUTE_ADMIN_KEY. `seconds` are the longest silence.
     """
@@ -40,7 +53,7 @@ def ask(method: str, path: str, admin: Address, seconds: float) -> bytes:
     try:
         connection = http.client.HTTPConnection(reachable_host(admin.host), admin.port, timeout=seconds)
         with closing(connection):
-            connection.request(method, path, headers=headers)
+            connection.request(method, path, None if wanted is None else msgspec.json.encode(wanted), headers)
             answer = connection.getresponse()
             body = answer.read(_LARGEST_ANSWER)
     except (OSError, http.client.HTTPException) as error:
@@ -56,6 +69,20 @@ def ask(method: str, path: str, admin: Address, seconds: float) -> bytes:
     if answer.status == 503 and answer.getheader("content-type", "").startswith("text/plain"):
         refuse(f"error: the router on {admin} cannot do this now: {sentence}", ExitStatus.FAILED)
     return body
+
+
+def tell_outcome(body: bytes, admin: Address, as_json: bool) -> NoReturn:
+    """Print what became of a reload or a change, and exit: 0 if it is done, 1 if it was refused."""
+    try:
+        outcome = msgspec.json.decode(body, type=Outcome)
+    except msgspec.DecodeError:
+        refuse_stranger(admin)
+    done = outcome.result in ("applied", "unchanged")
+    if as_json:
+        echo_json(msgspec.to_builtins(outcome))
+    else:
+        click.echo(printable(outcome.message), err=not done)
+    sys.exit(ExitStatus.DONE if done else ExitStatus.FAILED)
 
 
 def refuse_stranger(admin: Address) -> NoReturn:

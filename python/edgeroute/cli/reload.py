@@ -1,25 +1,12 @@
 """`edgeroute reload`."""
 
-import sys
-
 import click
-import msgspec
 
-from edgeroute.cli.admin import admin_option, ask, refuse_stranger
+from edgeroute.cli.admin import admin_option, ask, tell_outcome
 from edgeroute.cli.options import json_option
-from edgeroute.cli.output import echo_json, printable
-from edgeroute.cli.usage import ExitStatus
 from edgeroute.config import Address
 
 _PATIENCE_SECONDS = 60
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """What became of the reload, as the router tells it."""
-
-    result: str
-    generation: int
-    message: str
 
 
 @click.command("reload", epilog="Example: edgeroute reload --admin 127.0.0.1:9400")
@@ -32,13 +19,4 @@ def command(admin: Address, as_json: bool) -> None:
 
     Exit status: 0 reloaded or nothing changed, 1 refused, or no router there.
     """
-    try:
-        outcome = msgspec.json.decode(ask("POST", "/reload", admin, _PATIENCE_SECONDS), type=Outcome)
-    except msgspec.DecodeError:
-        refuse_stranger(admin)
-    reloaded = outcome.result in ("applied", "unchanged")
-    if as_json:
-        echo_json(msgspec.to_builtins(outcome))
-    else:
-        click.echo(printable(outcome.message), err=not reloaded)
-    sys.exit(ExitStatus.DONE if reloaded else ExitStatus.FAILED)
+    tell_outcome(ask("POST", "/reload", admin, _PATIENCE_SECONDS), admin, as_json)

@@ -11,6 +11,7 @@ from rich.text import Text
 from edgeroute.cli.admin import admin_option, ask, refuse_stranger
 from edgeroute.cli.options import json_option
 from edgeroute.cli.output import Screen, echo_json, printable, table
+from edgeroute.cli.replicas import Live, live_tables
 from edgeroute.cli.usage import ExitStatus
 from edgeroute.config import Address
 
@@ -66,7 +67,7 @@ class Owner(msgspec.Struct, frozen=True):
     limits: list[Limit]
 
 
-class Status(msgspec.Struct, frozen=True):
+class Status(Live, frozen=True, kw_only=True):
     """What `GET /status` answers."""
 
     version: str
@@ -77,15 +78,15 @@ class Status(msgspec.Struct, frozen=True):
     generation: int
     workers: list[Worker]
     reason: str | None = None
-    targets: list[Target] = []
-    limits: list[Owner] = []
+    targets: list[Target] = msgspec.field(default_factory=list[Target])
+    limits: list[Owner] = msgspec.field(default_factory=list[Owner])
 
 
 @click.command("status", epilog="Example: edgeroute status --admin 127.0.0.1:9400")
 @admin_option
 @json_option
 def command(admin: Address, as_json: bool) -> None:
-    """Show a running router: workers, generation, targets' health, limits in use.
+    """Show a running router: workers, generation, targets' health, changed replicas, limits in use.
 
     EDGEROUTE_ADMIN_KEY is sent as the router's `admin_key`.
 
@@ -112,6 +113,7 @@ def render(status: Status, screen: Screen) -> str:
         table(screen, ("edgeroute", status.version), _summary(status)),
         table(screen, ("worker", "generation", "heartbeat"), workers),
         table(screen, ("target", "in flight", "breaker", "replica"), _targets(status), {"in flight"}),
+        *live_tables(status, screen),
         table(screen, ("owner", "limit", "used", "most", "full"), _limits(status), {"used", "most", "full"}),
     ]
     return "\n\n".join(filter(None, tables))

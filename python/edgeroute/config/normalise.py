@@ -4,12 +4,11 @@ The contract with `rust/router`: every key is always present, and what is not se
 credentials, so it stays in memory and never reaches a log.
 """
 
-import re
-from collections.abc import Mapping
-from urllib.parse import urlsplit
+from collections.abc import Mapping, Sequence
 
 import orjson
 
+from edgeroute.config.members import Member, Members, configured
 from edgeroute.config.models import (
     Target,
     credentials_of,
@@ -19,7 +18,6 @@ from edgeroute.config.models import (
     models_of,
     price_of,
     prompt_cache_of,
-    replicas_of,
     split_target,
 )
 from edgeroute.config.placement import DEFAULT_KEYS
@@ -31,26 +29,26 @@ from edgeroute.config.schema import (
     Provider,
     Rejection,
     Removals,
-    Replica,
     Rule,
     Settings,
     Strategy,
 )
 from edgeroute.config.values import Url
 
-_VERSION = re.compile(r"v[0-9]+[a-z0-9]*")
 
-
-def normalise(config: Config, environ: Mapping[str, str]) -> bytes:
+def normalise(config: Config, environ: Mapping[str, str], members: Members | None = None) -> bytes:
     """A checked configuration as JSON bytes; the same configuration and environment give the same bytes.
 
-    Of the environment only the proxies are read: HTTPS_PROXY, NO_PROXY. Raises Malformed about HTTPS_PROXY.
+    Its providers have the replicas `members`, else those that it lists itself. Of the environment only the proxies
+    are read: HTTPS_PROXY, NO_PROXY. Raises Malformed about HTTPS_PROXY.
     """
     timeouts = config.defaults.timeouts
+    members = configured(config) if members is None else members
     return orjson.dumps(
         {
             "providers": [
-                _provider(name, provider, environ, config.max_in_flight) for name, provider in config.providers.items()
+                _provider(name, provider, members[name], environ, config.max_in_flight)
+                for name, provider in config.providers.items()
             ],
             "models": [_model(config, name) for name in config.models],
             "definitions": [[name, str(text)] for name, text in config.let.items()],
@@ -81,24 +79,21 @@ def normalise(config: Config, environ: Mapping[str, str]) -> bytes:
     )
 
 
-def normalise_replica(
-    name: str, provider: Provider, replica: Replica, environ: Mapping[str, str], address: str | None = None
+def _provider(
+    name: str, provider: Provider, members: Sequence[Member], environ: Mapping[str, str], max_in_flight: int
 ) -> dict[str, object]:
-    """A replica of a provider as workers get it; connections go to `address`, if it was discovered."""
-    versioned = dialect_of(name, provider) == "anthropic-messages"
-    return {
-        "url": _versioned(replica.url) if versioned else replica.url,
-        "proxy": _proxy(provider, replica.url, environ),
-        "weight": 0 if replica.drain else replica.weight,
-        "address": address,
-    }
-
-
-def _provider(name: str, provider: Provider, environ: Mapping[str, str], max_in_flight: int) -> dict[str, object]:
     return {
         "name": name,
         "dialect": dialect_of(name, provider),
-        "replicas": [normalise_replica(name, provider, each, environ) for each in replicas_of(name, provider)],
+        "replicas": [
+            {
+                "url": each.url,
+                "proxy": _proxy(provider, each.url, environ),
+                "weight": each.weight,
+                "address": each.address,
+            }
+            for each in members
+        ],
         "credentials": [each.reveal() for each in credentials_of(provider)],
         "headers": [[header.lower(), value.reveal()] for header, value in provider.headers.items()],
         "ca": provider.ca_file.pem if provider.ca_file else None,
@@ -121,11 +116,6 @@ def _proxy(provider: Provider, url: Url, environ: Mapping[str, str]) -> str | No
         return provider.proxy.reveal() if url.startswith("https:") else None
     found = proxy_for(url, environ)
     return found.reveal() if found else None
-
-
-def _versioned(url: str) -> str:
-    """With `/v1` where the URL ends in no version, as Anthropic's SDKs take base URLs without it."""
-    return url if _VERSION.fullmatch(urlsplit(url).path.rpartition("/")[2]) else f"{url}/v1"
 
 
 def _model(config: Config, name: str) -> dict[str, object]:

@@ -1,10 +1,12 @@
 """Checks of what places requests: strategies with their settings, replicas, prices."""
 
+import ipaddress
+
 from edgeroute.config.document import Document, Path
 from edgeroute.config.models import Model, credentials_of, price_of, replicas_of
 from edgeroute.config.names import Names
 from edgeroute.config.schema import Config, Pool, Provider, StrategyName
-from edgeroute.config.values import HashKey, Malformed, Url
+from edgeroute.config.values import Address, HashKey, Malformed, Url
 
 MOST_CANDIDATES = 64
 """For so many the index of `affinity` has room: a bit of a word each."""
@@ -122,6 +124,22 @@ def _check_discovery(document: Document, path: Path) -> None:
         elif name == "srv" and parsed.port is not None:
             advice = "take the port out; to look up addresses alone write dns"
             document.error((*path, name), "SRV records say the ports themselves", advice)
+    _check_nameserver(document, (*path, "nameserver"))
+
+
+def _check_nameserver(document: Document, path: Path) -> None:
+    text = document.text(path)
+    if text is None:
+        return
+    try:
+        ipaddress.ip_address(Address.parse(text).host)
+    except Malformed:  # is reported where it is read
+        return
+    except ValueError:
+        advice = "write its address and port, such as 10.0.0.2:53"
+        document.error(path, "a name server cannot be looked up itself", advice)
+    if document.text((*path[:-1], "file")) is not None:
+        document.error(path, "nobody is asked for a file", "remove it", at_key=True)
 
 
 def _check_settings(document: Document, name: str, model: Model) -> None:

@@ -127,6 +127,7 @@ _PARTS = (
         "providers:\n"
         "  vllm: {dialect: openai-chat, discover: {dns: http://vllm.models.svc:8000/v1, every: 5s}}\n"
         "  sglang: {dialect: openai-chat, discover: {srv: http://_http._tcp.sglang.models.svc/v1}}\n"
+        "  consul: {dialect: openai-chat, discover: {srv: http://vllm.service.consul/v1, nameserver: 127.0.0.1:8600}}\n"
         "  others: {dialect: openai-chat, discover: {file: replicas.yaml}}",
     ),
     _Part(

@@ -84,7 +84,8 @@ HeaderName = Annotated[
         extra={"form": "letters, digits and hyphens, as in x-tenant (at most 128)"},
     ),
 ]
-Weight = Annotated[int, Meta(ge=1, le=1_000_000)]
+MOST_WEIGHT = 1_000_000
+Weight = Annotated[int, Meta(ge=1, le=MOST_WEIGHT)]
 PerMillion = Annotated[float, Meta(ge=0, le=1_000_000)]
 Message = Annotated[str, Meta(min_length=1, max_length=1000)]
 
@@ -180,7 +181,10 @@ class Discovery(Section, frozen=True):
         _about("A base URL without a port whose host is the name of SRV records, which say hosts and ports."),
     ] = None
     file: Annotated[FilePath | None, _about("A YAML file with `urls`, as they are written here.")] = None
-    every: Annotated[int, _time("How often it is looked up.", "1s", "1h")] = 10_000
+    every: Annotated[int, _time("How often it is looked up; a file is watched.", "1s", "1h")] = 10_000
+    nameserver: Annotated[
+        Address | None, _about("Whom to ask, such as 10.0.0.2:53. Default: the name servers of the system.")
+    ] = None
 
 
 class PromptCache(Section, frozen=True):
@@ -477,7 +481,7 @@ class Config(Section, frozen=True):
     )
     admin_key: Annotated[
         Secret | None,
-        _about("Bearer token of /status and /reload on `admin`; without one they answer this machine only."),
+        _about("Bearer token of /status, /replicas and /reload on `admin`; without one they answer this machine only."),
     ] = None
     trusted_proxies: Annotated[
         list[Network],

@@ -12,6 +12,10 @@ import msgspec
 
 from edgeroute._native import Cells, Snapshot
 from edgeroute.config import Config, ConfigError, Loaded
+from edgeroute.replicas.changes import Command, RefusedError
+from edgeroute.replicas.discovery import sources
+from edgeroute.replicas.engines import EngineSignals, polled
+from edgeroute.replicas.sets import ReplicaSets
 from edgeroute.supervisor.certificate import ServerCertificate
 from edgeroute.supervisor.run_directory import RunDirectory
 from edgeroute.supervisor.watch import Watch
@@ -35,6 +39,9 @@ AT_RESTART = (
 """Settings that are read once: changed, they wait for the next start."""
 
 _ADOPTION_SECONDS = 5.0
+_LOOKUP_SECONDS = 5.0
+"""How long a start or reload waits for the first answers about replicas that are new to it."""
+_UNTIL_RESTART = "until the next restart: write it into the configuration to keep it"
 _log = logging.getLogger("edgeroute")
 
 
@@ -59,6 +66,8 @@ class Generations:
         directory: RunDirectory,
         certificate: ServerCertificate,
         cells: Cells,
+        replicas: ReplicaSets,
+        engines: EngineSignals,
         pause: Callable[[float], bool],
     ) -> None:
         """Publishes generation 1; ValueError says why not. `pause` waits, and is false when we are stopping."""
@@ -71,10 +80,14 @@ class Generations:
         self._directory = directory
         self._certificate = certificate
         self._cells = cells
+        self._replicas = replicas
+        self._engines = engines
         self._pause = pause
         self._current = first
         self._watch = watch
-        self._publish(first)
+        self._look_up(first.config)
+        self._changes = replicas.discovery.changes
+        self._publish(first, replicas.normalised(first.config))
 
     def changed(self) -> bool:
         """Whether a watched file has new content since the last look."""
@@ -86,18 +99,40 @@ class Generations:
             outcome = self._reload()
         except Exception as error:  # noqa: BLE001 (whatever it is, the router goes on with the configuration it has)
             _log.exception("a reload failed in a way that nobody thought of")
-            outcome = self._refused(f"error: {error!r}")
+            outcome = self._refused("reload", f"error: {error!r}")
+        self._replicas.discovery.follow(sources(self._current.config))
         self.results[outcome.result] += 1
-        level = logging.INFO if outcome.result in ("applied", "unchanged") else logging.ERROR
-        _log.log(level, "%s", outcome.message)
+        _log.log(_level(outcome), "%s", outcome.message)
+        return outcome
+
+    def look(self, now: float) -> None:
+        """Have replicas looked up and their engines asked when it is time (`time.monotonic()`); publish changes."""
+        self._engines.look(self._polled, now)
+        self._replicas.discovery.look(now)
+        if self._replicas.discovery.changes != self._changes:
+            outcome = self._republish()
+            _log.log(_level(outcome), "%s", outcome.message)
+
+    def command(self, command: Command) -> Reloaded:
+        """Change a replica until the next restart; tell and log the outcome."""
+        outcome = self._command(command)
+        _log.log(_level(outcome), "replicas: %s %s %s: %s", *_words(command), outcome.message)
         return outcome
 
     def status(self, now_ms: int) -> dict[str, Any]:
-        """The health of targets and the limits in use, as JSON can hold them."""
-        return json.loads(self._snapshot.status(now_ms))
+        """The health of targets, the limits in use, what differs from the file, as JSON can hold them."""
+        return {**json.loads(self._snapshot.status(now_ms)), **self._live()}
+
+    def listed_replicas(self, now_ms: int) -> dict[str, Any]:
+        """Every replica with its weight and breaker, and what differs from the file, as JSON can hold them."""
+        breakers = {(provider, name): breaker for provider, name, breaker in self.replicas(now_ms)}
+        listed = self._replicas.listed(self._current.config)
+        for each in listed:
+            each["breaker"] = breakers.get((each["provider"], each["replica"]), "closed")
+        return {"replicas": listed, **self._live()}
 
     def replicas(self, now_ms: int) -> list[tuple[str, str, str]]:
-        """Provider, base URL and breaker of each replica."""
+        """Provider, name and breaker of each replica."""
         return self._snapshot.replicas(now_ms)
 
     def forget_old(self) -> None:
@@ -110,25 +145,67 @@ class Generations:
         except OSError as error:
             _log.warning("old generations are left in %s: %s", self._directory.path, error)
 
+    def _live(self) -> dict[str, Any]:
+        return {**self._replicas.described(self._current.config), "engines": self._engines.described()}
+
     def _reload(self) -> Reloaded:
         loaded, self._watch = load_watched(self._read)
         if isinstance(loaded, ConfigError):
-            return self._refused(str(loaded))
-        notes = [str(warning) for warning in loaded.warnings] + restart_settings(self.started, loaded.config)
-        if loaded.normalised == self._current.normalised:
-            notes += self._renew_certificate(loaded.config)
-            if self._lagging():
-                return self._adopted(notes)
-            return self._outcome("unchanged", f"nothing to reload: generation {self.number} still serves", notes)
+            return self._refused("reload", str(loaded))
+        self._look_up(loaded.config)
+        refused = self._take(loaded, "reload")
+        if refused is not None and refused.result == "invalid":
+            return refused
+        notes = [
+            *map(str, loaded.warnings),
+            *restart_settings(self.started, loaded.config),
+            *(f"warning: {each}" for each in self._replicas.misfits(loaded.config)),
+            *self._renew_certificate(loaded.config),
+        ]
+        return _noted(refused, notes) if refused else self._adopted("configuration reloaded", notes)
+
+    def _command(self, command: Command) -> Reloaded:
         try:
-            self._publish(loaded)
+            before = self._replicas.command(command, self._current.config)
+        except RefusedError as error:
+            return self._refused("change", str(error))
+        outcome = self._republish()
+        if outcome.result == "invalid":
+            self._replicas.overlay = before
+            return outcome
+        return _noted(outcome, [_UNTIL_RESTART])
+
+    def _republish(self) -> Reloaded:
+        """Publish the same configuration with the replicas as they are now."""
+        return self._take(self._current, "change") or self._adopted("replicas changed", [])
+
+    def _look_up(self, config: Config) -> None:
+        """Wait for the first answers of sources that are new, beside those in use."""
+        discovery = self._replicas.discovery
+        discovery.follow([*sources(self._current.config), *sources(config)])
+        deadline = time.monotonic() + _LOOKUP_SECONDS
+        discovery.look(time.monotonic())
+        while not discovery.is_settled() and time.monotonic() < deadline and self._pause(0.01):
+            discovery.look(time.monotonic())
+
+    def _take(self, loaded: Loaded, what: str) -> Reloaded | None:
+        """Publish a configuration with the replicas as they are now; says why if nothing is to be taken up."""
+        self._changes = self._replicas.discovery.changes
+        try:
+            normalised = self._replicas.normalised(loaded.config)
+            if normalised != self._published:
+                self._publish(loaded, normalised)
+            elif not self._lagging():
+                self._current = loaded
+                return self._outcome("unchanged", f"nothing to {what}: generation {self.number} still serves", [])
         except ValueError as error:
-            return self._refused(f"error: {error}")
+            return self._refused(what, f"error: {error}")
         except OSError as error:
             where = self._directory.path
             reason = f"cannot store the new configuration in {where}: {error.strerror}; mend that and reload again"
-            return self._refused(reason)
-        return self._adopted(notes + self._renew_certificate(loaded.config))
+            return self._refused(what, reason)
+        self._current = loaded
+        return None
 
     def _renew_certificate(self, config: Config) -> list[str]:
         try:
@@ -137,15 +214,17 @@ class Generations:
             return [f"warning: the certificate is still the old one: {error}; reload again"]
         return ["the certificate is replaced: workers start anew, one after the other"] if renewed else []
 
-    def _publish(self, loaded: Loaded) -> None:
-        snapshot = Snapshot.compile(loaded.normalised, self._cells, self.number + 1)
-        self._directory.write_generation(self.number + 1, loaded.normalised)
+    def _publish(self, loaded: Loaded, normalised: bytes) -> None:
+        snapshot = Snapshot.compile(normalised, self._cells, self.number + 1)
+        self._directory.write_generation(self.number + 1, normalised)
         self.number += 1
         self._cells.publish(self.number)
         self._current = loaded
+        self._published = normalised
+        self._polled = polled(loaded.config, self._replicas.now(loaded.config))
         self._snapshot = snapshot
 
-    def _adopted(self, notes: list[str]) -> Reloaded:
+    def _adopted(self, what: str, notes: list[str]) -> Reloaded:
         """Wait until every live worker serves the new generation; then an older one is not ready."""
         deadline = time.monotonic() + _ADOPTION_SECONDS
         while lagging := self._lagging():
@@ -155,17 +234,29 @@ class Generations:
                 return self._outcome("unconfirmed", text, notes)
         self.confirmed = self.number
         self.forget_old()
-        return self._outcome("applied", f"configuration reloaded: generation {self.number} serves", notes)
+        return self._outcome("applied", f"{what}: generation {self.number} serves", notes)
 
     def _lagging(self) -> list[int]:
         """Process ids of live workers that serve an older generation."""
         return [each.pid for each in self._cells.workers() if each.alive and each.generation < self.number]
 
-    def _refused(self, reason: str) -> Reloaded:
-        return self._outcome("invalid", f"reload refused, generation {self.number} still serves:\n{reason}", [])
+    def _refused(self, what: str, reason: str) -> Reloaded:
+        return self._outcome("invalid", f"{what} refused, generation {self.number} still serves:\n{reason}", [])
 
     def _outcome(self, result: Result, text: str, notes: list[str]) -> Reloaded:
         return Reloaded(result, self.number, "\n".join([text, *notes]))
+
+
+def _noted(outcome: Reloaded, notes: list[str]) -> Reloaded:
+    return msgspec.structs.replace(outcome, message="\n".join([outcome.message, *notes]))
+
+
+def _level(outcome: Reloaded) -> int:
+    return logging.INFO if outcome.result in ("applied", "unchanged") else logging.ERROR
+
+
+def _words(command: Command) -> tuple[str, str, str]:
+    return command.action, command.provider, command.replica
 
 
 def load_watched(read: Read) -> tuple[Loaded | ConfigError, Watch]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -21,6 +22,11 @@ from edgeroute.admin import AdminListener
 from edgeroute.config import Config, ConfigError
 from edgeroute.config.schema import MOST_WORKERS
 from edgeroute.errors import StartError
+from edgeroute.replicas.changes import Command
+from edgeroute.replicas.discovery import Discovery
+from edgeroute.replicas.engines import EngineSignals
+from edgeroute.replicas.lookup import find
+from edgeroute.replicas.sets import ReplicaSets
 from edgeroute.supervisor import handover
 from edgeroute.supervisor.addresses import accepts, reserve
 from edgeroute.supervisor.banner import banner
@@ -68,7 +74,10 @@ def run(read: Read, environ: Mapping[str, str]) -> int:
             cells = Cells.create(str(directory.cells))
             supervisor = Supervisor(signals, loaded.config, directory, cells, environ)
             certificate = ServerCertificate(directory, loaded.config, supervisor.renew_workers)
-            supervisor.generations = Generations(read, loaded, watch, directory, certificate, cells, supervisor.pause)
+            replicas = ReplicaSets(environ, Discovery(signals.wake, partial(find, environ=environ)))
+            supervisor.generations = Generations(
+                read, loaded, watch, directory, certificate, cells, replicas, EngineSignals(cells), supervisor.pause
+            )
         except (OSError, ValueError) as error:
             raise StartError(f"cannot start: {error}") from error
         stack.callback(supervisor.kill)
@@ -101,7 +110,7 @@ class Supervisor:
         self._forced = False
         self._reload_wanted = False
         self._renewal_due = False
-        self._reload_requests: queue.SimpleQueue[Future[Reloaded]] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[tuple[Command | None, Future[Reloaded]]] = queue.SimpleQueue()
         self._was_ready = False
         self._silent: set[int] = set()
         self._unreachable: set[str] = set()
@@ -123,7 +132,8 @@ class Supervisor:
                 next_watch = now + _LOOK_SECONDS
                 self._reload_wanted |= self.generations.changed()
             self._look_after_workers()
-            self._reload_if_wanted()
+            self._do_what_is_wanted()
+            self.generations.look(now)
             if self._renewal_due and self._accepting:  # earlier, SIGHUP would end it
                 self._renewal_due = False
                 self._server.hang_up()
@@ -164,12 +174,15 @@ class Supervisor:
 
     def request_reload(self) -> Reloaded:
         """Reload in the main thread, and wait for what becomes of it; TimeoutError when nothing does."""
-        if self._stopping:
-            raise TimeoutError("the router is stopping")
-        outcome: Future[Reloaded] = Future()
-        self._reload_requests.put(outcome)
-        self._signals.wake()
-        return outcome.result(timeout=30)
+        return self._request(None)
+
+    def change_replica(self, command: Command) -> Reloaded:
+        """The same for a change of a replica."""
+        return self._request(command)
+
+    def replicas(self) -> dict[str, Any]:
+        """Every replica, and how they differ from the configuration."""
+        return self.generations.listed_replicas(_unix_ms())
 
     def samples(self) -> list[Sample]:
         """Every metric: what the workers counted, and what is known here."""
@@ -209,6 +222,14 @@ class Supervisor:
             ],
             **self.generations.status(now_ms),
         }
+
+    def _request(self, command: Command | None) -> Reloaded:
+        if self._stopping:
+            raise TimeoutError("the router is stopping")
+        outcome: Future[Reloaded] = Future()
+        self._requests.put((command, outcome))
+        self._signals.wake()
+        return outcome.result(timeout=30)
 
     # The rest is the main thread's.
 
@@ -284,10 +305,14 @@ class Supervisor:
         self._trouble = None
         return dead
 
-    def _reload_if_wanted(self) -> None:
+    def _do_what_is_wanted(self) -> None:
         waiting: list[Future[Reloaded]] = []
-        while not self._reload_requests.empty():
-            waiting.append(self._reload_requests.get_nowait())
+        while not self._requests.empty():
+            command, future = self._requests.get_nowait()
+            if command is None:
+                waiting.append(future)
+            else:
+                future.set_result(self.generations.command(command))
         if not waiting and not self._reload_wanted:
             return
         self._reload_wanted = False

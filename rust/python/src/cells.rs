@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use edgeroute_router::{engine_cell, engine_word};
 use edgeroute_shared::{Cells, Layout, Owner};
 use pyo3::prelude::*;
 
@@ -72,6 +73,23 @@ impl PyCells {
 
     fn gauges(&self) -> Vec<(String, u64)> {
         self.0.gauges().collect()
+    }
+
+    /// Tells the workers what the engine of a replica says of itself.
+    #[pyo3(signature = (provider, replica, running, waiting, cache_per_mille, unix_s))]
+    fn write_engine_signals(
+        &self,
+        provider: &str,
+        replica: &str,
+        running: u64,
+        waiting: u64,
+        cache_per_mille: u64,
+        unix_s: u64,
+    ) -> PyResult<()> {
+        let cell = self.0.exact(&engine_cell(provider, replica)).map_err(os_error)?;
+        let word = engine_word(running, waiting, cache_per_mille, unix_s);
+        self.0.at(cell).store(word, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Empties the rows of dead workers and gives back what they had reserved; returns the ids of those that died

@@ -58,7 +58,7 @@ impl PySnapshot {
         serde_json::to_vec(&self.0.snapshot.status(&self.0.cells, now_ms)).map_err(value_error)
     }
 
-    /// Provider, base URL and breaker of each replica: `closed`, `open` or `half-open`.
+    /// Provider, name (base URL, `URL@address` where it was discovered) and breaker of each replica: `closed`, `open` or `half-open`.
     fn replicas(&self, now_ms: u64) -> Vec<(&str, &str, &'static str)> {
         let replicas = self.0.snapshot.replicas(&self.0.cells, now_ms);
         replicas.map(|(provider, replica)| (provider, replica.url, replica.breaker)).collect()
@@ -84,6 +84,9 @@ fn origins(provider: &Provider) -> PyResult<Vec<Arc<Origin>>> {
         let origin = Origin::parse(&replica.url).map_err(|error| invalid(&replica.url, &error))?;
         let mut origin = origin
             .limited_to(Limits { connections: provider.max_connections, waiting: provider.max_connections });
+        if let Some(address) = replica.address {
+            origin = origin.at(address);
+        }
         if let Some(proxy) = &replica.proxy {
             let proxy = Proxy::parse(proxy.reveal()).map_err(|error| invalid("proxy", &error))?;
             origin = origin.through(proxy);

@@ -137,8 +137,10 @@ fn network(text: &str) -> Result<Network, CompileError> {
 fn provider(written: &config::Provider, cells: &Cells) -> Result<Provider, CompileError> {
     let replica = |replica: &config::Replica| {
         let url = replica.url.as_str();
-        let breaker = Breaker::new(cells, &format!("breaker/{}/{url}", written.name), BREAKER)?;
-        Ok(Replica { url: url.into(), proxy: replica.proxy.clone(), breaker })
+        let name = replica.address.map_or_else(|| url.to_owned(), |address| format!("{url}@{address}"));
+        let breaker = Breaker::new(cells, &format!("breaker/{}/{name}", written.name), BREAKER)?;
+        let (address, proxy) = (replica.address, replica.proxy.clone());
+        Ok(Replica { name: name.into(), url: url.into(), address, proxy, breaker })
     };
     let dialect = Dialect::of_provider(&written.dialect).ok_or_else(|| CompileError::Unknown {
         place: format!("provider `{}`", written.name),

@@ -96,7 +96,6 @@ pub(crate) struct Replica {
     #[allow(dead_code, reason = "used when placement is wired in")]
     pub(crate) weight: u32,
     /// Where to connect, if that was discovered; the URL's host remains whom it must be.
-    #[allow(dead_code, reason = "used when replicas are discovered")]
     pub(crate) address: Option<IpAddr>,
 }
 

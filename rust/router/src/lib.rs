@@ -8,6 +8,7 @@ mod client_address;
 mod compile;
 mod config;
 mod draw;
+mod engine;
 mod explain;
 mod facts;
 mod failure;
@@ -34,6 +35,7 @@ mod variables;
 
 pub use compile::CompileError;
 pub use config::Defaults;
+pub use engine::{engine_cell, engine_word};
 pub use explain::{Decision, Explanation, Refused, WrittenRequest, explain};
 pub use facts::{Facts, GivenFacts, LiveFacts};
 pub use failure::{Failure, FailureKind};

@@ -271,7 +271,7 @@ impl Plan {
         let Some(target) = snapshot.target(candidate.target) else { return String::new() };
         let provider = snapshot.provider_of(target);
         let replica = provider.and_then(|provider| provider.replicas.get(usize::from(candidate.replica)));
-        let url = replica.map_or("", |replica| &*replica.url);
+        let url = replica.map_or("", |replica| &*replica.name);
         let mut text = format!("{} at {url}", target.name_with(self.rest_of(snapshot, candidate)));
         if let Some(position) = candidate.credential_position(snapshot) {
             text.push_str(&format!(", credential {position}"));

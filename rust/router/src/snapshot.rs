@@ -1,6 +1,7 @@
 //! The compiled configuration: immutable, every name resolved to an index, every shared cell found.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use edgeroute_limits::{Breaker, Limits, Quotas};
 use edgeroute_placement::Order;
@@ -63,17 +64,21 @@ pub struct Provider {
     pub ca: Option<Box<str>>,
     /// Connections of each worker to each of its base URLs; as many requests again may wait for one.
     pub max_connections: usize,
-    /// Its base URLs.
+    /// Who serves its models.
     pub replicas: Vec<Replica>,
     /// Counter that gives replicas and credentials their turn.
     pub(crate) turns: Exact,
 }
 
-/// One base URL of a provider.
+/// One of those who serve a provider's models.
 #[derive(Debug)]
 pub struct Replica {
+    /// Its base URL; `URL@address` where the address was discovered. Health and load belong to this name.
+    pub name: Box<str>,
     /// Base URL, ending where the dialect's paths begin.
     pub url: Box<str>,
+    /// Where to connect, if that was discovered; the URL's host remains whom it must be.
+    pub address: Option<IpAddr>,
     /// URL of the CONNECT proxy on the way to it.
     pub proxy: Option<Secret>,
     /// Health on this host.

@@ -29,10 +29,10 @@ pub struct TargetStatus<'a> {
     pub replicas: Vec<ReplicaStatus<'a>>,
 }
 
-/// One base URL of a provider.
+/// One replica of a provider.
 #[derive(Debug, Serialize)]
 pub struct ReplicaStatus<'a> {
-    /// The base URL.
+    /// The base URL; `URL@address` where the address was discovered.
     pub url: &'a str,
     /// `closed`, `open`, or `half-open`: used again, and skipped again after one more failure.
     pub breaker: &'static str,
@@ -115,5 +115,5 @@ fn replica_status<'a>(replica: &'a Replica, cells: &Cells, unix_ms: u64) -> Repl
         BreakerState::Open { left_ms } => ("open", left_ms),
         BreakerState::HalfOpen => ("half-open", 0),
     };
-    ReplicaStatus { url: &replica.url, breaker, open_ms }
+    ReplicaStatus { url: &replica.name, breaker, open_ms }
 }

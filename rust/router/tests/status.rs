@@ -105,3 +105,21 @@ fn replicas_are_told_once_with_their_provider() {
     ];
     assert_eq!(told, expected);
 }
+
+#[test]
+fn a_discovered_replica_bears_its_address_and_has_a_breaker_of_its_own() {
+    let mut two = provider("two", "openai-chat", &["http://gpus/v1", "http://gpus/v1"]);
+    two["replicas"][0]["address"] = json!("10.0.0.7");
+    two["replicas"][1]["address"] = json!("fd00::8");
+    let host =
+        Host::new(&config(vec![two], vec![model("m", &["two/m"], &[])], vec![], limits(None, None, None)));
+    for _ in 0..6 {
+        let mut ticket = host.chat("m");
+        let first = ticket.attempt(AT).unwrap().replica.name.ends_with("@10.0.0.7");
+        ticket.advance(if first { failed(FailureKind::Connect) } else { common::complete() }, AT);
+        ticket.advance(common::complete(), AT);
+    }
+    let replicas = host.snapshot.replicas(&host.cells, AT.unix_ms);
+    let told: Vec<_> = replicas.map(|(_, replica)| (replica.url, replica.breaker)).collect();
+    assert_eq!(told, [("http://gpus/v1@10.0.0.7", "open"), ("http://gpus/v1@fd00::8", "closed")]);
+}

@@ -1,15 +1,16 @@
 //! Where a request goes: scheme, host and port of a base URL, its base path, and how connections get there.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::proxy::Proxy;
 use crate::roots::Roots;
 
 /// A base URL such as `https://api.example.com/v1`, checked once when the configuration loads, with the proxy it is
-/// reached through and the authorities it trusts, if there are any.
+/// reached through, the authorities it trusts and the address it is known to have, if there are any.
 ///
-/// Connections are shared between origins with the same scheme, host, port, proxy, authorities and limits; the base
-/// path does not matter.
+/// Connections are shared between origins with the same scheme, host, port, address, proxy, authorities and limits; the
+/// base path does not matter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Origin {
     route: Route,
@@ -24,6 +25,8 @@ pub(crate) struct Route {
     pub(crate) tls: bool,
     pub(crate) host: String,
     pub(crate) port: u16,
+    /// Where to connect in place of the host, which is still whom the other end must be.
+    pub(crate) address: Option<IpAddr>,
     pub(crate) proxy: Option<Proxy>,
     pub(crate) roots: Option<Roots>,
     pub(crate) limits: Limits,
@@ -91,17 +94,27 @@ impl Origin {
             tls,
             host: host.to_ascii_lowercase(),
             port,
+            address: None,
             proxy: None,
             roots: None,
             limits: Limits::default(),
         };
-        let authority = if port == default_port { bracketed(&route.host) } else { route.target() };
+        let authority =
+            if port == default_port { bracketed(&route.host) } else { host_and_port(&route.host, port) };
         Ok(Self {
             base_path: path.trim_end_matches('/').to_owned(),
             authority,
             name: route.to_string(),
             route,
         })
+    }
+
+    /// Connected to at this address: the host is not looked up, and remains what the `host` header, SNI and the
+    /// certificate say.
+    pub fn at(mut self, address: IpAddr) -> Self {
+        self.route.address = Some(address);
+        self.name = self.route.to_string();
+        self
     }
 
     /// Reached through a tunnel that the proxy opens, whatever the scheme.
@@ -148,7 +161,8 @@ impl Origin {
         &self.authority
     }
 
-    /// Scheme, host and port, and the proxy if there is one: `https://api.example.com:443 through proxy:3128`.
+    /// Scheme, host and port, and the address and the proxy if there is one: `http://gpu:8000 at 10.0.0.7`,
+    /// `https://api.example.com:443 through proxy:3128`.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -159,7 +173,7 @@ impl Origin {
 }
 
 impl Route {
-    /// Host and port of who is connected to: the proxy, if there is one.
+    /// Host and port of who is connected to, if that has to be looked up: the proxy, if there is one.
     pub(crate) fn peer(&self) -> (&str, u16) {
         match &self.proxy {
             Some(proxy) => (&proxy.host, proxy.port),
@@ -167,15 +181,26 @@ impl Route {
         }
     }
 
+    /// Who is connected to, if that needs no look-up.
+    pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
+        let (host, port) = self.peer();
+        let known = self.address.filter(|_| self.proxy.is_none());
+        Some(SocketAddr::new(known.or_else(|| host.parse().ok())?, port))
+    }
+
     /// Host and port, as a proxy is asked for them.
     pub(crate) fn target(&self) -> String {
-        host_and_port(&self.host, self.port)
+        match self.address {
+            Some(address) => SocketAddr::new(address, self.port).to_string(),
+            None => host_and_port(&self.host, self.port),
+        }
     }
 }
 
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", scheme(self.tls), self.target())?;
+        write!(f, "{}://{}", scheme(self.tls), host_and_port(&self.host, self.port))?;
+        self.address.map_or(Ok(()), |address| write!(f, " at {address}"))?;
         self.proxy.as_ref().map_or(Ok(()), |proxy| write!(f, " through {proxy}"))
     }
 }
@@ -256,6 +281,26 @@ mod tests {
         assert_eq!((origin.to_string().as_str(), origin.authority()), ("https://host/v1", "host"));
         let shown = format!("{origin:?}");
         assert!(shown.contains("3128") && !shown.contains("secret") && !shown.contains("Basic"), "{shown}");
+    }
+
+    #[test]
+    fn an_address_changes_where_it_connects_and_nothing_else() {
+        let check = |url: &str, address: &str, peer: &str, name: &str| {
+            let named = Origin::parse(url).unwrap();
+            let origin = named.clone().at(address.parse().unwrap());
+            assert_eq!(origin.route().peer_address(), Some(peer.parse().unwrap()), "{url}");
+            assert_eq!(origin.name(), name);
+            assert_eq!((origin.authority(), origin.host()), (named.authority(), named.host()));
+            assert_ne!(origin.route(), named.route(), "connections are its own");
+            assert_eq!(named.route().peer_address(), None);
+            let through = origin.through(Proxy::parse("http://[::1]:3128").unwrap());
+            assert_eq!(through.route().peer_address(), Some("[::1]:3128".parse().unwrap()));
+            assert_eq!(through.route().target(), peer, "the proxy connects to the address");
+        };
+        check("http://gpu:8000/v1", "10.0.0.7", "10.0.0.7:8000", "http://gpu:8000 at 10.0.0.7");
+        check("https://gpu", "fd00::7", "[fd00::7]:443", "https://gpu:443 at fd00::7");
+        let literal = Origin::parse("http://[::1]:9").unwrap();
+        assert_eq!(literal.route().peer_address(), Some("[::1]:9".parse().unwrap()));
     }
 
     #[test]

@@ -8,7 +8,6 @@ use rustls::ClientConfig;
 use crate::addresses::Addresses;
 use crate::origin::{Limits, Origin, Route};
 use crate::queue::Queue;
-use crate::resolve::literal_address;
 use crate::slots::{Key, Slots};
 
 pub(crate) struct Pool {
@@ -50,7 +49,7 @@ impl Pools {
             resolving: Vec::new(),
             looking_up: false,
             tls: None,
-            addresses: literal_address(origin.route()).map_or_else(Addresses::unknown, Addresses::literal),
+            addresses: origin.route().peer_address().map_or_else(Addresses::unknown, Addresses::literal),
         });
         self.by_route.insert(origin.route().clone(), key);
         key

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -154,7 +154,10 @@ impl Shared {
         let config =
             if job.needs_config { Some(load_config(route, &mut lock(&self.configs))?) } else { None };
         let (host, port) = route.peer();
-        let addresses = (self.look_up)(host, port).map_err(|error| Failure::io(Kind::Resolve, &error))?;
+        let addresses = match route.peer_address() {
+            Some(address) => vec![address],
+            None => (self.look_up)(host, port).map_err(|error| Failure::io(Kind::Resolve, &error))?,
+        };
         if addresses.is_empty() {
             return Err(Failure::new(Kind::Resolve, "the name has no address"));
         }
@@ -165,13 +168,6 @@ impl Shared {
 /// What the locks guard is whole at all times, also after a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The address of a host that is one already.
-pub(crate) fn literal_address(route: &Route) -> Option<SocketAddr> {
-    let (host, port) = route.peer();
-    let address: IpAddr = host.parse().ok()?;
-    Some(SocketAddr::new(address, port))
 }
 
 fn load_config(route: &Route, configs: &mut Configs) -> Result<Arc<ClientConfig>, Failure> {

@@ -83,6 +83,22 @@ fn names_are_looked_up_and_all_addresses_tried() {
 }
 
 #[test]
+fn an_origin_at_an_address_is_not_looked_up_and_has_connections_of_its_own() {
+    let server = Server::answering(|_| answer("found"));
+    let port = server.address.port();
+    let named = |host: &str| Origin::parse(&format!("http://{host}:{port}")).unwrap();
+    let mut driver = Driver::new(Settings::default());
+    for host in ["gpu.invalid", "gpu.invalid", "localhost", "127.0.0.9"] {
+        let origin = Arc::new(named(host).at(server.address.ip()));
+        assert_eq!(driver.exchange(&origin, "").text(), "found");
+    }
+    assert_eq!(server.accepted(), 3);
+    let id = driver.start(&Arc::new(named("localhost").at([127, 0, 0, 9].into())), "");
+    let error = driver.fail(id).to_string();
+    assert!(error.starts_with(&format!("http://localhost:{port} at 127.0.0.9: ")), "{error}");
+}
+
+#[test]
 fn closing_after_every_reply_fails_no_request() {
     let server = Server::start(|_, mut stream| {
         if read_request(&mut stream).is_some() {

@@ -125,6 +125,23 @@ fn an_authority_is_trusted_only_by_the_origins_that_say_so() {
 }
 
 #[test]
+fn at_a_given_address_the_name_is_still_who_it_must_be() {
+    let authority = Authority::new();
+    let server = authority.serve_as("gpu.invalid", |_, mut stream| {
+        while let Some((head, _)) = read_request(&mut stream) {
+            assert!(head.contains("\r\nhost: gpu.invalid:"));
+            assert_eq!(stream.conn.server_name(), Some("gpu.invalid"));
+            stream.write_all(&answer("found")).unwrap();
+        }
+    });
+    let at_server = |host| https(host, &server).trusting(authority.roots()).at(server.address.ip());
+    let mut driver = Driver::new(Settings::default());
+    assert_eq!(driver.exchange(&Arc::new(at_server("gpu.invalid")), "").text(), "found");
+    let id = driver.start(&Arc::new(at_server("other.invalid")), "");
+    assert_eq!(driver.fail(id).kind, Kind::Tls);
+}
+
+#[test]
 fn a_server_without_tls_is_told_apart() {
     let check = |reply: &'static [u8], expected: &str| {
         let server = Server::start(move |_, mut stream| {

@@ -30,8 +30,13 @@ impl Authority {
 
     /// A server with a certificate for `localhost`.
     pub fn serve(&self, script: impl Fn(usize, TlsStream) + Send + Sync + 'static) -> Server {
+        self.serve_as("localhost", script)
+    }
+
+    /// A server with a certificate for this name.
+    pub fn serve_as(&self, name: &str, script: impl Fn(usize, TlsStream) + Send + Sync + 'static) -> Server {
         let key = rcgen::KeyPair::generate().unwrap();
-        let names = vec!["localhost".to_owned()];
+        let names = vec![name.to_owned()];
         let certificate =
             rcgen::CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
