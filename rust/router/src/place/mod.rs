@@ -3,6 +3,7 @@
 mod affinity;
 mod carried;
 mod endpoint;
+mod endpoints;
 mod key;
 mod order;
 mod prompt;
