@@ -152,7 +152,7 @@ fn drained_replicas_get_nothing_and_weights_set_shares() {
         }
         let host = Host::new(&config);
         let mut counts = [0; 4];
-        for request in 0..2_000u64 {
+        for request in 0..800u64 {
             let id = format!("session {request}");
             let (number, mut ticket) = first(&host, &[(b"x-session-id", id.as_bytes())], request);
             counts[number] += 1;
@@ -161,7 +161,7 @@ fn drained_replicas_get_nothing_and_weights_set_shares() {
         assert_eq!(counts[1], 0, "{name}: {counts:?}");
         // Who goes by load gives all to the strongest while nothing is in flight.
         if matches!(name, "round-robin" | "session" | "bounded-hash" | "ordered" | "weighted") {
-            assert!((850..1_150).contains(&counts[0]), "{name}: {counts:?}");
+            assert!((320..480).contains(&counts[0]), "{name}: {counts:?}");
         }
     }
 }
@@ -220,13 +220,13 @@ fn few_sessions_move_when_a_replica_comes() {
     let placed = |count: usize| {
         let host = Host::new(&replicas(count, "session", json!({})));
         let of = |id: usize| first(&host, &[(b"x-session-id", format!("id-{id}").as_bytes())], 0).0;
-        (0..600).map(of).collect::<Vec<_>>()
+        (0..300).map(of).collect::<Vec<_>>()
     };
     let (nine, ten) = (placed(9), placed(10));
     let moved: Vec<usize> =
         nine.iter().zip(&ten).filter(|(before, after)| before != after).map(|(_, after)| *after).collect();
     assert!(moved.iter().all(|to| *to == 9), "nobody moves but to the new one: {moved:?}");
-    assert!((35..90).contains(&moved.len()), "{} of 600", moved.len());
+    assert!((15..50).contains(&moved.len()), "{} of 300", moved.len());
 }
 
 #[test]

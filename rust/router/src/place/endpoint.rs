@@ -51,6 +51,10 @@ pub struct EngineSignal {
     pub waiting: u64,
 }
 
+/// The endpoints of a target's replicas and credentials, in their order, where anything is kept of them; none where
+/// nothing is kept of any.
+pub(crate) type EndpointIds = Box<[Option<EndpointId>]>;
+
 /// What tells endpoints apart, the same in every process and on every host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Identity([u8; 16]);
@@ -226,7 +230,7 @@ mod tests {
     #[test]
     fn engine_signals_age_and_wrap() {
         let word = 3 << 44 | 5 << 24 | 700 << 14;
-        let at = |stamp: u64, now: u64| EngineSignal::unpack(word | stamp % (1 << 14), now);
+        let at = |stamp: u64, now: u64| EngineSignal::unpack(word | (stamp % (1 << 14)), now);
         let signal = Some(EngineSignal { running: 3, waiting: 5 });
         let now = 1_795_000_000;
         assert_eq!(at(now, now), signal);

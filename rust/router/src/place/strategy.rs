@@ -9,7 +9,7 @@ use edgeroute_shared::{Cells, Exact};
 use edgeroute_wire::Dialect;
 
 use super::affinity::{AffinityPool, PoolIndex};
-use super::endpoint::{Endpoint, EndpointId, Identity};
+use super::endpoint::{Endpoint, EndpointId, EndpointIds, Identity};
 use super::endpoints::Endpoints;
 use super::key::KeySource;
 use crate::compile::CompileError;
@@ -94,6 +94,13 @@ pub(crate) struct Compiler<'a> {
     endpoints: Endpoints<'a>,
 }
 
+/// What is kept for all pools together.
+pub(crate) struct Compiled {
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// Under each target's index, its own.
+    pub(crate) of_targets: Vec<EndpointIds>,
+}
+
 /// A member, with what it is called among the others.
 struct Named {
     member: Member,
@@ -168,23 +175,23 @@ impl<'a> Compiler<'a> {
         groups.collect::<Result<_, CompileError>>().map(Strategy::Grouped)
     }
 
-    /// The endpoints, and under each target's index those of its replicas and credentials.
-    pub(crate) fn finish(self) -> Result<(Vec<Endpoint>, Vec<Box<[Option<EndpointId>]>>), CompileError> {
-        let of_target = |target: &Target| -> Option<Box<[Option<EndpointId>]>> {
+    /// The endpoints of all pools.
+    pub(crate) fn finish(self) -> Result<Compiled, CompileError> {
+        let of_target = |target: &Target| -> Option<EndpointIds> {
             let provider = self.providers.get(usize::from(target.provider))?;
             let credentials = provider.credentials.len().max(1);
             let identities = provider.replicas.iter().flat_map(|replica| {
                 (0..credentials)
                     .map(move |credential| Identity::new(provider, replica, credential, &target.model))
             });
-            let found: Box<[_]> = identities.map(|identity| self.endpoints.find(identity)).collect();
+            let found: EndpointIds = identities.map(|identity| self.endpoints.find(identity)).collect();
             found.iter().any(Option::is_some).then_some(found)
         };
         let of_targets = match self.endpoints.is_empty() {
             true => Vec::new(),
             false => self.targets.iter().map(|target| of_target(target).unwrap_or_default()).collect(),
         };
-        Ok((self.endpoints.claim(self.cells)?, of_targets))
+        Ok(Compiled { endpoints: self.endpoints.claim(self.cells)?, of_targets })
     }
 
     /// The candidates that take requests, each once.
