@@ -12,6 +12,7 @@ use pyo3::pybacked::PyBackedBytes;
 
 use crate::border::{os_error, value_error};
 use crate::cells::PyCells;
+use crate::worker::unix_ms;
 
 /// A compiled configuration.
 #[pyclass(frozen, name = "Snapshot", module = "edgeroute._native")]

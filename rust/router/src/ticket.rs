@@ -313,7 +313,7 @@ impl Ticket {
         match reserved {
             Ok(held) => {
                 self.held = Some(held);
-                self.open_next(facts);
+                self.open_next(facts, now);
             }
             Err(refused) => self.limited(refused),
         }
@@ -352,7 +352,7 @@ impl Ticket {
 
     /// Takes the next candidate, those whose breaker is open last, so that the last usable one is always tried.
     /// Returns false where none is left.
-    fn open_next(&mut self, facts: &dyn Facts) -> bool {
+    fn open_next(&mut self, facts: &dyn Facts, now: Now) -> bool {
         let most = self.snapshot.defaults.attempts;
         let Some(left) = self.plan.candidates.get(self.next..).filter(|left| !left.is_empty()) else {
             return false;
@@ -376,9 +376,9 @@ impl Ticket {
             self.open = true;
         }
         if !self.snapshot.endpoints.is_empty() {
-            self.carried = self
-                .current
-                .and_then(|candidate| Carried::take_up(&self.snapshot, &self.plan, candidate, &self.row));
+            self.carried = self.current.and_then(|candidate| {
+                Carried::take_up(&self.snapshot, &self.plan, candidate, &self.row, now)
+            });
         }
         true
     }
@@ -467,7 +467,7 @@ impl Ticket {
         failed.push_str(&format!(": {reason}"));
         let row = Arc::clone(&self.row);
         let facts = LiveFacts { cells: row.cells(), unix_ms: now.unix_ms };
-        let another = self.remaining_ms(now) > 0 && self.open_next(&facts);
+        let another = self.remaining_ms(now) > 0 && self.open_next(&facts, now);
         if another {
             self.failed.push(failed);
         }

@@ -44,7 +44,13 @@ struct Chosen<'a> {
 
 impl Carried {
     /// Adds the attempt's load, if anything is kept of its endpoint.
-    pub(crate) fn take_up(snapshot: &Snapshot, plan: &Plan, candidate: Candidate, row: &Row) -> Option<Self> {
+    pub(crate) fn take_up(
+        snapshot: &Snapshot,
+        plan: &Plan,
+        candidate: Candidate,
+        row: &Row,
+        now: Now,
+    ) -> Option<Self> {
         let id = snapshot.endpoint_of(candidate)?;
         let endpoint = snapshot.endpoint(Some(id))?;
         let by_index = plan.placed.as_deref().and_then(|placed| placed.pool(candidate));
@@ -64,6 +70,7 @@ impl Carried {
             first_token_us: None,
         };
         endpoint.requests.add(row, 1);
+        endpoint.remember_peak(row.cells(), now.unix_ms);
         endpoint.tokens.add(row, carried.context_tokens);
         endpoint.uncached.add(row, carried.uncached_tokens);
         Some(carried)

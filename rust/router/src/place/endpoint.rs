@@ -22,8 +22,8 @@ pub struct Endpoint {
     pub(crate) uncached: Outstanding,
     /// To the first token and per further token, by size of prompt, where a pool goes by latency.
     latency: Option<Box<[[Exact; Latency::SIZES]; 2]>>,
-    /// What the replica's engine says, if it is asked.
-    engine: Option<Exact>,
+    /// What the replica's engine says, if it is asked, and the most requests that we had in flight about then.
+    engine: Option<(Exact, Exact)>,
 }
 
 /// Index of an endpoint in its snapshot.
@@ -49,6 +49,9 @@ pub struct EngineSignal {
     pub running: u64,
     /// Requests that wait for that.
     pub waiting: u64,
+    /// The most requests that this host had in flight to it when it may have said so.
+    #[serde(default)]
+    pub ours: u64,
 }
 
 /// The endpoints of a target's replicas and credentials, in their order, where anything is kept of them; none where
@@ -60,7 +63,7 @@ pub(crate) type EndpointIds = Box<[Option<EndpointId>]>;
 pub(crate) struct Identity([u8; 16]);
 
 /// Signals older than this many seconds do not count: three times the interval at which engines are asked.
-const SIGNAL_SECONDS: u64 = 15;
+const SIGNAL_SECONDS: u64 = 3;
 
 impl Identity {
     /// Of a replica of a provider, with a credential if there are several, and the model's name there.
@@ -96,8 +99,10 @@ impl Endpoint {
         replica: &Replica,
     ) -> Result<Self, CompileError> {
         let outstanding = |what| outstanding(cells, what, number);
-        let engine =
-            provider.engine.map(|_| cells.exact(&format!("engine/{}/{}", provider.name, replica.name)));
+        let engine = provider.engine.map(|_| {
+            let signal = cells.exact(&format!("engine/{}/{}", provider.name, replica.name))?;
+            Ok::<_, CompileError>((signal, cells.exact(&format!("load/peak/{number}"))?))
+        });
         Ok(Self {
             name: replica.name.clone(),
             requests: outstanding("requests")?,
@@ -155,7 +160,18 @@ impl Endpoint {
 
     /// What its engine has said lately.
     pub(crate) fn signal(&self, cells: &Cells, unix_ms: u64) -> Option<EngineSignal> {
-        EngineSignal::unpack(cells.at(self.engine?).load(Ordering::Relaxed), unix_ms / 1_000)
+        let (signal, peak) = self.engine?;
+        let signal = EngineSignal::unpack(cells.at(signal).load(Ordering::Relaxed), unix_ms / 1_000)?;
+        let peak = Peak::unpack(cells.at(peak).load(Ordering::Relaxed));
+        Some(EngineSignal { ours: peak.at(unix_ms / 1_000), ..signal })
+    }
+
+    /// One more request is in flight: remembered until the engine's word of it is old.
+    pub(crate) fn remember_peak(&self, cells: &Cells, unix_ms: u64) {
+        if let Some((_, peak)) = self.engine {
+            let requests = self.requests.total(cells);
+            update(cells.at(peak), |word| Peak::unpack(word).with(requests, unix_ms / 1_000).pack());
+        }
     }
 
     /// The first token of a reply to a prompt of so many tokens took so long.
@@ -186,8 +202,9 @@ impl Load {
         prompt_tokens: u64,
         output_tokens: u64,
     ) -> Self {
-        let Some(EngineSignal { running, waiting }) = signal else { return self };
-        let others = (running + waiting).saturating_sub(self.requests);
+        let Some(EngineSignal { running, waiting, ours }) = signal else { return self };
+        // What we have sent and got since the engine spoke is not somebody else's.
+        let others = (running + waiting).saturating_sub(self.requests.max(ours));
         let mean = self.context_tokens.checked_div(self.requests).unwrap_or(prompt_tokens + output_tokens);
         Self {
             requests: self.requests + others,
@@ -203,8 +220,36 @@ impl EngineSignal {
         const STAMPS: u64 = 1 << 14;
         const COUNTS: u64 = 1 << 20;
         let age = unix_s.wrapping_sub(word % STAMPS) % STAMPS;
-        let signal = Self { running: word >> 44, waiting: (word >> 24) % COUNTS };
+        let signal = Self { running: word >> 44, waiting: (word >> 24) % COUNTS, ours: 0 };
         (word != 0 && age <= SIGNAL_SECONDS).then_some(signal)
+    }
+}
+
+/// The most requests lately, as one word: 40 bits of requests, 24 of the second.
+#[derive(Clone, Copy)]
+struct Peak {
+    requests: u64,
+    at_s: u64,
+}
+
+impl Peak {
+    const SECONDS: u64 = 1 << 24;
+
+    fn with(self, requests: u64, now_s: u64) -> Self {
+        if requests < self.at(now_s) { self } else { Self { requests, at_s: now_s % Self::SECONDS } }
+    }
+
+    fn at(self, now_s: u64) -> u64 {
+        let age = now_s.wrapping_sub(self.at_s) % Self::SECONDS;
+        if age <= SIGNAL_SECONDS { self.requests } else { 0 }
+    }
+
+    fn unpack(word: u64) -> Self {
+        Self { requests: word >> 24, at_s: word % Self::SECONDS }
+    }
+
+    fn pack(self) -> u64 {
+        self.requests << 24 | self.at_s
     }
 }
 
@@ -231,7 +276,7 @@ mod tests {
     fn engine_signals_age_and_wrap() {
         let word = 3 << 44 | 5 << 24 | 700 << 14;
         let at = |stamp: u64, now: u64| EngineSignal::unpack(word | (stamp % (1 << 14)), now);
-        let signal = Some(EngineSignal { running: 3, waiting: 5 });
+        let signal = Some(EngineSignal { running: 3, waiting: 5, ours: 0 });
         let now = 1_795_000_000;
         assert_eq!(at(now, now), signal);
         assert_eq!(at(now, now + SIGNAL_SECONDS), signal);
@@ -244,7 +289,7 @@ mod tests {
     fn what_others_send_counts_as_what_we_send() {
         let own = Load { requests: 2, context_tokens: 600, uncached_tokens: 100 };
         let check = |own: Load, running, waiting, expected| {
-            let corrected = own.corrected(Some(EngineSignal { running, waiting }), 50, 20);
+            let corrected = own.corrected(Some(EngineSignal { running, waiting, ours: 0 }), 50, 20);
             let Load { requests, context_tokens, uncached_tokens } = corrected;
             assert_eq!((requests, context_tokens, uncached_tokens), expected, "{own:?} {running} {waiting}");
         };
@@ -253,5 +298,16 @@ mod tests {
         check(own, 3, 2, (5, 1_500, 200));
         check(Load::default(), 1, 1, (2, 140, 50));
         assert_eq!(own.corrected(None, 50, 20), own);
+        // Seven have come back since the engine counted nine.
+        let signal = EngineSignal { running: 9, waiting: 0, ours: 9 };
+        assert_eq!(own.corrected(Some(signal), 50, 20), own);
+    }
+
+    #[test]
+    fn peaks_are_remembered_as_long_as_signals() {
+        let peak = Peak::unpack(0).with(4, 100).with(9, 101).with(2, 102);
+        let peak = Peak::unpack(peak.pack());
+        assert_eq!([101, 104, 105].map(|now_s| peak.at(now_s)), [9, 9, 0]);
+        assert_eq!(peak.with(3, 105).at(105), 3);
     }
 }
