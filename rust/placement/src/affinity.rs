@@ -209,20 +209,27 @@ impl View {
         depths: &[u16; SLOTS],
         candidates: &[Candidate],
     ) -> Option<Self> {
-        let weights = || candidates.iter().map(|candidate| u64::from(candidate.node.weight()));
-        let count = weights().map(|weight| u64::from(weight > 0)).sum::<u64>() as f64;
-        let mean_weight = weights().sum::<u64>() as f64 / count;
+        let mut count = 0u64;
+        let mut total_weight = 0u64;
+        for candidate in candidates {
+            count += u64::from(candidate.node.weight() > 0);
+            total_weight += u64::from(candidate.node.weight());
+        }
+        let count = count as f64;
+        let mean_weight = total_weight as f64 / count;
         let mut hub = u16::MAX;
         let (mut least_uncached, mut most_uncached) = (f64::INFINITY, 0.0f64);
         let mut least = (0, f64::INFINITY);
         let mut unread_by_all = 0.0;
-        let consider = |(position, candidate): (usize, &Candidate)| {
+        let mut considered = SmallVec::with_capacity(candidates.len());
+        for (position, candidate) in candidates.iter().enumerate() {
             let depth_blocks = depths.get(candidate.slot.number()).copied().unwrap_or(0);
             let seen = f64::from(depth_blocks) * prompt.tokens_per_block;
             let cached = if seen < f64::from(candidate.least_tokens) { 0.0 } else { seen };
             let uncached_tokens = (prompt.tokens - cached).max(0.0);
             if candidate.node.weight() == 0 {
-                return Considered { depth_blocks, uncached_tokens, load: f64::INFINITY };
+                considered.push(Considered { depth_blocks, uncached_tokens, load: f64::INFINITY });
+                continue;
             }
             let per_share = candidate.node.inverse_weight() * mean_weight;
             let unread = candidate.uncached_tokens as f64;
@@ -235,9 +242,8 @@ impl View {
             if load < least.1 {
                 least = (position, load);
             }
-            Considered { depth_blocks, uncached_tokens, load }
-        };
-        let considered = candidates.iter().enumerate().map(consider).collect();
+            considered.push(Considered { depth_blocks, uncached_tokens, load });
+        }
         let mean_unread = unread_by_all / count;
         let view = Self { considered, hub, least_uncached, most_uncached, least, mean_unread };
         least.1.is_finite().then_some(view)
@@ -250,8 +256,15 @@ impl View {
         Some(Wanted::Preferred(first, second))
     }
 
-    /// Position and load of the least busy of those that are wanted, the first listed of equals.
+    /// Position and load of the least busy of those that are wanted. Of equals, it is the first in rendezvous order,
+    /// so that idle candidates share cold prompts evenly, or else the first listed.
     fn lightest(&self, wanted: Wanted) -> Option<(usize, f64)> {
+        let load = |position: usize| self.considered.get(position).map(|considered| considered.load);
+        if let Wanted::Preferred(first, second) = wanted {
+            let first = (first, load(first)?);
+            let second = second.and_then(|second| Some((second, load(second)?)));
+            return Some(second.filter(|second| second.1 < first.1).unwrap_or(first));
+        }
         let mut lightest = (0, f64::INFINITY);
         for (position, considered) in self.considered.iter().enumerate() {
             if considered.load < lightest.1 && wanted.includes(position, considered) {

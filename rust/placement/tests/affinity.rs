@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use edgeroute_placement::affinity::{PassedOver, Reason};
 use edgeroute_placement::{
     Affinity, AffinityIndex, Candidate, Decision, Node, PrefillRate, Price, Prompt, PromptBlocks,
-    PromptHasher, Rendezvous, Slot, Tokens, TokensPerByte, splitmix,
+    PromptHasher, Rendezvous, SLOTS, Slot, Tokens, TokensPerByte, key, splitmix,
 };
 use proptest::prelude::*;
 
@@ -19,13 +19,7 @@ struct Router {
 impl Router {
     fn new(weights: &[u32]) -> Self {
         let words = (0..AffinityIndex::LEAST_WORDS + 4096 * 8).map(|_| AtomicU64::new(0)).collect();
-        let candidates = (0..)
-            .zip(weights)
-            .map(|(number, &weight)| {
-                Candidate::new(Slot::new(number).unwrap(), Node::new(&name(number), weight))
-            })
-            .collect();
-        Self { words, candidates }
+        Self { words, candidates: candidates(weights) }
     }
 
     fn index(&self) -> AffinityIndex<'_> {
@@ -52,6 +46,12 @@ const OUTPUT: u64 = 300;
 
 fn price(input: f64, cached_input: f64, output: f64) -> Option<Price> {
     Some(Price { input, cached_input, output })
+}
+
+fn candidates(weights: &[u32]) -> Vec<Candidate> {
+    let candidate =
+        |(number, &weight)| Candidate::new(Slot::new(number).unwrap(), Node::new(&name(number), weight));
+    (0..).zip(weights).map(candidate).collect()
 }
 
 fn name(number: usize) -> String {
@@ -100,9 +100,7 @@ fn twin(seen: &[HashSet<Vec<u8>>], router: &Router, weights: &[u32], text: &[u8]
         let names: Vec<String> = (0..weights.len()).map(name).collect();
         let targets = names.iter().map(String::as_str).zip(weights.iter().copied());
         let order = Rendezvous::new(targets).unwrap().order(key);
-        let mut two: Vec<usize> = order.iter().take(2).map(|&at| usize::from(at)).collect();
-        two.sort_unstable();
-        two
+        order.iter().take(2).map(|&at| usize::from(at)).collect()
     };
     let choice = lightest(&wanted);
     let is_over_bound = load(choice) > highest_load;
@@ -297,6 +295,32 @@ proptest! {
         let after = usize::from(router.choose(&prompt(&text)).chosen);
         let after = if after >= gone { after + 1 } else { after };
         prop_assert!(is_preferred || usize::from(before.chosen) == after);
+    }
+}
+
+#[test]
+fn idle_targets_share_cold_prompts_and_one_more_takes_only_its_own() {
+    const PROMPTS: u64 = 10_000;
+    let choose = |candidates: &[Candidate], number: u64| {
+        let tail = key(0, &number.to_le_bytes());
+        let prompt = Prompt { chain: &[], tail, tokens: 100.0, tokens_per_block: 64.0, output_tokens: 0.0 };
+        let decision =
+            Affinity::default().choose_by_depth(&prompt, &[0; SLOTS], &candidates, PrefillRate::default());
+        usize::from(decision.unwrap().chosen)
+    };
+    for count in [1, 2, 7, 20] {
+        let candidates = candidates(&vec![1; count + 1]);
+        let fair = PROMPTS as f64 / (count + 1) as f64;
+        let mut won = vec![0; count + 1];
+        let mut moved = 0;
+        for number in 0..PROMPTS {
+            let (fewer, more) = (choose(&candidates[..count], number), choose(&candidates, number));
+            won[more] += 1;
+            moved += u32::from(fewer != more);
+            assert!(fewer == more || more == count, "prompts move only to the new one");
+        }
+        assert!(f64::from(moved) <= 1.1 * fair, "{moved} moved, {fair} would be fair");
+        assert!(won.iter().all(|&won| (f64::from(won) - fair).abs() <= 0.15 * fair), "{won:?}");
     }
 }
 
