@@ -23,7 +23,7 @@ VARIABLE = "EDGEROUTE_RUN_DIR"
 _PREFIX = "edgeroute-"
 _LOCK = "lock"
 _log = logging.getLogger("edgeroute")
-_OURS = re.compile(r"cells|lock|(generation-[0-9]+\.json|tls\.pem)(\.new)?")
+_OURS = re.compile(r"cells|lock|affinity-[0-9a-f]+|(generation-[0-9]+\.json|tls\.pem)(\.new)?")
 
 
 class RunDirectory:

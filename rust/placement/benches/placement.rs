@@ -3,7 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::hint::black_box;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use edgeroute_placement::{
@@ -59,7 +59,7 @@ fn choices(criterion: &mut Criterion) {
             (0..count).map(|_| Load { tokens: splitmix(&mut state) % 100_000, weight: 1 }).collect();
         let mut at = 0;
         let mut next = move || {
-            at = (at + 1) % keys.len();
+            at = (at + 1) % 1024;
             keys[at]
         };
 
@@ -116,14 +116,21 @@ fn hashing(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Choosing and inserting for prompts whose first half several candidates have seen.
+/// Choosing and inserting for prompts whose first half several candidates have seen. Warm ones are a few. Cold ones
+/// go round 6 MB of an index of the size that pools have if nothing is set, or 25 MB of a large one, of which
+/// processors do not even remember where its pages are.
 fn affinity(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("affinity");
-    for (memory, prompts_held) in [("warm", 4), ("cold", 2048)] {
+    let words: Vec<AtomicU64> =
+        (0..AffinityIndex::LEAST_WORDS + (64 << 17)).map(|_| AtomicU64::new(0)).collect();
+    let aligned = &words[words.as_ptr().align_offset(64)..];
+    for (memory, blocks_held, mebibytes) in
+        [("warm", 100, 8), ("cold", 100_000, 8), ("cold of 64 MiB", 400_000, 64)]
+    {
         for bytes in [1_000, 8_000, 48_000] {
-            let words: Vec<AtomicU64> =
-                (0..AffinityIndex::LEAST_WORDS + (8 << 20)).map(|_| AtomicU64::new(0)).collect();
-            let index = AffinityIndex::new(&words).unwrap();
+            aligned.iter().for_each(|word| word.store(0, Ordering::Relaxed));
+            let index = AffinityIndex::new(&aligned[..mebibytes << 17]).unwrap();
+            let prompts_held = (blocks_held / (bytes as u64 / 256)).max(4);
             let texts: Vec<PromptBlocks> = (0..prompts_held).map(|seed| hash(&prompt(seed, bytes))).collect();
             for (number, blocks) in texts.iter().enumerate() {
                 let chain = blocks.chain();
@@ -137,10 +144,9 @@ fn affinity(criterion: &mut Criterion) {
                     .iter()
                     .enumerate()
                     .map(|(number, name)| Candidate {
-                        slot: Slot::new(number).unwrap(),
-                        node: Node::new(name, 1),
                         uncached_tokens: number as u64 * 100,
                         context_tokens: number as u64 * 1000,
+                        ..Candidate::new(Slot::new(number).unwrap(), Node::new(name, 1))
                     })
                     .collect();
                 let affinity = Affinity::default();

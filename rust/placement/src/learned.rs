@@ -38,23 +38,7 @@ impl TokensPerByte {
             return self;
         }
         // Images have any ratio; beyond these, it says nothing about text.
-        let sample = (tokens as f32 / bytes as f32).clamp(0.02, 2.0);
-        Self(self.0 + GAIN * (sample - self.0))
-    }
-
-    /// Tokens per byte.
-    pub fn get(self) -> f32 {
-        self.0
-    }
-
-    /// As a word.
-    pub fn to_bits(self) -> u32 {
-        self.0.to_bits()
-    }
-
-    /// From the word that [`TokensPerByte::to_bits`] gave; zero is the default.
-    pub fn from_bits(bits: u32) -> Self {
-        positive(bits).map_or_else(Self::default, Self)
+        self.towards((tokens as f32 / bytes as f32).clamp(0.02, 2.0))
     }
 }
 
@@ -68,27 +52,35 @@ impl PrefillRate {
         if uncached_tokens < Self::LEAST_TOKENS || !(seconds.is_finite() && seconds > 0.0) {
             return self;
         }
-        let sample = (uncached_tokens as f32 / seconds).clamp(10.0, 1e7);
-        Self(self.0 + GAIN * (sample - self.0))
-    }
-
-    /// Tokens per second.
-    pub fn get(self) -> f32 {
-        self.0
-    }
-
-    /// As a word.
-    pub fn to_bits(self) -> u32 {
-        self.0.to_bits()
-    }
-
-    /// From the word that [`PrefillRate::to_bits`] gave; zero is the default.
-    pub fn from_bits(bits: u32) -> Self {
-        positive(bits).map_or_else(Self::default, Self)
+        self.towards((uncached_tokens as f32 / seconds).clamp(10.0, 1e7))
     }
 }
 
-fn positive(bits: u32) -> Option<f32> {
-    let value = f32::from_bits(bits);
-    (value.is_finite() && value > 0.0).then_some(value)
+macro_rules! learned {
+    ($type:ident, $unit:literal) => {
+        impl $type {
+            #[doc = $unit]
+            pub fn get(self) -> f32 {
+                self.0
+            }
+
+            /// As a word.
+            pub fn to_bits(self) -> u32 {
+                self.0.to_bits()
+            }
+
+            /// From the word that `to_bits` gave; zero, and what no value has, is the default.
+            pub fn from_bits(bits: u32) -> Self {
+                let value = f32::from_bits(bits);
+                if value.is_finite() && value > 0.0 { Self(value) } else { Self::default() }
+            }
+
+            fn towards(self, sample: f32) -> Self {
+                Self(self.0 + GAIN * (sample - self.0))
+            }
+        }
+    };
 }
+
+learned!(TokensPerByte, "Tokens per byte.");
+learned!(PrefillRate, "Tokens per second.");

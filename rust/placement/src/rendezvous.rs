@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use crate::hash::{key, mix};
 use crate::{Error, Order};
 
@@ -9,7 +11,12 @@ use crate::{Error, Order};
 /// weight, so a target wins in proportion to it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rendezvous {
+    /// Those of one weight together, as they are listed; none of weight zero.
     nodes: Vec<Node>,
+    /// Where they are listed.
+    positions: Vec<u16>,
+    /// For each weight, the nodes that have it.
+    weights: Vec<Range<usize>>,
 }
 
 /// A target as rendezvous hashing sees it.
@@ -27,29 +34,50 @@ impl Rendezvous {
         let (mut names, nodes): (Vec<&str>, Vec<Node>) =
             targets.into_iter().map(|(name, weight)| (name, Node::new(name, weight))).unzip();
         check_names(&mut names)?;
-        if nodes.iter().all(|node| node.weight == 0) {
+        let mut listed: Vec<(Node, u16)> =
+            nodes.into_iter().zip(0..).filter(|(node, _)| node.weight > 0).collect();
+        if listed.is_empty() {
             return Err(Error::NoTargets);
         }
-        Ok(Self { nodes })
+        listed.sort_by_key(|(node, _)| node.weight);
+        let (nodes, positions): (Vec<Node>, Vec<u16>) = listed.into_iter().unzip();
+        let mut weights = Vec::new();
+        let mut first = 0;
+        for equal in nodes.chunk_by(|a, b| a.weight == b.weight) {
+            weights.push(first..first + equal.len());
+            first += equal.len();
+        }
+        Ok(Self { nodes, positions, weights })
     }
 
     /// Where the key belongs.
+    ///
+    /// NOTE: among equal weights the lowest hash is the lowest draw, so that a logarithm is needed per weight, not per
+    /// target.
     pub fn choose(&self, key: u64) -> Option<u16> {
-        let [lowest, next] = lowest(key, self.nodes.iter());
-        let node = self.nodes.get(lowest.at()?)?;
-        let at = if node.draws_at_most(next, key) { lowest.at() } else { by_draw(key, self.nodes.iter()).0 };
-        at.map(|at| at as u16)
+        let mut lowest: Option<(f64, u16)> = None;
+        for equal in &self.weights {
+            let [hash] = lowest_hashes(key, self.nodes.get(equal.clone())?);
+            let at = equal.start + position(hash)?;
+            let (node, position) = (self.nodes.get(at)?, *self.positions.get(at)?);
+            let drawn = (node.draw_from(hash), position);
+            if lowest.is_none_or(|lowest| drawn < lowest) {
+                lowest = Some(drawn);
+            }
+        }
+        lowest.map(|(_, position)| position)
     }
 
     /// All targets of weight above zero, first choice first: where the key goes when the first ones cannot take it.
     pub fn order(&self, key: u64) -> Order {
-        let mut drawn: Vec<(f64, u16)> = (0..)
-            .zip(&self.nodes)
-            .filter(|(_, node)| node.weight > 0)
-            .map(|(index, node)| (node.draw(key), index))
+        let mut drawn: Vec<(f64, u16)> = self
+            .nodes
+            .iter()
+            .zip(&self.positions)
+            .map(|(node, &position)| (node.draw(key), position))
             .collect();
         drawn.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        drawn.into_iter().map(|(_, index)| index).collect()
+        drawn.into_iter().map(|(_, position)| position).collect()
     }
 }
 
@@ -67,22 +95,14 @@ impl Node {
         self.inverse_weight
     }
 
-    /// `1 - u` for the node's uniform draw `u` from the key; neither is zero.
-    fn rest(self, key: u64) -> f64 {
-        const ONE: u64 = 1.0f64.to_bits();
-        // The hash as the fraction of a number from 1 to 2, in the middle of its step.
-        f64::from_bits(ONE | mix(key, self.id) >> 12) - (1.0 - f64::EPSILON / 2.0)
-    }
-
     fn draw(self, key: u64) -> f64 {
-        -(1.0 - self.rest(key)).ln() * self.inverse_weight
+        self.draw_from(mix(key, self.id))
     }
 
-    /// Whether the draw is not above a bound; nearly always, `-ln(u) <= (1 - u) / u` says so already.
-    fn draws_at_most(self, bound: Bound, key: u64) -> bool {
-        let rest = self.rest(key);
-        rest / (1.0 - rest) * self.inverse_weight <= bound.least_draw()
-            || self.draw(key) <= bound.least_draw()
+    /// `-ln(u) / weight`, where `1 - u` is the hash as a fraction, less the bits that hold positions.
+    fn draw_from(self, hash: u64) -> f64 {
+        let fraction = ((hash >> POSITION_BITS) as f64 + 0.5) / (1u64 << (u64::BITS - POSITION_BITS)) as f64;
+        -(1.0 - fraction).ln() * self.inverse_weight
     }
 }
 
@@ -91,44 +111,13 @@ pub(crate) fn first_two<'n, I>(key: u64, nodes: I) -> Option<(usize, Option<usiz
 where
     I: Iterator<Item = &'n Node> + Clone,
 {
-    let draws_at_most = |at, bound| nodes.clone().nth(at).is_some_and(|node| node.draws_at_most(bound, key));
-    let [lowest, second, next] = lowest(key, nodes.clone());
-    let first = lowest.at()?;
-    if draws_at_most(first, second) && second.at().is_none_or(|second| draws_at_most(second, next)) {
-        return Some((first, second.at()));
+    let weight = nodes.clone().next()?.weight;
+    if weight > 0 && nodes.clone().all(|node| node.weight == weight) {
+        let [first, second] = lowest_hashes(key, nodes);
+        return Some((position(first)?, position(second)));
     }
-    let (first, second) = by_draw(key, nodes);
-    Some((first?, second))
-}
-
-/// A number that a node's draw is not below, and the node's position in its last bits. Those of nodes without weight
-/// are above all others.
-#[derive(Clone, Copy)]
-struct Bound(u64);
-
-const POSITION: u64 = u16::MAX as u64;
-
-/// The lowest bounds, in order.
-///
-/// NOTE: `-ln(u) >= 1 - u`, and positive floats compare like their bits. So the winner is found without logarithms
-/// and branches that depend on the key: 64 nodes took 142 ns beside other jobs, 319 with a logarithm for each that might
-/// win.
-fn lowest<'n, const N: usize>(key: u64, nodes: impl Iterator<Item = &'n Node>) -> [Bound; N] {
-    let mut lowest = [Bound(u64::MAX); N];
-    for (at, node) in (0..).zip(nodes) {
-        let mut bound = (node.rest(key) * node.inverse_weight).to_bits() & !POSITION | at;
-        for Bound(other) in &mut lowest {
-            (*other, bound) = ((*other).min(bound), (*other).max(bound));
-        }
-    }
-    lowest
-}
-
-/// The positions of the two smallest draws, the first listed of equals.
-#[cold]
-fn by_draw<'n>(key: u64, nodes: impl Iterator<Item = &'n Node>) -> (Option<usize>, Option<usize>) {
     let (mut first, mut second) = ((None, f64::INFINITY), (None, f64::INFINITY));
-    for (at, node) in nodes.enumerate() {
+    for (at, node) in nodes.enumerate().filter(|(_, node)| node.weight > 0) {
         let draw = node.draw(key);
         if draw < first.1 {
             (first, second) = ((Some(at), draw), first);
@@ -136,21 +125,30 @@ fn by_draw<'n>(key: u64, nodes: impl Iterator<Item = &'n Node>) -> (Option<usize
             second = (Some(at), draw);
         }
     }
-    (first.0, second.0)
+    Some((first.0?, second.0))
 }
 
-impl Bound {
-    fn least_draw(self) -> f64 {
-        match self.0 & !POSITION {
-            bits if bits < f64::INFINITY.to_bits() => f64::from_bits(bits),
-            _ => f64::INFINITY,
+const POSITION_BITS: u32 = 16;
+const POSITION: u64 = (1 << POSITION_BITS) - 1;
+/// No hash, for no position is so high.
+const NONE: u64 = u64::MAX;
+
+/// The lowest of the hashes that these nodes make of the key, in order, with their positions in the last bits.
+///
+/// NOTE: without branches that depend on the key, and without logarithms: the first of 64 took 72 ns beside other jobs.
+fn lowest_hashes<'n, const N: usize>(key: u64, nodes: impl IntoIterator<Item = &'n Node>) -> [u64; N] {
+    let mut lowest = [NONE; N];
+    for (at, node) in (0..).zip(nodes) {
+        let mut hash = mix(key, node.id) & !POSITION | at;
+        for other in &mut lowest {
+            (*other, hash) = ((*other).min(hash), (*other).max(hash));
         }
     }
+    lowest
+}
 
-    /// The node's position, if it has a weight.
-    fn at(self) -> Option<usize> {
-        self.least_draw().is_finite().then_some((self.0 & POSITION) as usize)
-    }
+fn position(hash: u64) -> Option<usize> {
+    (hash != NONE).then_some((hash & POSITION) as usize)
 }
 
 /// Refuses names that occur twice, and more of them than positions can count.

@@ -127,8 +127,10 @@ proptest! {
 
 #[test]
 fn a_full_index_keeps_what_was_used_last_and_invents_nothing() {
-    let words = memory(AffinityIndex::LEAST_WORDS + 1024);
-    let index = AffinityIndex::new(&words).unwrap();
+    let words = memory(AffinityIndex::LEAST_WORDS + 1024 + 64);
+    let (words, beyond) = words.split_at(words.len() - 64);
+    let index = AffinityIndex::new(words).unwrap();
+    assert_eq!(index.capacity(), (1024 + 8) / 2, "two words per block");
     let latest = index.capacity() as u64 * 10;
     for number in 0..latest {
         index.insert(&[block(number)], slot((number % 64) as usize), number as u32);
@@ -137,6 +139,9 @@ fn a_full_index_keeps_what_was_used_last_and_invents_nothing() {
     for number in 0..latest {
         assert!([0, 1 << (number % 64)].contains(&seen(number)), "block {number} has another's mask");
     }
+    let left = (0..latest).filter(|&number| seen(number) != 0).count();
+    assert!(left <= index.capacity(), "{left} blocks are known");
+    assert!(beyond.iter().all(|word| word.load(Ordering::Relaxed) == 0), "other memory stays as it is");
     let recent = (latest - index.capacity() as u64 / 4..latest).filter(|&number| seen(number) != 0).count();
     assert!(recent * 100 >= index.capacity() / 4 * 95, "{recent} of the latest quarter are left");
 }

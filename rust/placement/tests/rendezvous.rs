@@ -96,6 +96,17 @@ fn weights_are_kept_within_two_percent_over_a_million_keys() {
 }
 
 #[test]
+fn a_target_that_comes_or_goes_moves_its_share_of_the_keys() {
+    for count in [1, 2, 10, 50] {
+        let listed = targets(&vec![1; count + 1]);
+        let (fewer, more) = (rendezvous(&listed[..count]), rendezvous(&listed));
+        let moved = keys(20_000).filter(|&key| fewer.choose(key) != more.choose(key)).count();
+        let fair = 20_000 / (count + 1);
+        assert!(moved * 10 <= fair * 11, "{moved} keys moved, {fair} would be fair");
+    }
+}
+
+#[test]
 fn a_lost_target_leaves_its_keys_to_the_others_by_weight() {
     let weights = [1, 1, 2, 4];
     let rendezvous = rendezvous(&targets(&weights));

@@ -257,6 +257,6 @@ fn no_configuration() -> PyErr {
     PyRuntimeError::new_err("the worker has no configuration yet")
 }
 
-fn unix_ms() -> u64 {
+pub(crate) fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

@@ -1,5 +1,8 @@
 //! The whole decision on a 1 kB chat request: key, team limits, ten rules, four weighted targets, on live cells.
 //! 1,024 different requests in rotation; settling each is part of the measured time, dropping its ticket is not.
+//!
+//! Then the decision among many replicas by each strategy, without rules and limits; for affinity, of conversations
+//! that the index knows.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "../tests/common/mod.rs"]
@@ -7,10 +10,14 @@
 mod common;
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use common::{AT, Host, chat, config, limits, pool, provider, rule};
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use edgeroute_router::{End, Event, LiveFacts, decide};
+use criterion::measurement::WallTime;
+use criterion::{BatchSize, BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
+use edgeroute_router::{End, Event, LiveFacts, Snapshot, decide};
+use edgeroute_shared::{Cells, Layout, Owner};
+use serde_json::json;
 
 fn bodies() -> Vec<Vec<u8>> {
     let words =
@@ -97,5 +104,76 @@ fn benchmark(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, benchmark);
+/// A decision by `name` among so many replicas, of requests with prompts of so many bytes.
+fn strategy(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    replicas: usize,
+    bytes: usize,
+    variety: usize,
+) {
+    let mut config = common::replicas(replicas, name, json!({"index_bytes": 8 << 20}));
+    config["models"][0]["targets"][0]["price"] = json!({"input": 1.0, "cached_input": 0.1, "output": 4.0});
+    let layout = Layout { exact: 1 << 18, gauges: 1 << 16, sums: 256, rows: 2 };
+    let cells = Cells::anonymous(layout).unwrap();
+    let row = Arc::new(cells.claim_row(Owner::current().unwrap()).unwrap());
+    let snapshot = Arc::new(Snapshot::compile(config.to_string().as_bytes(), &cells, 1, 0).unwrap());
+    let text = "lorem ipsum dolor sit amet ".repeat(bytes / 27);
+    let bodies: Vec<Vec<u8>> = (0..variety)
+        .map(|id| {
+            format!(r#"{{"model":"pool","messages":[{{"role":"system","content":"You are {id}. {text}"}}]}}"#)
+                .into()
+        })
+        .collect();
+    let ids: Vec<String> = (0..1_024).map(|id| format!("session {id}")).collect();
+    let facts = LiveFacts { cells: &cells, unix_ms: AT.unix_ms };
+    let mut seed = 0;
+    let id = BenchmarkId::new(format!("{name}, {} kB", bytes / 1_000), replicas);
+    group.bench_function(id, |bencher| {
+        bencher.iter_batched(
+            || {
+                seed += 1;
+                seed
+            },
+            |seed| {
+                let id = ids[seed % ids.len()].as_bytes();
+                let headers: [(&[u8], &[u8]); 2] =
+                    [(b"authorization", b"Bearer sk-test"), (b"x-session-id", id)];
+                let request = chat(&headers, &bodies[seed % bodies.len()]);
+                let mut ticket = decide(&snapshot, &row, &facts, black_box(&request), AT, seed as u64);
+                ticket.attempt_started(AT);
+                ticket.advance(Event::Ended { end: End::ClientGone, usage: None, events: 0 }, AT);
+                ticket
+            },
+            BatchSize::SmallInput,
+        );
+    });
+}
+
+fn strategies(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("decide, settle");
+    for (name, replicas) in [
+        ("ordered", 64),
+        ("round-robin", 64),
+        ("least-load", 64),
+        ("power-of-two", 64),
+        ("latency", 64),
+        ("cost", 64),
+        ("session", 64),
+        ("bounded-hash", 64),
+        ("bounded-hash", 100),
+        ("ordered", 10_000),
+        ("least-load", 10_000),
+        ("session", 10_000),
+    ] {
+        strategy(&mut group, name, replicas, 1_000, 256);
+    }
+    for bytes in [1_000, 8_000, 48_000] {
+        strategy(&mut group, "ordered", 64, bytes, 256);
+        strategy(&mut group, "affinity", 64, bytes, 256);
+    }
+    group.finish();
+}
+
+criterion_group!(benches, benchmark, strategies);
 criterion_main!(benches);

@@ -7,6 +7,7 @@ use edgeroute_limits::{BreakerState, Usage};
 use edgeroute_shared::Cells;
 use serde::Serialize;
 
+use crate::place::Load;
 use crate::snapshot::{Replica, Snapshot, Target};
 
 /// Targets and limits as they stand.
@@ -38,6 +39,9 @@ pub struct ReplicaStatus<'a> {
     pub breaker: &'static str,
     /// Milliseconds for which it is still skipped.
     pub open_ms: u64,
+    /// What it is busy with, where a strategy looks at that: over all workers, for this target's model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<Load>,
 }
 
 /// The limits of a team or a virtual key.
@@ -97,8 +101,26 @@ impl Snapshot {
         TargetStatus {
             target: &target.name,
             in_flight: cells.gauge_total(target.in_flight),
-            replicas: replicas.iter().map(|replica| replica_status(replica, cells, unix_ms)).collect(),
+            replicas: (0..)
+                .zip(replicas)
+                .map(|(index, replica)| ReplicaStatus {
+                    load: self.load_of(target, index, cells),
+                    ..replica_status(replica, cells, unix_ms)
+                })
+                .collect(),
         }
+    }
+
+    /// What is in flight to a replica for a target, with any credential.
+    fn load_of(&self, target: &Target, replica: usize, cells: &Cells) -> Option<Load> {
+        let credentials = self.provider_of(target)?.credentials.len().max(1);
+        let of_replica = target.endpoints.iter().skip(replica * credentials).take(credentials);
+        let loads = of_replica.filter_map(|id| Some(self.endpoint(*id)?.load(cells)));
+        loads.reduce(|sum, load| Load {
+            requests: sum.requests + load.requests,
+            context_tokens: sum.context_tokens + load.context_tokens,
+            uncached_tokens: sum.uncached_tokens + load.uncached_tokens,
+        })
     }
 }
 
@@ -115,5 +137,5 @@ fn replica_status<'a>(replica: &'a Replica, cells: &Cells, unix_ms: u64) -> Repl
         BreakerState::Open { left_ms } => ("open", left_ms),
         BreakerState::HalfOpen => ("half-open", 0),
     };
-    ReplicaStatus { url: &replica.name, breaker, open_ms }
+    ReplicaStatus { url: &replica.name, breaker, open_ms, load: None }
 }

@@ -123,3 +123,22 @@ fn a_discovered_replica_bears_its_address_and_has_a_breaker_of_its_own() {
     let told: Vec<_> = replicas.map(|(_, replica)| (replica.url, replica.breaker)).collect();
     assert_eq!(told, [("http://gpus/v1@10.0.0.7", "open"), ("http://gpus/v1@fd00::8", "closed")]);
 }
+
+#[test]
+fn loads_are_told_where_a_strategy_looks_at_them() {
+    let host = Host::new(&common::replicas(2, "least-load", json!({})));
+    let ticket = host.chat("pool");
+    let status = serde_json::to_value(host.snapshot.status(&host.cells, AT.unix_ms)).unwrap();
+    let replicas = status["targets"][0]["replicas"].as_array().unwrap();
+    let loads: Vec<_> = replicas.iter().map(|replica| &replica["load"]).collect();
+    let busy = loads.iter().find(|load| load["requests"] == 1).unwrap();
+    let idle = json!({"requests": 0, "context_tokens": 0, "uncached_tokens": 0});
+    assert!(
+        busy["context_tokens"].as_u64().unwrap() > 1_024 && busy["uncached_tokens"].as_u64().unwrap() > 0
+    );
+    assert!(loads.contains(&&idle), "{loads:?}");
+    drop(ticket);
+    let plain = Host::new(&common::simple());
+    let status = serde_json::to_value(plain.snapshot.status(&plain.cells, AT.unix_ms)).unwrap();
+    assert_eq!(status["targets"][0]["replicas"][0].get("load"), None);
+}
