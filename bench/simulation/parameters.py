@@ -10,7 +10,7 @@ where decoding reads the weights and the contexts from memory, reading prompts c
 main memory to the accelerator.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +47,7 @@ H100X2 = Engine(
     per_fetched_token=3e-6,  # 262 kB at 2 × 45 GB/s
 )
 
-H100X2_DRAM = Engine(
-    name="32B on 2 × H100, DRAM tier",
-    kv_tokens=H100X2.kv_tokens,
-    dram_tokens=4 * H100X2.kv_tokens,
-    token_budget=H100X2.token_budget,
-    most_sequences=H100X2.most_sequences,
-    base=H100X2.base,
-    per_sequence=H100X2.per_sequence,
-    per_context_token=H100X2.per_context_token,
-    per_prompt_token=H100X2.per_prompt_token,
-    per_attended_token=H100X2.per_attended_token,
-    per_fetched_token=H100X2.per_fetched_token,
-)
+H100X2_DRAM = replace(H100X2, name="32B on 2 × H100, DRAM tier", dram_tokens=4 * H100X2.kv_tokens)
 
 L4 = Engine(
     name="8B in FP8 on L4",
@@ -117,6 +105,8 @@ class Agents:
     mean_turns: float = 20.0
     tool_seconds: float = 3.0
     most_tokens: int = 160_000
+    start_seconds: float = 60.0
+    """The first sessions begin within these seconds."""
     block_tokens: int = 512
 
 
@@ -134,4 +124,5 @@ class Threads:
     least_turns: int = 5
     mean_turns: float = 7.38
     most_turns: int = 30
+    start_seconds: float = 10.0
     block_tokens: int = 16
