@@ -1,7 +1,7 @@
 """Policies of placement on simulated replicas: traces in Mooncake's format and generated loads.
 
     bench/placement.py TRACE…                        all loads, five seeds, one and four routers
-    bench/placement.py --loads tenants --seeds 1     one generated load, once
+    bench/placement.py --loads tenants:11 --seeds 1  one generated load, with 11 requests a second, once
     bench/placement.py TRACE --only affinity CHWBL   some policies
 
 The router is the compiled placement code; replicas, loads and the rules of other routers are in `bench/simulation`.
@@ -17,12 +17,10 @@ import time
 from pathlib import Path
 
 import msgspec
-from simulation.comparison import cases, compare, goodputs
+from simulation.comparison import GENERATED, cases, compare, goodputs
 from simulation.plot import plot
 from simulation.policies import RING
 from simulation.report import Results, best_key, loads, render
-
-GENERATED = ("tenants", "agents", "threads")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -33,13 +31,11 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = cases(options.traces, generated, options.most)
     results = Results({}, compare(chosen, seeds, options.routers, options.only, options.processes), [])
     if options.goodput:
-        # The ring with the key that was best on each trace; others' rings would be the same policy again.
-        best = {best_key(results, load) for load in loads(results) if load not in GENERATED}
+        # The ring with the keys that were best.
+        best = {best_key(results, load) for load in loads(results)}
         ran = dict.fromkeys(run.policy for run in results.runs)
         policies = [policy for policy in ran if not policy.startswith(RING) or policy in best]
-        results.goodputs = goodputs(
-            options.traces, policies, seeds[: options.goodput], options.most, options.processes
-        )
+        results.goodputs = goodputs(options.traces, policies, seeds[: options.goodput], options.most, options.processes)
     results.facts = facts(arguments, time.monotonic() - began)
     report = render(results)
     print(report)
@@ -50,7 +46,9 @@ def main(arguments: list[str] | None = None) -> None:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("traces", nargs="*", type=Path, metavar="TRACE")
-    made.add_argument("--loads", nargs="*", choices=GENERATED, help="generated loads besides (all)")
+    made.add_argument(
+        "--loads", nargs="*", help="generated loads besides, as NAME or NAME:AMOUNT (tenants agents threads)"
+    )
     made.add_argument("--seeds", type=int, default=5, help="how many (5)")
     made.add_argument("--routers", type=numbers, default=[1, 4], help="how many, each count on its own (1,4)")
     made.add_argument("--only", nargs="*", default=[], help="policies whose names begin so")

@@ -1,7 +1,7 @@
 """All policies on all loads, with several seeds, on as many processes as asked."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,12 +16,17 @@ from simulation.parameters import (
     SLO_P95_TTFT,
     TRACE_SPEED_DRAM,
     TRACE_SPEED_HBM,
+    Agents,
     Engine,
+    Tenants,
+    Threads,
 )
 from simulation.policies import AFFINITY, makers
 from simulation.run import Figures, simulate
 
 _T = TypeVar("_T")
+
+GENERATED = ("tenants", "agents", "threads")
 
 SPEEDS = range(5, 41)
 """What goodput is looked for among, in tenths."""
@@ -57,15 +62,18 @@ class Case:
 
 
 def cases(traces: Sequence[Path], generated: Iterable[str], most: int | None = None) -> list[Case]:
-    """The loads of a comparison; `most` requests of each, if that is not None."""
+    """The loads of a comparison: traces with at most so many requests, and generated ones by their names.
+
+    A name may say how much of it there is: `tenants:11` are 11 requests a second, `agents:32` so many sessions at once,
+    `threads:600` so many threads.
+    """
     found: list[Case] = []
     for path in traces:
         name = path.stem.removeprefix("mooncake_")
         for suffix, engine, speed in (("HBM", H100X2, TRACE_SPEED_HBM), ("HBM+DRAM", H100X2_DRAM, TRACE_SPEED_DRAM)):
-            title = f"{name} ×{speed}, {suffix}"
+            title = f"{name} x{speed}, {suffix}"
             found.append(Case(title, partial(_trace, path, title, engine, speed, most)))
-    makes = {"tenants": tenants, "agents": agents, "threads": threads}
-    return [*found, *(Case(name, makes[name]) for name in generated)]
+    return [*found, *(Case(name, partial(_generated, *name.partition(":")[::2])) for name in generated)]
 
 
 def compare(
@@ -108,6 +116,19 @@ def _goodput(path: Path, policy: str, seed: int, most: int | None) -> Goodput:
         else:
             high = middle
     return Goodput(name, policy, seed, low / 10)
+
+
+def _generated(name: str, amount: str, seed: int) -> Load:
+    match name:
+        case "tenants":
+            return tenants(seed, Tenants(per_second=float(amount)) if amount else Tenants())
+        case "agents":
+            shape = Agents()
+            return agents(seed, replace(shape, sessions_at_once=int(amount)) if amount else shape)
+        case "threads":
+            return threads(seed, Threads(threads_at_once=int(amount)) if amount else Threads())
+        case _:
+            raise ValueError(f"there is no load {name!r}; there are {', '.join(GENERATED)}")
 
 
 def _trace(path: Path, name: str, engine: Engine, speed: float, most: int | None, seed: int) -> Load:

@@ -10,7 +10,7 @@ from random import Random
 import msgspec
 
 from edgeroute.placement import Prompt
-from simulation.parameters import H100X2, L4, TRACE_QUANTUM, Agents, Engine, Tenants, Threads
+from simulation.parameters import H100X2, H100X2_DRAM, L4, TRACE_QUANTUM, Agents, Engine, Tenants, Threads
 
 HASHED_TOKENS = 64
 """What a block of 256 bytes holds: routers hash no shorter ones."""
@@ -55,9 +55,7 @@ class Load:
         return list(next(client[0] for client in self.clients if client).keys)
 
 
-def trace(
-    path: Path, name: str, engine: Engine, speed: float, seed: int, most: int | None = None
-) -> Load:
+def trace(path: Path, name: str, engine: Engine, speed: float, seed: int, most: int | None = None) -> Load:
     """A trace in Mooncake's format (timestamp in ms, input_length, output_length, hash_ids of 512 tokens each)."""
     lines = path.read_text().splitlines()[:most]
     random = Random(seed)
@@ -74,13 +72,12 @@ def trace(
     return Load(name, engine, _TRACE_BLOCK, _TRACE_BLOCK, _first_blocks(1), clients)
 
 
-def tenants(seed: int, shape: Tenants | None = None) -> Load:
+def tenants(seed: int, shape: Tenants) -> Load:
     """Tenants that each have a long prompt of their own; requests of all arrive at random (Poisson)."""
-    shape = shape or Tenants()
     random = Random(seed)
     size = shape.block_tokens
     tokens = shape.shared_tokens + shape.question_tokens
-    own = range(0, tokens // size - shape.shared_tokens // size)
+    own = range(tokens // size - shape.shared_tokens // size)
     due = accumulate(random.expovariate(shape.per_second) for _ in range(shape.requests))
     clients: list[list[Request]] = []
     for number, at in enumerate(due):
@@ -92,9 +89,8 @@ def tenants(seed: int, shape: Tenants | None = None) -> Load:
     return Load("tenants", H100X2, size, _hashed(size), "first message", clients)
 
 
-def agents(seed: int, shape: Agents | None = None) -> Load:
+def agents(seed: int, shape: Agents) -> Load:
     """Coding agents: few sessions at once, each turn repeats all before it."""
-    shape = shape or Agents()
     random = Random(seed)
     size = shape.block_tokens
 
@@ -117,12 +113,11 @@ def agents(seed: int, shape: Agents | None = None) -> Load:
             tokens += output + draw(shape.turn_tokens)
             pause = random.expovariate(1 / shape.tool_seconds)
         clients.append(turns)
-    return Load("agents", H100X2, size, _hashed(size), "first message", clients, shape.sessions_at_once)
+    return Load("agents", H100X2_DRAM, size, _hashed(size), "first message", clients, shape.sessions_at_once)
 
 
-def threads(seed: int, shape: Threads | None = None) -> Load:
+def threads(seed: int, shape: Threads) -> Load:
     """Conversations of short messages and replies without think time."""
-    shape = shape or Threads()
     random = Random(seed)
     size = shape.block_tokens
     further = 1 / (shape.mean_turns - shape.least_turns)

@@ -1,10 +1,10 @@
-"""What the simulated engines and loads are. Fixed before policies were compared; figures of other values are other runs.
+"""What the simulated engines and loads are: fixed before policies were compared.
 
 Sources: data sheets of the accelerators, layer sizes of the models, and for `H100X2` the 20,480 prompt tokens a second
 that llm-d measured and put into its own router. An engine's iteration takes
 
-    base + per_sequence × sequences + per_context_token × their context
-         + prompt tokens × (per_prompt_token + per_attended_token × tokens before them) + per_fetched_token × fetched
+    base + per_sequence * sequences + per_context_token * their context
+         + prompt tokens * (per_prompt_token + per_attended_token * tokens before them) + per_fetched_token * fetched
 
 where decoding reads the weights and the contexts from memory, reading prompts computes, and fetching moves blocks from
 main memory to the accelerator.
@@ -34,20 +34,20 @@ class Engine:
 
 
 H100X2 = Engine(
-    name="32B on 2 × H100",
+    name="32B on two H100",
     kv_tokens=307_200,
     dram_tokens=0,
     token_budget=8192,
     most_sequences=256,
-    base=0.013,  # 65 GB of weights at 2 × 2.5 TB/s
+    base=0.013,  # 65 GB of weights at 2 * 2.5 TB/s
     per_sequence=30e-6,
-    per_context_token=52e-9,  # 262 kB a token at 2 × 2.5 TB/s
+    per_context_token=52e-9,  # 262 kB a token at 2 * 2.5 TB/s
     per_prompt_token=1 / 20_480,
     per_attended_token=1e-9,  # 1.3 MFLOP at 1.3 PFLOP/s
-    per_fetched_token=3e-6,  # 262 kB at 2 × 45 GB/s
+    per_fetched_token=3e-6,  # 262 kB at 2 * 45 GB/s
 )
 
-H100X2_DRAM = replace(H100X2, name="32B on 2 × H100, DRAM tier", dram_tokens=4 * H100X2.kv_tokens)
+H100X2_DRAM = replace(H100X2, name="32B on two H100, DRAM tier", dram_tokens=4 * H100X2.kv_tokens)
 
 L4 = Engine(
     name="8B in FP8 on L4",

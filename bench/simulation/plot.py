@@ -15,9 +15,9 @@ def plot(results: Results) -> str:
     """The picture as SVG: one router, the ring with its best key."""
     panels = [(load, list(_panel_rows(results, load))) for load in loads(results)]
     height = sum(HEAD + ROW * len(panel) + 30 for _, panel in panels) + 10
+    box = f'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" '
-        'font-size="12">',
+        f'<svg {box} font-family="sans-serif" font-size="12">',
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
     ]
     top = 10

@@ -238,10 +238,7 @@ class Sticky(_Prefixes):
         ]
         among = sticks if any(sticks) else [True] * len(left)
         return self.lightest(
-            [
-                own + others if may else 10**12
-                for own, others, may in zip(left, self.uncached, among, strict=True)
-            ]
+            [own + others if may else 10**12 for own, others, may in zip(left, self.uncached, among, strict=True)]
         )
 
 

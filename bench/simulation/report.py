@@ -94,7 +94,7 @@ def verdicts(results: Results) -> list[str]:
         ring = next((policy for policy in speeds if policy.startswith(RING)), None)
         if AFFINITY in speeds and ring is not None:
             ratio = speeds[AFFINITY] / speeds[ring]
-            lines.append(f"{load}: goodput ×{speeds[AFFINITY]:.1f}, {ratio:.2f} times that of {ring}")
+            lines.append(f"{load}: goodput {speeds[AFFINITY]:.1f}, {ratio:.2f} times that of {ring}")
     return lines
 
 

@@ -361,10 +361,8 @@ class Ring:
 
     >>> ring = Ring(["gpu-0", "gpu-1", "gpu-2"])
     >>> ring.order("session 42")
-    ['gpu-1', 'gpu-0', 'gpu-2']
-    >>> ring.choose("session 42")
-    'gpu-1'
-    >>> ring.choose("session 42", {"gpu-0": 3, "gpu-1": 9, "gpu-2": 4})
+    ['gpu-2', 'gpu-0', 'gpu-1']
+    >>> ring.choose("session 42", {"gpu-0": 3, "gpu-1": 4, "gpu-2": 9})
     'gpu-0'
     """
 
@@ -423,7 +421,16 @@ class AffinityIndex:
     ('warm', True)
     """
 
-    def __new__(cls, targets: _Targets, *, memory: int = 8388608) -> AffinityIndex:
+    def __new__(
+        cls,
+        targets: _Targets,
+        *,
+        memory: int = 8388608,
+        margin_tokens: float = 256.0,
+        bound_seconds: float = 0.5,
+        bound_share: float = 0.25,
+        context_share: float = 0.05,
+    ) -> AffinityIndex:
         """ValueError for a name twice, no weight above 0, more than 64 targets, or too little memory."""
 
     def choose(
@@ -436,7 +443,7 @@ class AffinityIndex:
         """
 
     def insert(self, prompt: Prompt | str | bytes, target: str, *, now: int = 0) -> None:
-        """This target will have seen the whole prompt."""
+        """The target will have seen the whole prompt."""
 
     def depths(self, prompt: Prompt | str | bytes, *, now: int = 0) -> dict[str, int]:
         """How many blocks of the prompt, from its beginning, each target has seen."""

@@ -15,7 +15,7 @@ use super::targets::{Targets, whole};
 /// Bounded-affinity hashing over an index of who has seen which prefix.
 ///
 /// `targets` are at most 64 names, or a mapping from names to weights. The index keeps to `memory` bytes and forgets
-/// what was used longest ago.
+/// what was used longest ago. The other settings are those of [`Affinity`].
 ///
 /// >>> index = AffinityIndex(["gpu-0", "gpu-1"])
 /// >>> prompt = Prompt("You are a helpful assistant. " * 100)
@@ -28,6 +28,7 @@ use super::targets::{Targets, whole};
 /// ('warm', True)
 #[pyclass(frozen, module = "edgeroute.placement")]
 pub(crate) struct AffinityIndex {
+    affinity: Affinity,
     targets: Targets,
     nodes: Vec<(Slot, Node)>,
     words: Vec<AtomicU64>,
@@ -46,8 +47,19 @@ pub(crate) struct Decision {
 #[pymethods]
 impl AffinityIndex {
     #[new]
-    #[pyo3(signature = (targets, *, memory = 8 << 20))]
-    fn new(targets: &Bound<'_, PyAny>, memory: usize) -> PyResult<Self> {
+    #[pyo3(signature = (
+        targets, *, memory = 8 << 20, margin_tokens = 256.0, bound_seconds = 0.5, bound_share = 0.25,
+        context_share = 0.05
+    ))]
+    fn new(
+        targets: &Bound<'_, PyAny>,
+        memory: usize,
+        margin_tokens: f64,
+        bound_seconds: f64,
+        bound_share: f64,
+        context_share: f64,
+    ) -> PyResult<Self> {
+        let affinity = Affinity { margin_tokens, bound_seconds, bound_share, context_share };
         let targets = Targets::new(targets)?;
         let nodes = targets.weighted().enumerate();
         let nodes = nodes.map(|(number, (name, weight))| Ok((Slot::new(number)?, Node::new(name, weight))));
@@ -58,7 +70,7 @@ impl AffinityIndex {
         words.try_reserve_exact(count).map_err(too_much)?;
         words.resize_with(count, AtomicU64::default);
         placement::AffinityIndex::new(&words).map_err(refused)?;
-        Ok(Self { targets, nodes, words, prefill_rate: AtomicU32::new(0) })
+        Ok(Self { affinity, targets, nodes, words, prefill_rate: AtomicU32::new(0) })
     }
 
     /// The target for this prompt; None if all weights are zero.
@@ -78,7 +90,8 @@ impl AffinityIndex {
             Some(loads) => self.targets.read(loads, load_of)?,
         };
         for (position, (&(slot, node), load)) in (0..).zip(self.nodes.iter().zip(loads)) {
-            let (Some((uncached_tokens, context_tokens)), Some(name)) = (load, self.targets.name(py, position))
+            let (Some((uncached_tokens, context_tokens)), Some(name)) =
+                (load, self.targets.name(py, position))
             else {
                 continue;
             };
@@ -86,7 +99,7 @@ impl AffinityIndex {
             names.push(name);
         }
         let index = self.index()?;
-        let decision = Affinity::default().choose(&prompt.view(), &index, &candidates, self.rate(), now);
+        let decision = self.affinity.choose(&prompt.view(), &index, &candidates, self.rate(), now);
         Ok(decision.map(|decision| Decision { decision, names }))
     }
 
@@ -230,18 +243,22 @@ impl Decision {
 
     fn __str__(&self) -> String {
         let decision = &self.decision;
-        let lines = self.names.iter().zip(&decision.considered).enumerate().map(|(position, (name, each))| {
-            let why = match decision.passed_over(position) {
-                None => Cow::from(format!("chosen: {}", decision.reason)),
-                Some(PassedOver::OverBound) => {
-                    let above = each.load - decision.least_load;
-                    Cow::from(format!("over the bound: {above:.0} tokens above the least load, {:.0} allowed", decision.bound))
-                }
-                Some(why) => Cow::from(why.to_string()),
-            };
-            let (depth, uncached, load) = (each.depth_blocks, each.uncached_tokens, each.load);
-            format!("{name}  {depth} blocks seen, {uncached:.0} tokens to read, load {load:.0}: {why}")
-        });
+        let lines =
+            self.names.iter().zip(&decision.considered).enumerate().map(|(position, (name, each))| {
+                let why = match decision.passed_over(position) {
+                    None => Cow::from(format!("chosen: {}", decision.reason)),
+                    Some(PassedOver::OverBound) => {
+                        let above = each.load - decision.least_load;
+                        Cow::from(format!(
+                            "over the bound: {above:.0} tokens above the least load, {:.0} allowed",
+                            decision.bound
+                        ))
+                    }
+                    Some(why) => Cow::from(why.to_string()),
+                };
+                let (depth, uncached, load) = (each.depth_blocks, each.uncached_tokens, each.load);
+                format!("{name}  {depth} blocks seen, {uncached:.0} to read, load {load:.0}: {why}")
+            });
         lines.collect::<Vec<_>>().join("\n")
     }
 }
@@ -256,7 +273,9 @@ impl Decision {
 fn prompt_of<'py>(prompt: &Bound<'py, PyAny>) -> PyResult<PyRef<'py, Prompt>> {
     match prompt.cast::<Prompt>() {
         Ok(prompt) => Ok(prompt.borrow()),
-        Err(_) => Ok(Bound::new(prompt.py(), Prompt::of(bytes_of(prompt)?, 0, TokensPerByte::default()))?.borrow()),
+        Err(_) => {
+            Ok(Bound::new(prompt.py(), Prompt::of(bytes_of(prompt)?, 0, TokensPerByte::default()))?.borrow())
+        }
     }
 }
 

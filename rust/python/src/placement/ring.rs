@@ -13,8 +13,8 @@ use crate::border::value_error;
 /// ring per unit of weight. No target takes more than `load_factor` times its share of the requests in flight.
 ///
 /// >>> ring = Ring(["gpu-0", "gpu-1", "gpu-2"])
-/// >>> ring.choose("session 42")
-/// 'gpu-2'
+/// >>> ring.order("session 42")
+/// ['gpu-2', 'gpu-0', 'gpu-1']
 /// >>> ring.choose("session 42", {"gpu-0": 3, "gpu-1": 4, "gpu-2": 9})
 /// 'gpu-0'
 #[pyclass(frozen, module = "edgeroute.placement")]
@@ -31,9 +31,12 @@ impl Ring {
         let targets = Targets::new(targets)?;
         let percent = (load_factor * 100.0).round();
         if !(0.0..=f64::from(u32::MAX)).contains(&percent) {
-            return Err(value_error(format!("a load factor is a number from 1, as 1.25; it is {load_factor}")));
+            return Err(value_error(format!(
+                "a load factor is a number from 1, as 1.25; it is {load_factor}"
+            )));
         }
-        let ring = placement::Ring::new(targets.weighted(), virtual_nodes, percent as u32).map_err(refused)?;
+        let ring =
+            placement::Ring::new(targets.weighted(), virtual_nodes, percent as u32).map_err(refused)?;
         Ok(Self { targets, ring })
     }
 
@@ -48,9 +51,9 @@ impl Ring {
         let key = placement::key(0, bytes_of(key)?);
         let loads = match loads {
             None => vec![Some(0); self.targets.weights().len()],
-            Some(loads) => self.targets.read(loads, |load, name| {
-                Ok(whole(load, u32::MAX.into(), "load", name)? as u32)
-            })?,
+            Some(loads) => self
+                .targets
+                .read(loads, |load, name| Ok(whole(load, u32::MAX.into(), "load", name)? as u32))?,
         };
         Ok(self.ring.choose(key, &loads).and_then(|target| self.targets.name(py, target)))
     }

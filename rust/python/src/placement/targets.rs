@@ -26,7 +26,9 @@ impl Targets {
                 read.push(name, weight as u32)?;
             }
         } else if targets.is_instance_of::<PyString>() {
-            return Err(value_error("targets are a list of names, or a mapping from names to weights".to_owned()));
+            return Err(value_error(
+                "targets are a list of names, or a mapping from names to weights".to_owned(),
+            ));
         } else {
             for name in targets.try_iter()? {
                 read.push(name?.cast_into::<PyString>()?, 1)?;
