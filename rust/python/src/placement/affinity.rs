@@ -48,7 +48,7 @@ pub(crate) struct Decision {
 impl AffinityIndex {
     #[new]
     #[pyo3(signature = (
-        targets, *, memory = 8 << 20, margin_tokens = 256.0, bound_seconds = 0.5, bound_share = 0.25,
+        targets, *, memory = 8_388_608, margin_tokens = 256.0, bound_seconds = 0.5, bound_share = 0.25,
         context_share = 0.05
     ))]
     fn new(
