@@ -30,7 +30,9 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     prompt: Prompt
     """The same as routers see it."""
     keys: dict[str, str]
-    """By what a ring could send it: names of keys and their values."""
+    """By what a ring could send it: names of keys and their values. `first message` is what KubeAI hashes if it is not
+    told otherwise; a trace does not tell messages apart, and has the first block.
+    """
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,6 @@ class Load:
     block_tokens: int
     hashed_tokens: int
     """Tokens of a block of `Request.prompt`."""
-    default_key: str
-    """What KubeAI would hash: the first user message; of a trace, which does not tell messages apart, the first block.
-    """
     clients: Sequence[Sequence[Request]]
     at_once: int | None = None
     """How many clients there are at a time; None: all, whenever their first request is due."""
@@ -69,7 +68,7 @@ def trace(path: Path, name: str, engine: Engine, speed: float, seed: int, most: 
         prompt = Prompt.from_blocks(ids, tokens=tokens, tokens_per_block=_TRACE_BLOCK)
         request = Request(due, tokens, max(1, record.output_length), tuple(ids), (), prompt, keys)
         clients.append([request])
-    return Load(name, engine, _TRACE_BLOCK, _TRACE_BLOCK, _first_blocks(1), clients)
+    return Load(name, engine, _TRACE_BLOCK, _TRACE_BLOCK, clients)
 
 
 def tenants(seed: int, shape: Tenants) -> Load:
@@ -86,7 +85,7 @@ def tenants(seed: int, shape: Tenants) -> Load:
         blocks = (*shared, *(10**6 * (number + 1) + block for block in own))
         keys = {"tenant": f"tenant {tenant}", "first message": f"question {number}"}
         clients.append([_request(at, tokens, shape.output_tokens, blocks, (), size, keys)])
-    return Load("tenants", H100X2, size, _hashed(size), "first message", clients)
+    return Load("tenants", H100X2, size, _hashed(size), clients)
 
 
 def agents(seed: int, shape: Agents) -> Load:
@@ -113,7 +112,7 @@ def agents(seed: int, shape: Agents) -> Load:
             tokens += output + draw(shape.turn_tokens)
             pause = random.expovariate(1 / shape.tool_seconds)
         clients.append(turns)
-    return Load("agents", H100X2_DRAM, size, _hashed(size), "first message", clients, shape.sessions_at_once)
+    return Load("agents", H100X2_DRAM, size, _hashed(size), clients, shape.sessions_at_once)
 
 
 def threads(seed: int, shape: Threads) -> Load:
@@ -135,7 +134,7 @@ def threads(seed: int, shape: Threads) -> Load:
             tokens += shape.output_tokens
             pause = 0.0
         clients.append(turns)
-    return Load("threads", L4, size, _hashed(size), "first message", clients, shape.threads_at_once)
+    return Load("threads", L4, size, _hashed(size), clients, shape.threads_at_once)
 
 
 class _Record(msgspec.Struct):

@@ -43,7 +43,7 @@ class Policy:
         job.uncached = job.request.tokens
         chosen = self.choose(job, now)
         job.replica = chosen
-        job.read = self.waiting[chosen] == 0
+        job.alone = self.waiting[chosen] == 0
         self.requests[chosen] += 1
         self.waiting[chosen] += 1
         self.uncached[chosen] += job.uncached
@@ -259,7 +259,7 @@ class Affinity(Policy):
 
     def first_token(self, job: Job, now: float) -> None:
         super().first_token(job, now)
-        if job.read:
+        if job.alone:
             self.index.learn(job.uncached, now - job.arrival)
 
 

@@ -17,7 +17,7 @@ from simulation.parameters import Engine
 class Job:
     """A request on its way."""
 
-    __slots__ = ("arrival", "cached", "first", "left", "owner", "read", "replica", "request", "router", "uncached")
+    __slots__ = ("alone", "arrival", "cached", "first", "left", "owner", "replica", "request", "router", "uncached")
 
     def __init__(self, request: Request, arrival: float, owner: int) -> None:
         self.request = request
@@ -32,7 +32,7 @@ class Job:
         """Prompt tokens that the replica's cache held."""
         self.left = 0
         """Prompt tokens that it has yet to read."""
-        self.read = False
+        self.alone = False
         """Whether its replica was reading nothing else when it was sent."""
         self.first = inf
 
