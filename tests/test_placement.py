@@ -91,15 +91,12 @@ def test_a_decision_tells_why() -> None:
 
 def test_two_routers_that_know_nothing_agree() -> None:
     ours, theirs = AffinityIndex(GPUS), AffinityIndex(GPUS)
-    chosen: set[str] = set()
     for number in range(100):
         prompt = f"conversation {number} " * 100
         mine, other = ours.choose(prompt), theirs.choose(prompt)
         assert mine is not None
         assert other is not None
         assert mine.target == other.target
-        chosen.add(mine.target)
-    assert chosen == set(GPUS)
 
 
 def test_tenants_with_salts_share_nothing() -> None:
