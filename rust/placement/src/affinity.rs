@@ -267,13 +267,9 @@ impl View {
         Some(Wanted::Preferred(first, second))
     }
 
-    /// Position and load of the least busy of those that are wanted; of equals, the one that a cold prompt prefers, so
-    /// that an idle pool fills evenly whatever its order, or the first listed.
+    /// Position and load of the least busy of those that are wanted, the first listed of equals.
     fn lightest(&self, wanted: Wanted) -> Option<(usize, f64)> {
-        let mut lightest = match wanted {
-            Wanted::Preferred(first, _) => (first, self.considered.get(first)?.load),
-            _ => (0, f64::INFINITY),
-        };
+        let mut lightest = (0, f64::INFINITY);
         for (position, considered) in self.considered.iter().enumerate() {
             if considered.load < lightest.1 && wanted.includes(position, considered) {
                 lightest = (position, considered.load);
