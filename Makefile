@@ -1,6 +1,6 @@
 # One target per thing a person does here. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python lint format audit build bench bench-limits bench-decide gates gates-update fuzz schema reference lock clean
+.PHONY: help run test test-rust test-python lint format audit build bench bench-limits bench-placement bench-decide gates gates-update fuzz schema reference lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -62,6 +62,9 @@ fuzz: $(VENV)/built $(VENV)/dev ## random expressions beside cel-cpp, then every
 		cargo +nightly fuzz run $$name fuzz/corpus/$$name fuzz/seeds/$$name -- -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -timeout=20; \
 		cd $(CURDIR); \
 	done; fi
+
+bench-placement: $(VENV)/built ## policies of placement on simulated replicas, TRACES="mooncake_conversation.jsonl …"; OPTIONS=--help
+	$(BIN)/python bench/placement.py $(TRACES) --goodput 3 --plots --output bench/results $(OPTIONS)
 
 bench-decide: ## the whole decision in Rust, criterion
 	cargo bench -p edgeroute-router --bench decide

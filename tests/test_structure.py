@@ -72,7 +72,8 @@ def test_each_crate_says_what_it_is(crate: str) -> None:
 
 
 def test_the_public_interface() -> None:
-    classes = ["Config", "ConfigError", "EdgerouteError", "Expression", "RuleError", "RuleSet"]
+    errors = ["ConfigError", "EdgerouteError", "RuleError"]
+    classes = sorted([*errors, "AffinityIndex", "Config", "Expression", "Ring", "RuleSet"])
     assert edgeroute.__all__ == [*classes, "__version__", "create_app"]
 
 

@@ -7,13 +7,16 @@ if TYPE_CHECKING:
     from edgeroute.config import Config, ConfigError
     from edgeroute.embedding import create_app
     from edgeroute.errors import EdgerouteError
+    from edgeroute.placement import AffinityIndex, Ring
     from edgeroute.rules import Expression, RuleError, RuleSet
 
 __all__ = [
+    "AffinityIndex",
     "Config",
     "ConfigError",
     "EdgerouteError",
     "Expression",
+    "Ring",
     "RuleError",
     "RuleSet",
     "__version__",
@@ -23,10 +26,12 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOME = {
+    "AffinityIndex": "edgeroute.placement",
     "Config": "edgeroute.config",
     "ConfigError": "edgeroute.config",
     "EdgerouteError": "edgeroute.errors",
     "Expression": "edgeroute.rules",
+    "Ring": "edgeroute.placement",
     "RuleError": "edgeroute.rules",
     "RuleSet": "edgeroute.rules",
     "create_app": "edgeroute.embedding",

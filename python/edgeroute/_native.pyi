@@ -6,12 +6,19 @@ from contextvars import Context
 from types import GenericAlias
 from typing import Any, ClassVar, Generic, Literal, TypeVar, final, overload
 
+from edgeroute.placement import Considered
 from edgeroute.rules import Explanation
 
 __all__ = [
+    "AffinityIndex",
     "Cells",
+    "Decision",
     "DirectFuture",
     "Expression",
+    "Latency",
+    "Prompt",
+    "Ring",
+    "RoundRobin",
     "RuleSet",
     "Snapshot",
     "Ticket",
@@ -21,13 +28,18 @@ __all__ = [
     "explain",
     "explain_rules",
     "first_failures",
+    "least_load",
     "lint_rules",
+    "power_of_two",
     "rule_codes",
     "rule_functions",
     "rule_variables",
 ]
 
 _Key = TypeVar("_Key", str, int)
+
+_Targets = Mapping[str, int] | Iterable[str]
+"""Names, or names and weights; a weight of 0 takes nothing."""
 
 @final
 class Cells:
@@ -347,6 +359,193 @@ class Expression:
 
     def evaluate(self, mapping: Mapping[str, Any] | None = None) -> Any:
         """Its value, as `edgeroute.rules` says; RuleError if it has none, ValueError as `RuleSet` has it."""
+
+@final
+class Ring:
+    """Consistent hashing with bounded loads.
+
+    `targets` are names, or a mapping from names to weights (0 takes nothing). Each has `virtual_nodes` points on the
+    ring per unit of weight. No target takes more than `load_factor` times its share of the requests in flight.
+
+    >>> ring = Ring(["gpu-0", "gpu-1", "gpu-2"])
+    >>> ring.order("session 42")
+    ['gpu-2', 'gpu-0', 'gpu-1']
+    >>> ring.choose("session 42", {"gpu-0": 3, "gpu-1": 4, "gpu-2": 9})
+    'gpu-0'
+    """
+
+    def __new__(cls, targets: _Targets, *, virtual_nodes: int = 256, load_factor: float = 1.25) -> Ring:
+        """ValueError for a name twice, no weight above 0, a load factor below 1, or more points than 8 million."""
+
+    def choose(self, key: str | bytes, loads: dict[str, int] | None = None) -> str | None:
+        """Where the key goes: the first target clockwise that has room.
+
+        `loads` are requests in flight by name; a target that is left out takes nothing now, and bounds are those of
+        the others. Without `loads` all are idle. None if nobody can take it.
+        """
+
+    def order(self, key: str | bytes) -> list[str]:
+        """The targets in the order in which the key meets them, whatever their load."""
+
+@final
+class Prompt:
+    """A prompt as a chain of block hashes, hashed once to be looked up and inserted.
+
+    `text` is what the engine sees, in its order: tools, system prompt, messages. Blocks are of 256 bytes, at most 1,024
+    of them. Prompts with different salts share nothing.
+
+    >>> Prompt("You are a helpful assistant. " * 100).tokens
+    725.0
+    """
+
+    def __new__(cls, text: str | bytes, *, salt: int = 0, tokens_per_byte: float = 0.25) -> Prompt: ...
+    @staticmethod
+    def from_blocks(blocks: Sequence[int], *, tokens: float, tokens_per_block: float, salt: int = 0) -> Prompt:
+        """A prompt whose blocks have numbers instead of text, as in traces."""
+
+    @property
+    def tokens(self) -> float:
+        """Its length, by estimate."""
+
+    @property
+    def chain(self) -> list[int]:
+        """The hashes of its whole blocks; each stands for the prompt up to its end."""
+
+@final
+class AffinityIndex:
+    """Bounded-affinity hashing over an index of who has seen which prefix.
+
+    `targets` are at most 64 names, or a mapping from names to weights. The index keeps to `memory` bytes and forgets
+    what was used longest ago. Times (`now`) are whole seconds of any clock that only goes forward.
+
+    >>> index = AffinityIndex(["gpu-0", "gpu-1"])
+    >>> prompt = "You are a helpful assistant. " * 100
+    >>> first = index.choose(prompt)
+    >>> first.reason
+    'cold'
+    >>> index.insert(prompt, first.target)
+    >>> again = index.choose(prompt)
+    >>> (again.reason, again.target == first.target)
+    ('warm', True)
+    """
+
+    def __new__(
+        cls,
+        targets: _Targets,
+        *,
+        memory: int = 8388608,
+        margin_tokens: float = 256.0,
+        bound_seconds: float = 0.5,
+        bound_share: float = 0.25,
+        context_share: float = 0.05,
+    ) -> AffinityIndex:
+        """ValueError for a name twice, no weight above 0, more than 64 targets, or too little memory."""
+
+    def choose(
+        self, prompt: Prompt | str | bytes, loads: dict[str, tuple[int, int]] | None = None, *, now: int = 0
+    ) -> Decision | None:
+        """The target for this prompt, which is not remembered: `insert` it once it is sent.
+
+        `loads` are pairs as `edgeroute.placement.Load` by name; a target that is left out is not chosen. None if
+        nobody with a weight is left.
+        """
+
+    def insert(self, prompt: Prompt | str | bytes, target: str, *, now: int = 0) -> None:
+        """The target will have seen the whole prompt."""
+
+    def depths(self, prompt: Prompt | str | bytes, *, now: int = 0) -> dict[str, int]:
+        """How many blocks of the prompt, from its beginning, each target has seen."""
+
+    def reset(self, target: str, *, now: int = 0) -> None:
+        """The target has lost its cache: what it had seen up to this second does not count any more."""
+
+    def learn(self, uncached_tokens: int, seconds: float) -> None:
+        """A prompt's first token came after so many seconds, from a target that read nothing else meanwhile.
+
+        How fast targets read decides how much busier than others one with a warm cache may be.
+        """
+
+    @property
+    def prefill_rate(self) -> float:
+        """How many prompt tokens a target reads per second, as learned; 10,000 before."""
+
+    @property
+    def capacity(self) -> int:
+        """How many blocks the index holds at most."""
+
+@final
+class Decision:
+    """A choice of `AffinityIndex`, and all that led to it; as a text, for people."""
+
+    @property
+    def target(self) -> str:
+        """The name of the chosen target."""
+
+    @property
+    def reason(self) -> Literal["warm", "cold", "warm-over-bound", "cold-over-bound"]:
+        """Whether a cache decided, and whether the targets that were wanted first were too busy."""
+
+    @property
+    def uncached_tokens(self) -> float:
+        """The prompt tokens that the chosen target has to read: what to add to its load until its first token."""
+
+    @property
+    def hub_blocks(self) -> int:
+        """The blocks that every candidate has seen."""
+
+    @property
+    def least_load(self) -> float:
+        """The load of the least busy candidate with this request, in tokens."""
+
+    @property
+    def bound(self) -> float:
+        """How far above that load affinity may lead, in tokens."""
+
+    @property
+    def considered(self) -> list[Considered]:
+        """Every candidate: what was known about it, and why it was passed over."""
+
+    @property
+    def order(self) -> list[str]:
+        """The chosen target, then the others by load: where to go when the chosen one fails."""
+
+@final
+class RoundRobin:
+    """Smooth weighted round robin.
+
+    >>> turns = RoundRobin({"gpu-0": 2, "gpu-1": 1})
+    >>> [turns.at(turn) for turn in range(4)]
+    ['gpu-0', 'gpu-1', 'gpu-0', 'gpu-0']
+    """
+
+    def __new__(cls, targets: _Targets) -> RoundRobin:
+        """ValueError for a name twice, no weight above 0, or a round of more than 65,536 turns."""
+
+    def at(self, turn: int) -> str:
+        """Whose turn it is; turns are counted by the caller."""
+
+@final
+class Latency:
+    """What a target's requests have taken: to the first token by size of prompt, and per further token.
+
+    Peaks count at once and are forgiven over ten seconds (peak-EWMA).
+    """
+
+    def __new__(cls) -> Latency: ...
+    def record_first_token(self, prompt_tokens: int, milliseconds: float, now_ms: int) -> None:
+        """A request's first token came after so many milliseconds."""
+
+    def record_per_token(self, prompt_tokens: int, milliseconds: float, now_ms: int) -> None:
+        """Further tokens took so many milliseconds each."""
+
+    def cost(self, prompt_tokens: int, output_tokens: int, in_flight: int) -> float:
+        """What such a request would take in milliseconds, times the requests that wait with it; 0 without samples."""
+
+def least_load(loads: dict[str, int], *, tokens: int = 0, seed: int = 0) -> str:
+    """The target with the fewest tokens in flight if it took `tokens` more; equal ones take turns by `seed`."""
+
+def power_of_two(loads: dict[str, int], *, tokens: int = 0, seed: int = 0) -> str:
+    """The one with fewer tokens in flight of two targets that `seed` draws."""
 
 _Finding = tuple[int, str, str, int, int, str, list[tuple[int, int, str]], str | None]
 """Index of the rule, code, severity, first byte, byte after the last, message, labels (bytes and text), help."""

@@ -6,6 +6,7 @@ mod border;
 mod cells;
 mod direct_future;
 mod exchange;
+mod placement;
 mod rule_findings;
 mod rules;
 mod snapshot;
@@ -25,6 +26,12 @@ const _: () = assert!(
         && align_of::<cells::WorkerStatus>() <= 16
         && align_of::<rules::RuleSet>() <= 16
         && align_of::<rules::Expression>() <= 16
+        && align_of::<placement::Ring>() <= 16
+        && align_of::<placement::AffinityIndex>() <= 16
+        && align_of::<placement::Decision>() <= 16
+        && align_of::<placement::Prompt>() <= 16
+        && align_of::<placement::RoundRobin>() <= 16
+        && align_of::<placement::Latency>() <= 16
 );
 
 /// The compiled core of edgeroute; see `_native.pyi`.
@@ -33,6 +40,12 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<cells::PyCells>()?;
     module.add_class::<cells::WorkerStatus>()?;
     module.add_class::<direct_future::DirectFuture>()?;
+    module.add_class::<placement::AffinityIndex>()?;
+    module.add_class::<placement::Decision>()?;
+    module.add_class::<placement::Latency>()?;
+    module.add_class::<placement::Prompt>()?;
+    module.add_class::<placement::Ring>()?;
+    module.add_class::<placement::RoundRobin>()?;
     module.add_class::<rules::Expression>()?;
     module.add_class::<rules::RuleSet>()?;
     module.add_class::<snapshot::PySnapshot>()?;
@@ -42,6 +55,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(rule_findings::lint_rules, module)?)?;
     module.add_function(wrap_pyfunction!(rule_findings::rule_codes, module)?)?;
     module.add_function(wrap_pyfunction!(rule_findings::rule_functions, module)?)?;
+    module.add_function(wrap_pyfunction!(placement::least_load, module)?)?;
+    module.add_function(wrap_pyfunction!(placement::power_of_two, module)?)?;
     module.add_function(wrap_pyfunction!(snapshot::explain, module)?)?;
     module.add_function(wrap_pyfunction!(snapshot::explain_rules, module)?)?;
     module.add_function(wrap_pyfunction!(rule_findings::first_failures, module)?)?;
