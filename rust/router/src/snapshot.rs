@@ -271,9 +271,9 @@ impl Snapshot {
 }
 
 impl Provider {
-    /// Whether any of its replicas takes requests.
+    /// Whether any of its replicas takes requests, or none has been discovered yet.
     pub(crate) fn takes_requests(&self) -> bool {
-        self.replicas.iter().any(|replica| replica.weight > 0)
+        self.replicas.is_empty() || self.replicas.iter().any(|replica| replica.weight > 0)
     }
 
     /// Whether this one takes none.

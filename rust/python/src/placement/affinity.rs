@@ -59,7 +59,8 @@ impl AffinityIndex {
         bound_share: f64,
         context_share: f64,
     ) -> PyResult<Self> {
-        let affinity = Affinity { margin_tokens, bound_seconds, bound_share, context_share };
+        let affinity =
+            Affinity { margin_tokens, bound_seconds, bound_share, context_share, ..Affinity::default() };
         let targets = Targets::new(targets)?;
         let nodes = targets.weighted().enumerate();
         let nodes = nodes.map(|(number, (name, weight))| Ok((Slot::new(number)?, Node::new(name, weight))));
@@ -95,7 +96,7 @@ impl AffinityIndex {
             else {
                 continue;
             };
-            candidates.push(Candidate { slot, node, uncached_tokens, context_tokens });
+            candidates.push(Candidate { uncached_tokens, context_tokens, ..Candidate::new(slot, node) });
             names.push(name);
         }
         let index = self.index()?;
@@ -185,6 +186,8 @@ impl Decision {
             Reason::Cold => "cold",
             Reason::WarmOverBound => "warm-over-bound",
             Reason::ColdOverBound => "cold-over-bound",
+            Reason::Cheaper => "cheaper",
+            Reason::LeavingTooDear => "leaving-too-dear",
         }
     }
 

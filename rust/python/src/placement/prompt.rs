@@ -71,6 +71,7 @@ impl Prompt {
             tail: self.blocks.tail(),
             tokens: self.tokens,
             tokens_per_block: self.tokens_per_block,
+            output_tokens: 0.0,
         }
     }
 }

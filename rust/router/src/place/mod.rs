@@ -296,8 +296,10 @@ fn missing_model() -> Refusal {
 
 #[cold]
 fn all_drained(model: &Model) -> Refusal {
-    let message =
-        format!("no replica takes requests for the model `{}`: all are drained; try again later", model.name);
+    let message = format!(
+        "no replica takes requests for the model `{}`: all are drained, or none is found yet; try again later",
+        model.name
+    );
     Refusal::new(Code::UpstreamUnreachable, message)
 }
 
