@@ -221,15 +221,13 @@ impl View {
         let (mut least_uncached, mut most_uncached) = (f64::INFINITY, 0.0f64);
         let mut least = (0, f64::INFINITY);
         let mut unread_by_all = 0.0;
-        let mut considered = SmallVec::with_capacity(candidates.len());
-        for (position, candidate) in candidates.iter().enumerate() {
+        let consider = |(position, candidate): (usize, &Candidate)| {
             let depth_blocks = depths.get(candidate.slot.number()).copied().unwrap_or(0);
             let seen = f64::from(depth_blocks) * prompt.tokens_per_block;
             let cached = if seen < f64::from(candidate.least_tokens) { 0.0 } else { seen };
             let uncached_tokens = (prompt.tokens - cached).max(0.0);
             if candidate.node.weight() == 0 {
-                considered.push(Considered { depth_blocks, uncached_tokens, load: f64::INFINITY });
-                continue;
+                return Considered { depth_blocks, uncached_tokens, load: f64::INFINITY };
             }
             let per_share = candidate.node.inverse_weight() * mean_weight;
             let unread = candidate.uncached_tokens as f64;
@@ -242,8 +240,9 @@ impl View {
             if load < least.1 {
                 least = (position, load);
             }
-            considered.push(Considered { depth_blocks, uncached_tokens, load });
-        }
+            Considered { depth_blocks, uncached_tokens, load }
+        };
+        let considered = candidates.iter().enumerate().map(consider).collect();
         let mean_unread = unread_by_all / count;
         let view = Self { considered, hub, least_uncached, most_uncached, least, mean_unread };
         least.1.is_finite().then_some(view)

@@ -305,7 +305,7 @@ fn idle_targets_share_cold_prompts_and_one_more_takes_only_its_own() {
         let tail = key(0, &number.to_le_bytes());
         let prompt = Prompt { chain: &[], tail, tokens: 100.0, tokens_per_block: 64.0, output_tokens: 0.0 };
         let decision =
-            Affinity::default().choose_by_depth(&prompt, &[0; SLOTS], &candidates, PrefillRate::default());
+            Affinity::default().choose_by_depth(&prompt, &[0; SLOTS], candidates, PrefillRate::default());
         usize::from(decision.unwrap().chosen)
     };
     for count in [1, 2, 7, 20] {
