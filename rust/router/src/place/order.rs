@@ -28,6 +28,9 @@ pub(crate) struct Choice<'a, 'v> {
 /// So many candidates are tried at most, or as many as there may be attempts: no request sorts thousands.
 const MOST_ORDERED: usize = 64;
 
+/// So many of them are sorted where a strategy sorts by numbers; the others follow as listed.
+const MOST_SORTED: usize = 8;
+
 /// Tokens by position of a member.
 pub(crate) type Uncached = SmallVec<[(u16, u64); 8]>;
 
@@ -223,13 +226,18 @@ impl<'a, 'v> Choice<'a, 'v> {
     /// The chosen one, then the others by these numbers. Equal ones take turns by the seed.
     fn sorted(&self, chosen: Option<u16>, numbers: &Numbers) -> Order {
         let count = numbers.len() as u64;
-        let turn = |position: u16| (u64::from(position) + self.seed % count.max(1)) % count.max(1);
-        let mut sorted: SmallVec<[(f64, u64, u16); 16]> =
-            (0..).zip(numbers).map(|(position, number)| (*number, turn(position), position)).collect();
+        let start = self.seed.checked_rem(count).unwrap_or(0);
+        let mut sorted: SmallVec<[(f64, u64, u16); 16]> = (0..)
+            .zip(numbers)
+            .map(|(position, number)| {
+                let turn = u64::from(position) + start;
+                (*number, if turn < count { turn } else { turn - count }, position)
+            })
+            .collect();
         let compare = |a: &(f64, u64, u16), b: &(f64, u64, u16)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
-        if sorted.len() > MOST_ORDERED {
-            sorted.select_nth_unstable_by(MOST_ORDERED, compare);
-            sorted.truncate(MOST_ORDERED);
+        if sorted.len() > MOST_SORTED {
+            sorted.select_nth_unstable_by(MOST_SORTED, compare);
+            sorted.truncate(MOST_SORTED);
         }
         sorted.sort_unstable_by(compare);
         chosen.into_iter().chain(sorted.into_iter().map(|(.., position)| position)).collect()
