@@ -43,6 +43,7 @@ def test_models_in_json(file: Path):
     assert list(found) == ["fast", "smart", "deep", "cheap", "gpt/*"]
     assert found["fast"] == {
         "dialects": BOTH,
+        "strategy": "weighted",
         "targets": [
             {"target": "openai/gpt-5-mini", "weight": 80},
             {"target": "anthropic/claude-haiku-4-5", "weight": 20},
@@ -52,6 +53,7 @@ def test_models_in_json(file: Path):
     }
     assert found["gpt/*"] == {
         "dialects": ["openai-chat"],
+        "strategy": "ordered",
         "targets": [{"target": "openai/*", "weight": None}],
         "fallbacks": [],
         "aliases": ["best"],
@@ -68,9 +70,9 @@ def test_models_as_a_table(file: Path):
     assert code == 0
     assert "\x1b" not in out
     assert out.splitlines()[:3] == [
-        "model   dialects             targets                           fallbacks   aliases",
-        "fast    anthropic-messages   openai/gpt-5-mini (80)                        nick",
-        "        openai-chat          anthropic/claude-haiku-4-5 (20)               name",
+        "model   dialects             strategy   targets                           fallbacks   aliases",
+        "fast    anthropic-messages   weighted   openai/gpt-5-mini (80)                        nick",
+        "        openai-chat                     anthropic/claude-haiku-4-5 (20)               name",
     ]
 
 

@@ -59,7 +59,7 @@ MISTAKES = {
     "unknown_setting": "models:\n  fast: {targts: [openai/gpt-5-mini], targets: [openai/gpt-5-mini]}\n",
     "unknown_setting_listing_all": "defaults: {zzzzzzzz: 1}\n",
     "setting_of_another_place": "timeouts: {connect: 1s}\n",
-    "setting_of_later": "models:\n  fast: {targets: [openai/gpt-5-mini], strategy: latency}\nbudgets: {}\n",
+    "setting_of_later": "models:\n  fast: {targets: [openai/gpt-5-mini], hedge: 2s}\nbudgets: {}\n",
     "given_twice": "workers: 1\nlog: text\nworkers: 2\n",
     "model_given_twice": "models:\n  fast: openai/a\n  fast: openai/b\n",
     "no_value": "workers:\nlog: ~\nteams:\nmodels: {fast: , smart: [openai/a]}\n",

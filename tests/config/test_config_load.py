@@ -84,7 +84,7 @@ def test_the_example_of_the_design_as_workers_get_it(tmp_path: Path) -> None:
     assert loaded.watched == [tmp_path / "edgeroute.yaml", secret]
     unlimited = {"requests_per_minute": None, "tokens_per_minute": None, "concurrency": None}
 
-    def provider(name: str, dialect: str, credential: str | None, *urls: str) -> dict[str, Any]:
+    def provider(name: str, dialect: str, credential: str | None, *urls: str, hosted: bool = True) -> dict[str, Any]:
         return {
             "name": name,
             "dialect": dialect,
@@ -94,15 +94,21 @@ def test_the_example_of_the_design_as_workers_get_it(tmp_path: Path) -> None:
             "ca": None,
             "max_connections": 2048,
             "engine": None,
-            "prompt_cache": None,
+            "prompt_cache": {"lifetime_s": 300, "least_tokens": 1024} if hosted else None,
         }
+
+    prices: dict[str, dict[str, float]] = {
+        "gpt-5-mini": {"input": 0.25, "cached_input": 0.025, "output": 2},
+        "gpt-5.5": {"input": 5, "cached_input": 0.5, "output": 30},
+        "claude-opus-4-8": {"input": 5, "cached_input": 0.5, "output": 25},
+    }
 
     def target(provider: str, model: str, weight: int = 1) -> dict[str, Any]:
         default = {"connect_ms": None, "first_byte_ms": None, "gap_ms": None}
-        return {"provider": provider, "model": model, "weight": weight, "price": None, **default}
+        return {"provider": provider, "model": model, "weight": weight, "price": prices.get(model), **default}
 
     def model(name: str, *targets: dict[str, Any], strategy: str = "ordered", **given: Any) -> dict[str, Any]:
-        settings = {
+        settings: dict[str, Any] = {
             "key": [],
             "load_factor_percent": 125,
             "cache_salt": None,
@@ -119,7 +125,7 @@ def test_the_example_of_the_design_as_workers_get_it(tmp_path: Path) -> None:
         "providers": [
             provider("openai", "openai-chat", "sk-openai-do-not-print", "https://api.openai.com/v1"),
             provider("anthropic", "anthropic-messages", "sk-from-a-file", "https://api.anthropic.com/v1"),
-            provider("vllm", "openai-chat", None, "http://gpu-0:8000/v1", "http://gpu-1:8000/v1"),
+            provider("vllm", "openai-chat", None, "http://gpu-0:8000/v1", "http://gpu-1:8000/v1", hosted=False),
         ],
         "models": [
             model(

@@ -6,26 +6,41 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeroute.config.models import Model, Target, dialects_of_model, find_cycles, interpret, match
-from edgeroute.config.schema import Config, ListedTarget, Pool, Provider, TargetTimeouts, WeightedTarget
+from edgeroute.config.schema import (
+    Config,
+    ListedTarget,
+    Pool,
+    Price,
+    Provider,
+    Strategy,
+    StrategyName,
+    TargetTimeouts,
+    WeightedTarget,
+)
 
 
 def test_interpret() -> None:
     def check(value: str | Pool, expected: Model) -> None:
         assert interpret(value, {"openai", "vllm"}) == expected
 
-    def served(*targets: Target, weighted: bool = False, fallbacks: tuple[str, ...] = ()) -> Model:
-        return Model(None, targets, weighted, fallbacks)
+    def served(*targets: Target, strategy: StrategyName = "ordered", fallbacks: tuple[str, ...] = ()) -> Model:
+        return Model(None, targets, Strategy(strategy), fallbacks)
 
-    check("fast", Model("fast", (), False, ()))
-    check("openai", Model("openai", (), False, ()))
+    ordered = Strategy("ordered")
+    check("fast", Model("fast", (), ordered, ()))
+    check("openai", Model("openai", (), ordered, ()))
     check("openai/gpt", served(Target("openai", "gpt")))
     check("vllm/meta/llama", served(Target("vllm", "meta/llama")))
-    check("other/gpt", Model("other/gpt", (), False, ()))
-    check(Pool(["openai/a"], ["b"]), served(Target("openai", "a"), fallbacks=("b",)))
-    check(Pool({"openai/a": 3}), served(Target("openai", "a", 3), weighted=True))
+    check("other/gpt", Model("other/gpt", (), ordered, ()))
+    check(Pool(["openai/a"], fallbacks=["b"]), served(Target("openai", "a"), fallbacks=("b",)))
+    check(Pool({"openai/a": 3}), served(Target("openai", "a", 3), strategy="weighted"))
+    check(Pool({"openai/a": 3}, Strategy("cost")), served(Target("openai", "a", 3), strategy="cost"))
     soon = TargetTimeouts(connect=5)
     check(Pool([ListedTarget("openai/a", soon), "vllm/b"]), served(Target("openai", "a", 1, soon), Target("vllm", "b")))
-    check(Pool({"openai/a": WeightedTarget(7, soon)}), served(Target("openai", "a", 7, soon), weighted=True))
+    price = Price(1, 2)
+    check(Pool([ListedTarget("openai/a", price=price)]), served(Target("openai", "a", price=price)))
+    weighted = WeightedTarget(7, soon, price)
+    check(Pool({"openai/a": weighted}), served(Target("openai", "a", 7, soon, price), strategy="weighted"))
 
 
 def test_dialects_of_model() -> None:
@@ -36,7 +51,7 @@ def test_dialects_of_model() -> None:
             "same": Pool(["openai/a", "vllm/b"]),
             "both": Pool({"openai/a": 1, "anthropic/b": 1}),
             "alias": "both",
-            "helped": Pool(["anthropic/c"], ["one", "helped"]),
+            "helped": Pool(["anthropic/c"], fallbacks=["one", "helped"]),
             "any/*": "anthropic/*",
         },
     )

@@ -108,7 +108,7 @@ impl Host {
     fn new(configuration: &[u8]) -> Result<Self, Box<dyn Error>> {
         let cells = Cells::anonymous(Layout::default())?;
         let row = Arc::new(cells.claim_row(Owner::current()?)?);
-        let snapshot = Arc::new(Snapshot::compile(configuration, &cells, 1)?);
+        let snapshot = Arc::new(Snapshot::compile(configuration, &cells, 1, 0)?);
         let host = Self { cells, row, snapshot, bodies: bodies() };
         match host.start(0).step() {
             Step::Attempt => Ok(host),

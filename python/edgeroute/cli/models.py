@@ -13,7 +13,7 @@ from edgeroute.config.models import Model, dialects_of_model, interpret, match
 
 
 class Served(msgspec.Struct, frozen=True):
-    """One target of a model; `weight` only where targets are drawn by weight."""
+    """One target of a model; `weight` unless targets are tried in their order."""
 
     target: str
     weight: int | None
@@ -25,6 +25,8 @@ class PublicModel(msgspec.Struct, frozen=True):
     model: str
     dialects: list[str]
     """Of those who serve it, its fallbacks included: clients may ask in these."""
+    strategy: str
+    """How targets are ordered."""
     targets: list[Served]
     fallbacks: list[str]
     aliases: list[str]
@@ -35,10 +37,10 @@ class PublicModel(msgspec.Struct, frozen=True):
 @config_option
 @json_option
 def command(path: Path | None, as_json: bool) -> None:
-    """List the models that clients may ask for, and for each: dialects, targets, fallbacks, aliases.
+    """List the models that clients may ask for, and for each: dialects, strategy, targets, fallbacks, aliases.
 
-    Targets stand in the order in which they are tried, or with their weights. A model that ends in * stands for
-    every name that begins so.
+    Targets of strategy "ordered" stand in the order in which they are tried, all others with their weights. A model
+    that ends in * stands for every name that begins so.
     """
     models = public_models(load_or_refuse(path).config)
     if as_json:
@@ -55,8 +57,9 @@ def public_models(config: Config) -> list[PublicModel]:
         PublicModel(
             model=name,
             dialects=list(dialects_of_model(config, name)),
+            strategy=model.strategy.name,
             targets=[
-                Served(f"{target.provider}/{target.model}", target.weight if model.weighted else None)
+                Served(f"{target.provider}/{target.model}", None if model.strategy.name == "ordered" else target.weight)
                 for target in model.targets
             ],
             fallbacks=list(model.fallbacks),
@@ -73,13 +76,14 @@ def render(models: list[PublicModel], screen: Screen) -> str:
         (
             each.model,
             "\n".join(each.dialects),
+            each.strategy,
             "\n".join(_served(target) for target in each.targets),
             "\n".join(each.fallbacks),
             "\n".join(each.aliases),
         )
         for each in models
     ]
-    return table(screen, ("model", "dialects", "targets", "fallbacks", "aliases"), rows)
+    return table(screen, ("model", "dialects", "strategy", "targets", "fallbacks", "aliases"), rows)
 
 
 def _served(target: Served) -> str:

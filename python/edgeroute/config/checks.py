@@ -5,6 +5,7 @@ from edgeroute.config.document import Document, Path
 from edgeroute.config.listeners import check_listeners, warn_listeners
 from edgeroute.config.models import Target, find_cycles, match, split_target
 from edgeroute.config.names import Names
+from edgeroute.config.placement import check_strategies, warn_strategies
 from edgeroute.config.providers import check_providers, warn_providers
 from edgeroute.config.rules import check_rules, warn_unlimited
 from edgeroute.config.schema import Config, ListedTarget, Pool, TargetTimeouts, Timeouts, WeightedTarget
@@ -26,6 +27,7 @@ def check(document: Document, config: Config) -> None:
     check_providers(document, config)
     for name in names.models:
         _check_model(document, names, name)
+    check_strategies(document, config, names)
     _check_cycles(document, names)
     check_rules(document, config, names)
     for name in document.names("teams"):
@@ -34,6 +36,7 @@ def check(document: Document, config: Config) -> None:
     if not document.has_errors:  # so that no warning is the consequence of an error
         warn_listeners(document, config)
         warn_providers(document, config)
+        warn_strategies(document, config, names)
         _warn_timeouts(document, config)
         _warn_placeholders(document, config)
         warn_unlimited(document, config)

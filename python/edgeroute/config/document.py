@@ -151,6 +151,8 @@ def secret_spans(node: Node, name: str = "") -> Iterator[Span]:
         for key, value in (*node.entries.values(), *((key, value) for key, _, value in node.repeated)):
             if key.text == "remove" or (key.text == "virtual_key" and not _holds_a_key(value)):
                 continue  # names of headers and of virtual keys
+            if name == "strategy" and key.text == "key":
+                continue  # what is hashed
             named = "" if name in _NAMED_BY_PEOPLE else key.text
             if name in _HAVE_SECRETS and isinstance(value, Scalar):
                 named = "credential"  # in the place of a whole provider or virtual key

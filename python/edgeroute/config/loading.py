@@ -14,7 +14,7 @@ from edgeroute.config.document import Document, secret_spans
 from edgeroute.config.from_environment import ENVIRONMENT, configuration_from
 from edgeroute.config.include import include
 from edgeroute.config.marks import MarkupError, compose
-from edgeroute.config.models import urls_of
+from edgeroute.config.models import replicas_of
 from edgeroute.config.normalise import normalise
 from edgeroute.config.overrides import find_overrides, misspelt
 from edgeroute.config.proxies import proxy_for, proxy_variable
@@ -87,10 +87,10 @@ def _load(source: Source, variables: Variables, watched: list[Path], options: Ma
 
 def _check_proxy(config: Config, environ: Mapping[str, str]) -> list[Diagnostic]:
     """What is wrong with the proxy that the environment names, if a provider is reached through it."""
-    urls = (urls_of(name, each) for name, each in config.providers.items() if each.proxy is None)
+    replicas = (replicas_of(name, each) for name, each in config.providers.items() if each.proxy is None)
     try:
-        for url in chain.from_iterable(urls):
-            proxy_for(url, environ)
+        for replica in chain.from_iterable(replicas):
+            proxy_for(replica.url, environ)
     except Malformed as problem:
         return [Diagnostic.about(proxy_variable(environ), "error", problem.message, problem.advice)]
     return []

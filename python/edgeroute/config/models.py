@@ -9,15 +9,21 @@ from edgeroute.config.schema import (
     Dialect,
     ListedTarget,
     Pool,
+    Price,
+    PromptCache,
     Provider,
+    Replica,
     Rule,
+    Strategy,
     TargetTimeouts,
     WeightedTarget,
 )
-from edgeroute.config.values import Url
-from edgeroute.providers import CATALOGUE
+from edgeroute.config.values import Secret, Url
+from edgeroute.providers import CATALOGUE, catalogue_price
 
 _AS_DEFAULTS = TargetTimeouts()
+ORDERED = Strategy("ordered")
+_WEIGHTED = Strategy("weighted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,7 @@ class Target:
     model: str
     weight: int = 1
     timeouts: TargetTimeouts = _AS_DEFAULTS
+    price: Price | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,7 @@ class Model:
 
     alias: str | None
     targets: tuple[Target, ...]
-    weighted: bool
+    strategy: Strategy
     fallbacks: tuple[str, ...]
 
 
@@ -44,12 +51,12 @@ def interpret(value: str | Pool, providers: Container[str]) -> Model:
     """A value under `models`. Text is a target if what stands before its first slash is a provider."""
     if isinstance(value, str):
         if value.partition("/")[0] in providers and "/" in value:
-            return Model(None, (split_target(value),), False, ())
-        return Model(value, (), False, ())
+            return Model(None, (split_target(value),), ORDERED, ())
+        return Model(value, (), ORDERED, ())
     if isinstance(value.targets, dict):
         weighted = tuple(_weighted(name, each) for name, each in value.targets.items())
-        return Model(None, weighted, True, tuple(value.fallbacks))
-    return Model(None, tuple(map(_listed, value.targets)), False, tuple(value.fallbacks))
+        return Model(None, weighted, value.strategy or _WEIGHTED, tuple(value.fallbacks))
+    return Model(None, tuple(map(_listed, value.targets)), value.strategy or ORDERED, tuple(value.fallbacks))
 
 
 def models_of(rule: Rule) -> dict[str, int]:
@@ -125,20 +132,57 @@ def find_cycles(edges: Mapping[str, Iterable[str]]) -> list[list[str]]:
     return cycles
 
 
-def urls_of(name: str, provider: Provider) -> list[Url]:
-    """Where a provider is reached, a URL for each replica: as it is configured, else as the catalogue knows."""
+def replicas_of(name: str, provider: Provider) -> list[Replica]:
+    """Where a provider is reached: as it is configured, else as the catalogue knows if nothing is to be discovered."""
     known = CATALOGUE.get(name)
-    urls = provider.urls or ([provider.url] if provider.url else [])
-    return urls or ([Url(known.url)] if known else [])
+    if provider.urls:
+        return provider.urls
+    if provider.url:
+        return [Replica(provider.url)]
+    return [Replica(Url(known.url))] if known and provider.discover is None else []
+
+
+def known_as(name: str, provider: Provider) -> str | None:
+    """The catalogue's name for a provider: that of whose URLs it has, or its own name if it names none."""
+    if provider.discover is not None:
+        return None
+    urls = {replica.url for replica in replicas_of(name, provider)}
+    return next((each for each, known in CATALOGUE.items() if urls == {known.url}), None)
+
+
+def prompt_cache_of(name: str, provider: Provider) -> PromptCache | None:
+    """How the prompt cache of a provider behaves: as it is configured, and where it is not as the catalogue knows."""
+    catalogued = known_as(name, provider)
+    known = CATALOGUE[catalogued].prompt_cache if catalogued else None
+    own = provider.prompt_cache
+    if known is None or own is None:
+        return own or (PromptCache(known.lifetime_ms, known.least_tokens) if known else None)
+    lifetime = known.lifetime_ms if own.lifetime is None else own.lifetime
+    return PromptCache(lifetime, known.least_tokens if own.minimum is None else own.minimum)
+
+
+def price_of(config: Config, target: Target) -> Price | None:
+    """What a target charges: as it is configured, else as the catalogue knows."""
+    provider = config.providers.get(target.provider)
+    if target.price is not None or provider is None:
+        return target.price
+    catalogued = known_as(target.provider, provider)
+    known = catalogue_price(catalogued, target.model) if catalogued else None
+    return Price(known.input, known.output, known.cached_input) if known else None
+
+
+def credentials_of(provider: Provider) -> list[Secret]:
+    """The credentials of a provider; none if it has none."""
+    return provider.api_keys or ([provider.api_key] if provider.api_key else [])
 
 
 def _weighted(name: str, value: int | WeightedTarget) -> Target:
     if isinstance(value, int):
         return replace(split_target(name), weight=value)
-    return replace(split_target(name), weight=value.weight, timeouts=value.timeouts)
+    return replace(split_target(name), weight=value.weight, timeouts=value.timeouts, price=value.price)
 
 
 def _listed(value: str | ListedTarget) -> Target:
     if isinstance(value, str):
         return split_target(value)
-    return replace(split_target(value.target), timeouts=value.timeouts)
+    return replace(split_target(value.target), timeouts=value.timeouts, price=value.price)

@@ -2,7 +2,7 @@
 
 from edgeroute.config.diagnostics import suggest
 from edgeroute.config.document import Document, Path
-from edgeroute.config.models import Model, Target, interpret, match, split_target
+from edgeroute.config.models import ORDERED, Model, Target, interpret, match, split_target
 from edgeroute.config.schema import Config
 from edgeroute.providers import CATALOGUE
 
@@ -27,7 +27,7 @@ class Names:
         if value is not None:
             return interpret(value, self.providers)
         fallbacks = self._document.texts(("models", name, "fallbacks"))
-        return Model(None, (), False, tuple(text for _, text in fallbacks))
+        return Model(None, (), ORDERED, tuple(text for _, text in fallbacks))
 
     def check_model(self, name: str, path: Path, where: str, *, at_key: bool = False) -> bool:
         """Reports a name that no model has, and says whether one has it; `where` is as in "a fallback"."""

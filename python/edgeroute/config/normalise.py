@@ -10,9 +10,32 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from edgeroute.config.models import dialect_of, fallbacks_of, interpret, models_of, split_target, urls_of
+from edgeroute.config.models import (
+    Target,
+    credentials_of,
+    dialect_of,
+    fallbacks_of,
+    interpret,
+    models_of,
+    price_of,
+    prompt_cache_of,
+    replicas_of,
+    split_target,
+)
+from edgeroute.config.placement import DEFAULT_KEYS
 from edgeroute.config.proxies import proxy_for
-from edgeroute.config.schema import AddedFallbacks, Config, Limits, Provider, Rejection, Removals, Rule, Settings
+from edgeroute.config.schema import (
+    AddedFallbacks,
+    Config,
+    Limits,
+    Provider,
+    Rejection,
+    Removals,
+    Replica,
+    Rule,
+    Settings,
+    Strategy,
+)
 from edgeroute.config.values import Url
 
 _VERSION = re.compile(r"v[0-9]+[a-z0-9]*")
@@ -58,28 +81,39 @@ def normalise(config: Config, environ: Mapping[str, str]) -> bytes:
     )
 
 
+def normalise_replica(
+    name: str, provider: Provider, replica: Replica, environ: Mapping[str, str], address: str | None = None
+) -> dict[str, object]:
+    """A replica of a provider as workers get it; connections go to `address`, if it was discovered."""
+    versioned = dialect_of(name, provider) == "anthropic-messages"
+    return {
+        "url": _versioned(replica.url) if versioned else replica.url,
+        "proxy": _proxy(provider, replica.url, environ),
+        "weight": 0 if replica.drain else replica.weight,
+        "address": address,
+    }
+
+
 def _provider(name: str, provider: Provider, environ: Mapping[str, str], max_in_flight: int) -> dict[str, object]:
-    dialect = dialect_of(name, provider)
-    credentials = provider.api_keys or ([provider.api_key] if provider.api_key else [])
     return {
         "name": name,
-        "dialect": dialect,
-        "replicas": [
-            {
-                "url": _versioned(url) if dialect == "anthropic-messages" else url,
-                "proxy": _proxy(provider, url, environ),
-                "weight": 1,
-                "address": None,
-            }
-            for url in urls_of(name, provider)
-        ],
-        "credentials": [each.reveal() for each in credentials],
+        "dialect": dialect_of(name, provider),
+        "replicas": [normalise_replica(name, provider, each, environ) for each in replicas_of(name, provider)],
+        "credentials": [each.reveal() for each in credentials_of(provider)],
         "headers": [[header.lower(), value.reveal()] for header, value in provider.headers.items()],
         "ca": provider.ca_file.pem if provider.ca_file else None,
         "max_connections": provider.max_connections or max_in_flight,
-        "engine": None,
-        "prompt_cache": None,
+        "engine": provider.engine,
+        "prompt_cache": _prompt_cache(name, provider),
     }
+
+
+def _prompt_cache(name: str, provider: Provider) -> dict[str, int | None] | None:
+    cache = prompt_cache_of(name, provider)
+    if cache is None:
+        return None
+    lifetime = None if cache.lifetime is None else cache.lifetime // 1000
+    return {"lifetime_s": lifetime, "least_tokens": cache.minimum or 0}
 
 
 def _proxy(provider: Provider, url: Url, environ: Mapping[str, str]) -> str | None:
@@ -104,23 +138,35 @@ def _model(config: Config, name: str) -> dict[str, object]:
                 "provider": target.provider,
                 "model": target.model,
                 "weight": target.weight,
-                "price": None,
+                "price": _price(config, target),
                 "connect_ms": target.timeouts.connect,
                 "first_byte_ms": target.timeouts.first_byte,
                 "gap_ms": target.timeouts.gap,
             }
             for target in model.targets
         ],
-        "strategy": {
-            "name": "weighted" if model.weighted else "ordered",
-            "key": [],
-            "load_factor_percent": 125,
-            "cache_salt": None,
-            "index_bytes": 8 << 20,
-            "second_price": 0.01,
-        },
+        "strategy": _strategy(model.strategy),
         "fallbacks": model.fallbacks,
     }
+
+
+def _strategy(strategy: Strategy) -> dict[str, object]:
+    return {
+        "name": strategy.name,
+        "key": strategy.key or DEFAULT_KEYS.get(strategy.name, []),
+        "load_factor_percent": round(strategy.load_factor * 100),
+        "cache_salt": strategy.cache_salt,
+        "index_bytes": strategy.index,
+        "second_price": strategy.second_price,
+    }
+
+
+def _price(config: Config, target: Target) -> dict[str, float] | None:
+    price = price_of(config, target)
+    if price is None:
+        return None
+    cached = price.input if price.cached_input is None else price.cached_input
+    return {"input": price.input, "cached_input": cached, "output": price.output}
 
 
 def _rule(rule: Rule) -> dict[str, object]:

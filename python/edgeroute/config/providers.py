@@ -4,6 +4,7 @@ import re
 
 from edgeroute.config.diagnostics import nearest
 from edgeroute.config.document import Document, Path, names_a_secret
+from edgeroute.config.placement import check_replicas
 from edgeroute.config.schema import Config, Provider
 from edgeroute.config.values import Url
 from edgeroute.providers import CATALOGUE
@@ -25,10 +26,10 @@ _FORBIDDEN_HEADERS = {
 
 def check_providers(document: Document, config: Config) -> None:
     """Reports every error in the providers."""
-    for name in config.providers:
+    for name, provider in config.providers.items():
         path: Path = ("providers", name)
         _check_catalogue(document, name, path)
-        _check_urls(document, path)
+        check_replicas(document, path, provider)
         _check_credentials(document, path)
         _check_headers(document, path)
 
@@ -65,23 +66,12 @@ def _check_catalogue(document: Document, name: str, path: Path) -> None:
     """What the catalogue knows need not be said; anything else must be."""
     given = set(document.names(*path))
     missing = [] if "dialect" in given else ['"dialect"']
-    missing += [] if {"url", "urls"} & given else ['"url"']
+    missing += [] if {"url", "urls", "discover"} & given else ['"url"']
     if name not in CATALOGUE and missing:
         near = nearest(name, CATALOGUE)
         advice = f'did you mean "{near}"? Otherwise it' if near else "it"
         advice += " is not in the catalogue: say what it speaks, and where it is"
         document.error(path, f'provider "{name}" needs {" and ".join(missing)}', advice, at_key=True)
-
-
-def _check_urls(document: Document, path: Path) -> None:
-    if {"url", "urls"} <= set(document.names(*path)):
-        document.error((*path, "urls"), '"url" and "urls" are both set', "keep one of them", at_key=True)
-    if document.is_empty((*path, "urls")):
-        document.error((*path, "urls"), '"urls" is empty', "name at least one URL", at_key=True)
-    urls = [(place, text.rstrip("/")) for place, text in document.texts((*path, "urls"))]
-    for index, (place, text) in enumerate(urls):
-        if text in (other for _, other in urls[:index]):
-            document.error((*path, "urls", place), "this URL is listed twice", "remove one of them")
 
 
 def _check_credentials(document: Document, path: Path) -> None:
@@ -162,5 +152,5 @@ def _warn_no_tls(document: Document, name: str, path: Path, provider: Provider) 
 
 def _urls(path: Path, provider: Provider) -> list[tuple[Path, Url]]:
     """The URLs that are written, each with its place."""
-    listed = [((*path, "urls", index), url) for index, url in enumerate(provider.urls or [])]
+    listed = [((*path, "urls", index), each.url) for index, each in enumerate(provider.urls or [])]
     return listed if provider.url is None else [((*path, "url"), provider.url)]

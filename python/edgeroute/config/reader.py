@@ -15,9 +15,18 @@ from edgeroute.config.document import Document, Path
 from edgeroute.config.marks import Mapping, Node, Scalar, Sequence, locate
 from edgeroute.config.overrides import Override
 from edgeroute.config.schema import Config, Section, VirtualKey
-from edgeroute.config.values import Condition, Json, Malformed, Value, format_quantity, parse_quantity
+from edgeroute.config.values import (
+    Condition,
+    FilePath,
+    Json,
+    Malformed,
+    Value,
+    format_quantity,
+    parse_decimal,
+    parse_quantity,
+)
 from edgeroute.config.variables import Variables
-from edgeroute.config.vocabulary import CREDENTIALS, FOREIGN, HASH, LATER, foreign_variable
+from edgeroute.config.vocabulary import CREDENTIALS, FOREIGN, HASH, LATER, foreign_variable, foreign_word
 
 _Choice = tuple[inspect.Type, dict[str, Any]]
 """A type without its metadata, and what the schema adds to it."""
@@ -89,6 +98,9 @@ class _Reader:
                 return self._dict(node, choice, path)
             if isinstance(node, Sequence) and isinstance(choice, inspect.ListType):
                 return self._list(node, choice, path)
+            if isinstance(node, Scalar) and isinstance(choice, inspect.StructType) and (short := _shorthand(choice)):
+                read = self.value(node, short.type, path)
+                return _INVALID if read is _INVALID else choice.cls(**{short.name: read})
             if isinstance(node, Scalar) and not _is_container(choice):
                 return self._scalar(node, choice, extra, path)
         return self._mismatch(node, choices, path)
@@ -185,11 +197,13 @@ class _Reader:
         match kind:
             case inspect.IntType(ge=least, le=most):
                 return self._quantity(node, text, extra, least, most, path)
+            case inspect.FloatType(ge=least, le=most):
+                return self._decimal(node, text, extra, least, most, path)
             case inspect.LiteralType(values=values):
                 if text in values:
                     return text
                 near = nearest(text, map(str, values)) if text == node.text else None
-                advice = f'did you mean "{near}"?' if near else None
+                advice = foreign_word(text, values) or (f'did you mean "{near}"?' if near else None)
                 return self._refuse(path, f"{_setting(path)} must be {_expected(kind)}{_not(node, text)}", advice)
             case inspect.BoolType():
                 if text in ("true", "false"):
@@ -200,6 +214,8 @@ class _Reader:
             case inspect.CustomType(cls=cls):
                 try:
                     value = cast(type[Value], cls).parse(text)
+                    if isinstance(value, FilePath):
+                        return FilePath(self._variables.folder / value)
                     return self._file(node, value, path) if isinstance(value, PemFile) else value
                 except Malformed as problem:
                     return self._refuse(path, problem.message, problem.advice)
@@ -235,6 +251,18 @@ class _Reader:
             return self._refuse(path, f"{_setting(path)} must be {problem}{_not(node, text)}", _digits(node.text, unit))
         if (least is not None and number < least) or (most is not None and number > most):
             bounds = f"from {format_quantity(least or 0, unit)} to {format_quantity(most or 0, unit)}"
+            return self._refuse(path, f"{_setting(path)} must be {bounds}{_not(node, text)}", extra.get("cure"))
+        return number
+
+    def _decimal(
+        self, node: Scalar, text: str, extra: dict[str, Any], least: float | None, most: float | None, path: Path
+    ) -> Any:
+        try:
+            number = parse_decimal(text, extra.get("decimals", 9))
+        except ValueError as problem:
+            return self._refuse(path, f"{_setting(path)} must be {problem}{_not(node, text)}", None)
+        if (least is not None and number < least) or (most is not None and number > most):
+            bounds = f"from {least or 0:g} to {most or 0:.7g}"
             return self._refuse(path, f"{_setting(path)} must be {bounds}{_not(node, text)}", None)
         return number
 
@@ -303,6 +331,11 @@ def _unwrap(kind: inspect.Type) -> _Choice:
     return kind, {}
 
 
+def _shorthand(kind: inspect.StructType) -> inspect.Field | None:
+    """The setting of a section whose value alone may be written, if it has one."""
+    return next((each for each in kind.fields if each.name == _section(kind).shorthand), None)
+
+
 def _section(kind: inspect.StructType) -> type[Section]:
     return cast(type[Section], kind.cls)
 
@@ -329,6 +362,8 @@ def _expected_choice(kind: inspect.Type, extra: dict[str, Any]) -> str:
             return {"milliseconds": "a time such as 500ms or 2s", "bytes": "a size such as 8MiB"}.get(
                 extra.get("unit", ""), "a whole number"
             )
+        case inspect.FloatType():
+            return "a number"
         case inspect.LiteralType(values=values):
             return " or ".join(f'"{value}"' for value in values)
         case inspect.BoolType():
@@ -340,7 +375,9 @@ def _expected_choice(kind: inspect.Type, extra: dict[str, Any]) -> str:
         case inspect.DictType():
             return "a map"
         case inspect.StructType():
-            return f"a map of settings ({', '.join(each.encode_name for each in kind.fields)})"
+            settings = f"a map of settings ({', '.join(each.encode_name for each in kind.fields)})"
+            short = _shorthand(kind)
+            return f"{_expected(short.type)} or {settings}" if short else settings
         case _:
             return extra.get("form", "text")
 

@@ -5,8 +5,10 @@
 
 import sys
 from collections.abc import Collection, Iterator
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any, NamedTuple, cast
+from urllib.parse import urlsplit
 
 from msgspec import NODEFAULT, Struct, inspect
 
@@ -14,7 +16,7 @@ from edgeroute.config import schema
 from edgeroute.config.overrides import OVERRIDABLE
 from edgeroute.config.schema import Section
 from edgeroute.config.values import Value, format_quantity
-from edgeroute.providers import CATALOGUE
+from edgeroute.providers import CATALOGUE, CachedPrompts, prices_date
 
 _HEAD = """\
 # Configuration
@@ -58,6 +60,25 @@ for the credential.
 |---|---|---|---|
 """
 
+_PROMPT_CACHES = """
+### Prompt caches
+
+What `affinity` takes for granted where `prompt_cache` says nothing else: how long a prompt is kept after its last use,
+and the fewest tokens that are kept. They hold for providers at the URLs above, whatever their names here. Where a
+provider promises no time, it is the shortest that others promise. The fewest tokens differ between models of a
+provider; these are the documented ones for its common models.
+
+| provider | lifetime | minimum | documented at |
+|---|---|---|---|
+"""
+_PRICES = """
+### Prices
+
+Prices per million tokens, for `cost` and `affinity`, are those of [models.dev](https://models.dev) on {date}, in US
+dollars, for providers at the URLs above. What providers charge beyond some length of prompt, for writing to a cache or
+in a region is not in them. `price` in a target overrides them.
+"""
+
 
 class _Part(NamedTuple):
     title: str
@@ -87,6 +108,36 @@ _PARTS = (
         "    dialect: openai-chat\n"
         "    urls: [https://gpu-0:8000/v1, https://gpu-1:8000/v1]\n"
         "    ca_file: ca.pem",
+    ),
+    _Part(
+        "replicas",
+        schema.Replica,
+        "providers:\n"
+        "  vllm:\n"
+        "    dialect: openai-chat\n"
+        "    engine: vllm\n"
+        "    urls:\n"
+        "      - http://gpu-0:8000/v1\n"
+        "      - {url: http://gpu-1:8000/v1, weight: 2}   # gets twice as much\n"
+        "      - {url: http://gpu-2:8000/v1, drain: true} # gets nothing new",
+    ),
+    _Part(
+        "discover",
+        schema.Discovery,
+        "providers:\n"
+        "  vllm: {dialect: openai-chat, discover: {dns: http://vllm.models.svc:8000/v1, every: 5s}}\n"
+        "  sglang: {dialect: openai-chat, discover: {srv: http://_http._tcp.sglang.models.svc/v1}}\n"
+        "  others: {dialect: openai-chat, discover: {file: replicas.yaml}}",
+    ),
+    _Part(
+        "prompt_cache",
+        schema.PromptCache,
+        "providers:\n"
+        '  anthropic: {api_key: "${ANTHROPIC_API_KEY}", prompt_cache: {lifetime: 1h}} # as your clients ask for\n'
+        "  hosted:\n"
+        "    dialect: openai-chat\n"
+        "    url: https://api.example.com/v1\n"
+        "    prompt_cache: {lifetime: 5m, minimum: 1024}",
     ),
     _Part("defaults", schema.Defaults, "defaults: {attempts: 2, reserve_output: 4096}"),
     _Part("timeouts", schema.Timeouts, "defaults:\n  timeouts: {connect: 1s, first_byte: 30s}"),
@@ -121,6 +172,28 @@ _PARTS = (
         "timeouts of a target",
         schema.TargetTimeouts,
         "models:\n  long:\n    targets: [{target: openai/gpt-5.5, timeouts: {first_byte: 5m, gap: 2m}}]",
+    ),
+    _Part(
+        "price",
+        schema.Price,
+        "models:\n"
+        "  cheap:\n"
+        "    targets:\n"
+        "      - {target: vllm/llama, price: {input: 0.2, output: 0.6}}\n"
+        "      - openai/gpt-5-mini                # the catalogue knows what it costs\n"
+        "    strategy: cost",
+    ),
+    _Part(
+        "strategy",
+        schema.Strategy,
+        "models:\n"
+        "  llama: {targets: [vllm/llama], strategy: affinity}\n"
+        "  coder:\n"
+        "    targets: [vllm/coder]\n"
+        "    strategy: {name: affinity, cache_salt: team, index: 32MiB}\n"
+        "  chat:\n"
+        "    targets: {vllm/chat: 3, openai/gpt-5-mini: 1}\n"
+        '    strategy: {name: session, key: [session, "header:x-conversation", user]}',
     ),
     _Part(
         "rules",
@@ -195,7 +268,7 @@ def examples() -> dict[str, str]:
 
 def _render(part: _Part, at_restart: Collection[str]) -> str:
     kind = cast(inspect.StructType, inspect.type_info(part.section))
-    description = (part.section.__doc__ or "").strip()
+    description = cleandoc(part.section.__doc__ or "")
     top = part.section is schema.Config
     lines = ["", f"## {part.title}", "", description, "", "```yaml", part.example, "```", ""]
     lines += ["| setting | value | default | meaning |" + " change |" * top, "|---|---|---|---|" + "---|" * top]
@@ -233,6 +306,8 @@ def _values(kind: inspect.Type, extra: dict[str, Any] | None = None) -> Iterator
             unit: str | None = (extra or {}).get("unit")
             bounds = f"{format_quantity(least or 0, unit)} to {format_quantity(most or 0, unit)}"
             yield {"milliseconds": "time, ", "bytes": "size, "}.get(unit or "", "number, ") + bounds
+        case inspect.FloatType(ge=least, le=most):
+            yield f"number, {least or 0:g} to {most or 0:.7g}"
         case inspect.LiteralType(values=values):
             yield " or ".join(f"`{value}`" for value in values)
         case inspect.BoolType():
@@ -244,7 +319,11 @@ def _values(kind: inspect.Type, extra: dict[str, Any] | None = None) -> Iterator
         case inspect.DictType(value_type=value):
             yield f"map, by name: {' or '.join(_values(value))}"
         case inspect.StructType(cls=cls):
-            title = _TITLES[cast(type[Section], cls)]
+            section = cast(type[Section], cls)
+            for each in kind.fields:
+                if each.name == section.shorthand:
+                    yield from _values(each.type)
+            title = _TITLES[section]
             yield f"[{title}](#{title.lower().replace(' ', '-')})"
         case inspect.StrType():
             yield (extra or {}).get("form", "text")
@@ -279,7 +358,19 @@ def _catalogue() -> str:
     rows = (
         f"| `{name}` | `{known.dialect}` | {known.url} | `{known.key_variable}` |" for name, known in CATALOGUE.items()
     )
-    return _CATALOGUE + "\n".join([*rows, ""])
+    kept = (_kept(name, known.prompt_cache) for name, known in CATALOGUE.items() if known.prompt_cache)
+    return (
+        _CATALOGUE
+        + "\n".join([*rows, ""])
+        + _PROMPT_CACHES
+        + "\n".join([*kept, ""])
+        + _PRICES.format(date=prices_date())
+    )
+
+
+def _kept(name: str, cache: CachedPrompts) -> str:
+    lifetime = format_quantity(cache.lifetime_ms, "milliseconds") + ("" if cache.promised else " (not promised)")
+    return f"| `{name}` | {lifetime} | {cache.least_tokens} | [{urlsplit(cache.source).netloc}]({cache.source}) |"
 
 
 if __name__ == "__main__":

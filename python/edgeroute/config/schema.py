@@ -17,6 +17,8 @@ from edgeroute.config.distributions import Distribution
 from edgeroute.config.values import (
     Address,
     Condition,
+    FilePath,
+    HashKey,
     HeaderValue,
     Json,
     KeyHash,
@@ -30,6 +32,18 @@ from edgeroute.config.values import (
 _log = logging.getLogger("edgeroute")
 
 Dialect = Literal["openai-chat", "anthropic-messages"]
+StrategyName = Literal[
+    "ordered",
+    "weighted",
+    "round-robin",
+    "least-load",
+    "power-of-two",
+    "latency",
+    "cost",
+    "session",
+    "bounded-hash",
+    "affinity",
+]
 Count = Annotated[int, Meta(ge=1, le=100_000_000_000)]
 Name = Annotated[
     str,
@@ -71,6 +85,7 @@ HeaderName = Annotated[
     ),
 ]
 Weight = Annotated[int, Meta(ge=1, le=1_000_000)]
+PerMillion = Annotated[float, Meta(ge=0, le=1_000_000)]
 Message = Annotated[str, Meta(min_length=1, max_length=1000)]
 
 MOST_WORKERS = 64
@@ -106,9 +121,13 @@ def _quantity(unit: str, description: str, least: str, most: str) -> Meta:
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True):
-    """A map of settings; `noun` is how messages call it."""
+    """A map of settings; `noun` is how messages call it.
+
+    Where all but one setting may be left out, `shorthand` names that one: its value alone stands for the map.
+    """
 
     noun: ClassVar[str]
+    shorthand: ClassVar[str | None] = None
 
 
 class Mock(Section, frozen=True):
@@ -135,13 +154,69 @@ class Tls(Section, frozen=True):
     key: Annotated[KeyFile, _about("PEM file: its private key, without a password.")]
 
 
+class Replica(Section, frozen=True):
+    """One of the base URLs of a provider; without further settings it is written as a URL alone."""
+
+    noun: ClassVar[str] = "a replica"
+    shorthand: ClassVar[str | None] = "url"
+    url: Annotated[Url, _about("Its base URL.")]
+    weight: Annotated[
+        Weight,
+        Meta(
+            description="Its share, beside the weights of the other replicas.",
+            extra={"cure": "a replica that should get nothing new has drain: true"},
+        ),
+    ] = 1
+    drain: Annotated[bool, _about("Whether it gets no new requests; those that run go on to their end.")] = False
+
+
+class Discovery(Section, frozen=True):
+    """Where further replicas of a provider are found while edgeroute runs: by one of `dns`, `srv` and `file`."""
+
+    noun: ClassVar[str] = "discover"
+    dns: Annotated[Url | None, _about("A base URL; every address of its host (A and AAAA) is a replica.")] = None
+    srv: Annotated[
+        Url | None,
+        _about("A base URL without a port whose host is the name of SRV records, which say hosts and ports."),
+    ] = None
+    file: Annotated[FilePath | None, _about("A YAML file with `urls`, as they are written here.")] = None
+    every: Annotated[int, _time("How often it is looked up.", "1s", "1h")] = 10_000
+
+
+class PromptCache(Section, frozen=True):
+    """How long a provider keeps prompts that it has read, so that a repeated beginning is quicker and cheaper.
+
+    Where a setting is missing, that of the catalogue holds.
+    """
+
+    noun: ClassVar[str] = "prompt_cache"
+    lifetime: (
+        Annotated[
+            int,
+            _time("How long a prompt is kept after its last use; until there is no room, if not known.", "1s", "24h"),
+        ]
+        | None
+    ) = None
+    minimum: Annotated[
+        Annotated[int, Meta(ge=0, le=1_000_000)] | None, _about("The fewest tokens that are kept; 0, if not known.")
+    ] = None
+
+
 class Provider(Section, frozen=True):
     """An account at somebody who serves models. Providers of the catalogue know their dialect and URL."""
 
     noun: ClassVar[str] = "a provider"
     dialect: Annotated[Dialect | None, _about("The wire protocol it speaks.")] = None
     url: Annotated[Url | None, _about("Its base URL, up to and including a version such as /v1.")] = None
-    urls: Annotated[list[Url] | None, _about("Several base URLs that serve the same models: its replicas.")] = None
+    urls: Annotated[list[Replica] | None, _about("Several base URLs that serve the same models: its replicas.")] = None
+    discover: Annotated[Discovery | None, _about("Where more replicas are found, while edgeroute runs.")] = None
+    engine: Annotated[
+        Literal["vllm", "sglang"] | None,
+        _about("What serves the models: its /metrics are read, and it is sent the `cache_salt` of a strategy."),
+    ] = None
+    prompt_cache: Annotated[
+        PromptCache | None, _about("How its cache of prompts behaves. Default: as in the catalogue.")
+    ] = None
     api_key: Annotated[Secret | None, _about("Its credential: ${NAME} or ${file:/path}.")] = None
     api_keys: Annotated[list[Secret] | None, _about("Several credentials, which share the requests.")] = None
     headers: Annotated[dict[HeaderName, HeaderValue], _about("Headers to add to every request to it.")] = {}
@@ -202,12 +277,27 @@ class TargetTimeouts(Section, frozen=True):
     gap: Annotated[int, _time("Between two pieces of a reply.", "1ms", "24h")] | None = None
 
 
+class Price(Section, frozen=True):
+    """What a target charges per million tokens, in the currency of all other prices.
+
+    Those of the catalogue are in US dollars.
+    """
+
+    noun: ClassVar[str] = "price"
+    input: Annotated[PerMillion, _about("For tokens of the prompt.")]
+    output: Annotated[PerMillion, _about("For tokens of the reply.")]
+    cached_input: Annotated[
+        PerMillion | None, _about("For tokens of the prompt that its cache has. Default: as `input`.")
+    ] = None
+
+
 class ListedTarget(Section, frozen=True):
     """A target of a list, with settings of its own."""
 
     noun: ClassVar[str] = "a target"
     target: Annotated[str, Meta(description="`provider/model`.", extra={"form": "provider/model"})]
     timeouts: Annotated[TargetTimeouts, _about("Deadlines of this target.")] = TargetTimeouts()
+    price: Annotated[Price | None, _about("What it charges. Default: as the catalogue of prices knows.")] = None
 
 
 class WeightedTarget(Section, frozen=True):
@@ -216,16 +306,60 @@ class WeightedTarget(Section, frozen=True):
     noun: ClassVar[str] = "a target"
     weight: Annotated[Weight, _about("Its share, beside the weights of the others.")]
     timeouts: Annotated[TargetTimeouts, _about("Deadlines of this target.")] = TargetTimeouts()
+    price: Annotated[Price | None, _about("What it charges. Default: as the catalogue of prices knows.")] = None
+
+
+class Strategy(Section, frozen=True):
+    """How a model orders its targets, their replicas and credentials; a name alone, or a map with settings of it."""
+
+    noun: ClassVar[str] = "strategy"
+    shorthand: ClassVar[str | None] = "name"
+    name: Annotated[StrategyName, _about("Which one.")]
+    key: Annotated[
+        list[HashKey] | None,
+        _about(
+            "For `session` and `bounded-hash`: what is hashed, the first of these that a request has. "
+            "Default: `[session, user]`, and for `bounded-hash` `[session, user, prompt]`."
+        ),
+    ] = None
+    load_factor: Annotated[
+        float,
+        Meta(
+            description="For `bounded-hash`: requests that a replica may have in flight, as a multiple of its share.",
+            ge=1,
+            le=10,
+            extra={"decimals": 2},
+        ),
+    ] = 1.25
+    cache_salt: Annotated[
+        Literal["team", "virtual_key"] | None,
+        _about("For `affinity`: whose prompts are cached apart from those of others."),
+    ] = None
+    index: Annotated[
+        int, _size("For `affinity`: shared memory that remembers who has read which prompts.", "64KiB", "1GiB")
+    ] = 8 << 20
+    second_price: Annotated[
+        float,
+        Meta(
+            description="For `affinity`: what a second less of waiting may cost, in the currency of the prices.",
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = 0.01
 
 
 class Pool(Section, frozen=True):
-    """A model that is served by several targets, or has fallbacks."""
+    """A model that is served by several targets, or has a strategy or fallbacks."""
 
     noun: ClassVar[str] = "a model"
     targets: Annotated[
         list[str | ListedTarget] | dict[str, Weight | WeightedTarget],
         _about("`provider/model` each: a list is tried in order, a map gives weights; either may hold settings."),
     ]
+    strategy: Annotated[
+        Strategy | None,
+        _about("How targets and their replicas are ordered. Default: `ordered` for a list, `weighted` for a map."),
+    ] = None
     fallbacks: Annotated[list[str], _about("Models to try, in order, when every target failed.")] = []
 
 

@@ -13,7 +13,7 @@ import msgspec
 import orjson
 
 from edgeroute.config.actions import ACTIONS
-from edgeroute.config.schema import Config, Pool, Provider, Rule
+from edgeroute.config.schema import Config, Discovery, Pool, Provider, Replica, Rule, Section, Strategy
 from edgeroute.config.values import QUANTITY_PATTERNS, Json, Value, format_quantity
 
 _VARIABLE = {"$ref": "#/$defs/Variable"}
@@ -27,8 +27,11 @@ _CONSTRAINTS: dict[str, dict[str, Any]] = {
         "not": {"required": ["virtual_key", "team"]},
     },
     Provider.__name__: {"not": {"anyOf": [{"required": ["url", "urls"]}, {"required": ["api_key", "api_keys"]}]}},
+    Discovery.__name__: {"oneOf": [{"required": [source]} for source in ("dns", "srv", "file")]},
     Pool.__name__: {"properties": {"targets": {"minItems": 1, "minProperties": 1}}},
 }
+# Sections for which a single value may be written.
+_WITH_SHORTHAND: tuple[type[Section], ...] = (Replica, Strategy)
 
 
 def json_schema() -> dict[str, Any]:
@@ -37,6 +40,10 @@ def json_schema() -> dict[str, Any]:
     definitions = {name: _adapt(each) for name, each in schema["$defs"].items()}
     for name, constraint in _CONSTRAINTS.items():
         definitions[name] = {**definitions[name], "allOf": [constraint]}
+    for section in _WITH_SHORTHAND:
+        whole = definitions[section.__name__]
+        short = whole["properties"][section.shorthand]
+        definitions[section.__name__] = {"description": whole["description"], "anyOf": [short, whole]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **definitions.pop(Config.__name__),
@@ -81,12 +88,18 @@ def _adapt(node: Any) -> Any:
     if "anyOf" in schema:
         choices = [each for each in schema.pop("anyOf") if each != {"type": "null"}]
         schema |= {"anyOf": choices} if len(choices) > 1 else choices[0]
-    elif schema.get("type") in ("integer", "boolean") or "enum" in schema or ("pattern" in schema and "type" in schema):
+    elif _is_scalar(schema):
         outside = {key: schema.pop(key) for key in ("description",) if key in schema}
         schema = {**outside, "anyOf": [schema, _VARIABLE]}
     if default is not None and not isinstance(default, (dict, list)):
         schema["default"] = default
     return schema
+
+
+def _is_scalar(schema: dict[str, Any]) -> bool:
+    """Whether it describes a single value, which may be a variable."""
+    of_type = schema.get("type") in ("integer", "number", "boolean")
+    return of_type or "enum" in schema or ("pattern" in schema and "type" in schema)
 
 
 if __name__ == "__main__":

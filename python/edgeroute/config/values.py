@@ -7,7 +7,7 @@ secret).
 import ipaddress
 import re
 from typing import ClassVar, Protocol, Self
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import orjson
 
@@ -203,6 +203,20 @@ class Url(str):
             raise Malformed("the host or the port of this URL is malformed", _URL) from None
         return cls(f"{scheme.lower()}://{host}{'' if port is None else f':{port}'}{path.rstrip('/')}")
 
+    @property
+    def port(self) -> int | None:
+        """The port, if one is written."""
+        return urlsplit(self).port
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether the host is an address and not a name."""
+        try:
+            ipaddress.ip_address(urlsplit(self).hostname or "")
+        except ValueError:
+            return False
+        return True
+
 
 class KeyHash(str):
     """The SHA-256 of a virtual key: 64 lower-case hexadecimal digits."""
@@ -217,6 +231,36 @@ class KeyHash(str):
         if not re.fullmatch(cls.pattern, text):
             raise Malformed('a hash is "sha256:" and the 64 hexadecimal digits of the key\'s SHA-256', HASH)
         return cls(text.removeprefix("sha256:").lower())
+
+
+class FilePath(str):
+    """The path of a file, resolved from the folder of the configuration once it is read."""
+
+    __slots__ = ()
+    expected: ClassVar[str] = "the path of a file"
+    pattern: ClassVar[str] = r"\S"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Takes any path; whether the file is there is found out when it is needed."""
+        if not text.strip() or "\0" in text:
+            raise Malformed("this is not the path of a file", "name the file, from the folder of the configuration")
+        return cls(text)
+
+
+class HashKey(str):
+    """What of a request is hashed: `session`, `user`, `virtual_key`, `prompt` or `header:name` (in lower case)."""
+
+    __slots__ = ()
+    expected: ClassVar[str] = "session, user, virtual_key, prompt or header:NAME"
+    pattern: ClassVar[str] = r"^(session|user|virtual_key|prompt|header:[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128})$"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Takes one of the words, or a header with its name."""
+        if not re.fullmatch(cls.pattern, text):
+            raise Malformed("this is nothing of a request that can be hashed", f"write {cls.expected}")
+        return cls(text.lower())
 
 
 class Json(str):
@@ -267,6 +311,13 @@ def parse_quantity(text: str, unit: str | None) -> int:
     if found is None or scale is None:
         raise ValueError(f"{'a time' if unit == 'milliseconds' else 'a size'} {_EXAMPLES[unit]}")
     return int(found.group(1)) * scale
+
+
+def parse_decimal(text: str, decimals: int) -> float:
+    """A number without exponent, with at most so many decimals."""
+    if not re.fullmatch(rf"-?[0-9]{{1,9}}(\.[0-9]{{1,{decimals}}})?", text):
+        raise ValueError(f"a number such as 1.25, with at most {decimals} decimals")
+    return float(text)
 
 
 def format_quantity(number: int, unit: str | None) -> str:

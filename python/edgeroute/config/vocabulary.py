@@ -1,6 +1,7 @@
 """Words that people bring from other gateways, and words of ours that this version does not enforce yet."""
 
 import re
+from collections.abc import Collection
 
 _BUDGETS = "budgets come later; until then write limits: {tokens_per_minute: …}"
 _KEYS = 'clients authenticate with virtual_keys: {NAME: {hash: "sha256:…"}}'
@@ -10,6 +11,8 @@ _VERIFIED = "certificates are always verified; trust an authority of your own wi
 _PROXY = "write proxy: http://host:port in the provider, or set HTTPS_PROXY in the environment"
 _ADMIN = 'write admin_key: "${EDGEROUTE_ADMIN_KEY}", at the top of the file'
 _FORWARDED = "write trusted_proxies: [10.0.0.0/8], at the top of the file"
+_STRATEGY = "write strategy in each model: strategy: least-load"
+_PRICE = "write price: {input: …, cached_input: …, output: …} in the target, each per million tokens"
 _TOP = "write each setting at the top of the file; see `edgeroute schema`"
 
 # What to write instead of a setting of another gateway.
@@ -69,7 +72,23 @@ FOREIGN = {
     "litellm_params": "write models: {NAME: provider/model}, and the key and URL under providers",
     "litellm_settings": _TOP,
     "general_settings": f"{_KEYS}; other settings stand at the top of the file",
-    "router_settings": "write defaults: {attempts: …, timeouts: {…}}, and fallbacks in each model",
+    "router_settings": "write defaults: {attempts: …, timeouts: {…}}, and strategy and fallbacks in each model",
+    "routing_strategy": _STRATEGY,
+    "routing_strategy_args": _STRATEGY,
+    "load_balancing": _STRATEGY,
+    "loadBalancing": _STRATEGY,
+    "lb_policy": _STRATEGY,
+    "balance": _STRATEGY,
+    "mean_load_percentage": "write strategy: {name: bounded-hash, load_factor: 1.25}",
+    "meanLoadPercentage": "write strategy: {name: bounded-hash, load_factor: 1.25}",
+    "hash_balance_factor": "write strategy: {name: bounded-hash, load_factor: 1.25}",
+    "input_cost_per_token": _PRICE,
+    "output_cost_per_token": _PRICE,
+    "cache_read_input_token_cost": _PRICE,
+    "ttl": "write lifetime",
+    "replicas": "write urls: [ONE, OTHER], or discover: {dns: …} to find them",
+    "backends": "write urls: [ONE, OTHER], or discover: {dns: …} to find them",
+    "service_discovery": "write discover: {dns: …}, {srv: …} or {file: …}",
     "master_key": _KEYS,
     "num_retries": "write defaults: {attempts: …}",
     "retries": "write defaults: {attempts: …}",
@@ -111,18 +130,82 @@ CREDENTIALS = {"key", "keys", "api_key", "api_keys", "token", "api_key_hash"}
 
 # Our own words, for which this version has no enforcement: refused rather than ignored.
 LATER = {
-    "strategy": "targets as a list are tried in order, as a map by weight; other strategies come later",
     "budget": _BUDGETS,
     "budgets": _BUDGETS,
     "customers": "customers come later; a team is the largest group now",
     "customer": "customers come later; a team is the largest group now",
     "cache": "caching comes later",
     "classify": "classification of requests comes later",
-    "prices": "prices come later",
     "storage": "storage comes later",
     "redis": "limits over several hosts come later",
     "hedge": "hedging comes later",
     "guardrails": "guardrails come later",
+}
+
+# What strategies are called elsewhere, in lower case with hyphens, and ours that is most like each.
+_STRATEGIES = {
+    "priority": "ordered",
+    "failover": "ordered",
+    "fallback": "ordered",
+    "first-available": "ordered",
+    "random": "weighted",
+    "simple-shuffle": "weighted",
+    "weighted-random": "weighted",
+    "weighted-pick": "weighted",
+    "loadbalance": "weighted",
+    "roundrobin": "round-robin",
+    "rr": "round-robin",
+    "wrr": "round-robin",
+    "weighted-round-robin": "round-robin",
+    "leastload": "least-load",
+    "least-busy": "least-load",
+    "least-conn": "least-load",
+    "leastconn": "least-load",
+    "least-connections": "least-load",
+    "least-request": "least-load",
+    "least-requests": "least-load",
+    "least-outstanding-requests": "least-load",
+    "usage-based-routing": "least-load",
+    "usage-based-routing-v2": "least-load",
+    "p2c": "power-of-two",
+    "power-of-two-choices": "power-of-two",
+    "random-two-choices": "power-of-two",
+    "latency-based-routing": "latency",
+    "latency-based": "latency",
+    "lowest-latency": "latency",
+    "least-latency": "latency",
+    "fastest": "latency",
+    "ewma": "latency",
+    "peak-ewma": "latency",
+    "cost-based-routing": "cost",
+    "lowest-cost": "cost",
+    "least-cost": "cost",
+    "cheapest": "cost",
+    "price": "cost",
+    "sticky": "session",
+    "sticky-session": "session",
+    "session-affinity": "session",
+    "ip-hash": "session",
+    "rendezvous": "session",
+    "maglev": "session",
+    "chwbl": "bounded-hash",
+    "prefixhash": "bounded-hash",
+    "prefix-hash": "bounded-hash",
+    "consistent-hash": "bounded-hash",
+    "consistent-hashing": "bounded-hash",
+    "ring-hash": "bounded-hash",
+    "hash": "bounded-hash",
+    "cache-aware": "affinity",
+    "prefix-aware": "affinity",
+    "prefix-cache": "affinity",
+    "prefix-cache-affinity": "affinity",
+    "prefix-cache-scorer": "affinity",
+    "prefixaware": "affinity",
+    "kv-aware": "affinity",
+    "kvaware": "affinity",
+    "lmetric": "affinity",
+    "precise-prefix-cache": "affinity",
+    "bah": "affinity",
 }
 
 _FOREIGN_VARIABLE = re.compile(r"(?:os\.environ/|env\.)([A-Za-z_][A-Za-z0-9_]*)")
@@ -132,3 +215,9 @@ def foreign_variable(text: str) -> str | None:
     """The variable that another gateway would read here (`os.environ/NAME`, `env.NAME`), or None."""
     found = _FOREIGN_VARIABLE.fullmatch(text)
     return found.group(1) if found else None
+
+
+def foreign_word(text: str, ours: Collection[object]) -> str | None:
+    """What to write instead of a word that other gateways have for one of ours, or None."""
+    word = _STRATEGIES.get(text.lower().replace("_", "-"))
+    return f'it is like "{word}" here' if word in ours else None

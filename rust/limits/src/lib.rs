@@ -6,16 +6,19 @@
 //! "RateLimit header fields for HTTP"; breakers follow Nygard's "Release It!".
 //!
 //! Every order of two updates is chosen so that a process killed between them leaves too much counted, never too
-//! little; [`reap`] then gives back what dead workers had reserved.
+//! little; [`reap`] then gives back what dead workers had reserved. [`Outstanding`] amounts, which limit nothing, are
+//! the other way round.
 
 mod breaker;
 mod concurrency;
+mod outstanding;
 mod scope;
 mod window;
 
 pub use breaker::{Breaker, BreakerSettings, BreakerState};
 pub use concurrency::{Concurrency, Crowded, Permit};
 pub use edgeroute_shared::{Cells, Owner, Row};
+pub use outstanding::Outstanding;
 pub use scope::{Held, Limits, Quotas, Refused, Usage, Used};
 pub use window::{Exceeded, Reservation, Window, reap};
 

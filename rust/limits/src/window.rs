@@ -45,7 +45,7 @@ struct Count {
 }
 
 const AMOUNT_BITS: u32 = 40;
-const MOST: u64 = (1 << AMOUNT_BITS) - 1;
+pub(crate) const MOST: u64 = (1 << AMOUNT_BITS) - 1;
 const WINDOWS: u64 = 1 << (u64::BITS - AMOUNT_BITS);
 
 impl Window {

@@ -137,10 +137,9 @@ fn affinity(criterion: &mut Criterion) {
                     .iter()
                     .enumerate()
                     .map(|(number, name)| Candidate {
-                        slot: Slot::new(number).unwrap(),
-                        node: Node::new(name, 1),
                         uncached_tokens: number as u64 * 100,
                         context_tokens: number as u64 * 1000,
+                        ..Candidate::new(Slot::new(number).unwrap(), Node::new(name, 1))
                     })
                     .collect();
                 let affinity = Affinity::default();

@@ -9,6 +9,11 @@
 //! routers that know nothing of each other send one conversation to one place, and the part of the prompt that is
 //! hashed follows from the traffic instead of from a setting.
 //!
+//! Where all candidates have prices, leaving a cache must pay: a second less of waiting may cost what
+//! [`Affinity::second_price`] says, and reading the prompt anew elsewhere must not cost more than the waiting that it
+//! saves. Likewise, a prompt leaves its cache for a candidate that would be cheaper even so. Prompts that no cache
+//! holds go by weight, whatever the prices.
+//!
 //! ```
 //! use std::sync::atomic::AtomicU64;
 //!
@@ -19,8 +24,10 @@
 //!
 //! let memory: Vec<AtomicU64> = (0..8192).map(|_| AtomicU64::new(0)).collect();
 //! let index = AffinityIndex::new(&memory)?;
-//! let idle = |slot, name| Candidate { slot, node: Node::new(name, 1), uncached_tokens: 0, context_tokens: 0 };
-//! let candidates = [idle(Slot::new(0)?, "gpu-0"), idle(Slot::new(1)?, "gpu-1")];
+//! let candidates = [
+//!     Candidate::new(Slot::new(0)?, Node::new("gpu-0", 1)),
+//!     Candidate::new(Slot::new(1)?, Node::new("gpu-1", 1)),
+//! ];
 //!
 //! let mut hasher = PromptHasher::new(0);
 //! hasher.update(&[b'a'; 4096]);
@@ -36,13 +43,13 @@
 //! # Ok::<(), edgeroute_placement::Error>(())
 //! ```
 
-use std::fmt;
-
 use smallvec::SmallVec;
 
+use crate::cost::{Price, Tokens};
+use crate::decision::Wanted;
+pub use crate::decision::{Considered, Decision, PassedOver, Reason};
 use crate::index::{AffinityIndex, SLOTS, Slot};
 use crate::learned::PrefillRate;
-use crate::order::Order;
 use crate::rendezvous::{Node, first_two};
 
 /// The constants of the choice.
@@ -56,6 +63,8 @@ pub struct Affinity {
     pub bound_share: f64,
     /// What a token of context that is being generated from weighs, beside one that has yet to be read.
     pub context_share: f64,
+    /// What a second less of waiting may cost, in the currency of the prices.
+    pub second_price: f64,
 }
 
 /// A prompt, as far as the choice needs to know it. See [`PromptBlocks::prompt`](crate::PromptBlocks::prompt).
@@ -69,6 +78,8 @@ pub struct Prompt<'p> {
     pub tokens: f64,
     /// What a block of the chain holds.
     pub tokens_per_block: f64,
+    /// What is expected to be generated; it counts where candidates have prices.
+    pub output_tokens: f64,
 }
 
 /// A target that could serve the request now.
@@ -82,78 +93,29 @@ pub struct Candidate {
     pub uncached_tokens: u64,
     /// Context of all its requests in flight, in tokens.
     pub context_tokens: u64,
-}
-
-/// The choice, and all that led to it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Decision {
-    /// The position of the chosen candidate.
-    pub chosen: u16,
-    /// Why that one.
-    pub reason: Reason,
-    /// The blocks that every candidate has seen.
-    pub hub_blocks: u16,
-    /// The load of the least busy candidate, this request included, in tokens.
-    pub least_load: f64,
-    /// How far above that load affinity may lead, in tokens.
-    pub bound: f64,
-    /// All candidates, in their order.
-    pub considered: SmallVec<[Considered; 8]>,
-    wanted: Wanted,
-}
-
-/// What was known about a candidate.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Considered {
-    /// The blocks of the prompt that it has seen, from the beginning.
-    pub depth_blocks: u16,
-    /// The tokens of the prompt that it would have to read.
-    pub uncached_tokens: f64,
-    /// Its load with this request, in tokens per share of the capacity; infinite without weight.
-    pub load: f64,
-}
-
-/// Which candidates the choice is among, as long as they are within the bound.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Wanted {
-    /// Those that have seen at least so many blocks.
-    Depth(f64),
-    /// The first two in rendezvous order.
-    Preferred(usize, Option<usize>),
-}
-
-/// Why a candidate was chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// The lightest of those that hold the longest prefix.
-    Warm,
-    /// None holds more than the others: the lighter of the first two for this prompt.
-    Cold,
-    /// The least load, for those with the longest prefix are over the bound.
-    WarmOverBound,
-    /// The least load, for the first two for this prompt are over the bound.
-    ColdOverBound,
-}
-
-/// Why a candidate was not chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PassedOver {
-    /// Its weight is zero.
-    NoWeight,
-    /// Others hold more of the prompt.
-    HoldsLess,
-    /// It is not among the first two for this prompt.
-    NotPreferred,
-    /// The chosen one is not busier.
-    NotLighter,
-    /// It is further behind the least busy one than the bound allows.
-    OverBound,
+    /// A prefix of fewer tokens is not in its cache, even if it was seen: what providers call the minimum length.
+    pub least_tokens: u32,
+    /// What it charges. Prices count if all candidates have one.
+    pub price: Option<Price>,
 }
 
 impl Default for Affinity {
-    /// 256 tokens; half a second, or a quarter of the mean load; a twentieth.
+    /// 256 tokens; half a second, or a quarter of the mean load; a twentieth; a hundredth of whatever prices are in.
     fn default() -> Self {
-        Self { margin_tokens: 256.0, bound_seconds: 0.5, bound_share: 0.25, context_share: 0.05 }
+        Self {
+            margin_tokens: 256.0,
+            bound_seconds: 0.5,
+            bound_share: 0.25,
+            context_share: 0.05,
+            second_price: 0.01,
+        }
+    }
+}
+
+impl Candidate {
+    /// One that is idle, keeps prefixes of any length and has no price.
+    pub fn new(slot: Slot, node: Node) -> Self {
+        Self { slot, node, uncached_tokens: 0, context_tokens: 0, least_tokens: 0, price: None }
     }
 }
 
@@ -183,20 +145,33 @@ impl Affinity {
         rate: PrefillRate,
     ) -> Option<Decision> {
         let view = View::new(self, prompt, depths, candidates)?;
-        let bound = (self.bound_seconds * f64::from(rate.get())).max(self.bound_share * view.mean_unread);
-        let margin_blocks = self.margin_tokens / prompt.tokens_per_block;
-        let is_warm = f64::from(view.deepest - view.hub) >= margin_blocks;
+        let rate = f64::from(rate.get());
+        let bound = (self.bound_seconds * rate).max(self.bound_share * view.mean_unread);
+        let is_warm = view.most_uncached - view.least_uncached >= self.margin_tokens;
         let wanted = if is_warm {
-            Wanted::Depth(f64::from(view.deepest) - margin_blocks)
+            Wanted::Warm(view.least_uncached + self.margin_tokens)
         } else {
             view.preferred(prompt, candidates)?
         };
         let (lightest, load) = view.lightest(wanted)?;
         let (least, least_load) = view.least;
+        let money = view.money(prompt, candidates);
+        let gate = Gate {
+            considered: &view.considered,
+            money: &money,
+            load_price: self.second_price / rate,
+            highest_load: least_load + bound,
+        };
         let (chosen, reason) = match (is_warm, load <= least_load + bound) {
-            (true, true) => (lightest, Reason::Warm),
+            (true, true) => match gate.cheaper(lightest, self.margin_tokens, candidates) {
+                Some(cheaper) => (cheaper, Reason::Cheaper),
+                None => (lightest, Reason::Warm),
+            },
+            (true, false) => match gate.way_out(lightest).unwrap_or(least) {
+                chosen if chosen == lightest => (lightest, Reason::LeavingTooDear),
+                chosen => (chosen, Reason::WarmOverBound),
+            },
             (false, true) => (lightest, Reason::Cold),
-            (true, false) => (least, Reason::WarmOverBound),
             (false, false) => (least, Reason::ColdOverBound),
         };
         Some(Decision {
@@ -206,6 +181,7 @@ impl Affinity {
             least_load,
             bound,
             considered: view.considered,
+            money,
             wanted,
         })
     }
@@ -214,8 +190,11 @@ impl Affinity {
 /// The candidates' depths and loads.
 struct View {
     considered: SmallVec<[Considered; 8]>,
+    /// The blocks that all have seen.
     hub: u16,
-    deepest: u16,
+    /// The tokens that the candidates with the longest and the shortest prefix would have to read.
+    least_uncached: f64,
+    most_uncached: f64,
     /// Position and load of the least busy one.
     least: (usize, f64),
     /// The mean of what they have yet to read, without this request.
@@ -233,12 +212,14 @@ impl View {
         let weights = || candidates.iter().map(|candidate| u64::from(candidate.node.weight()));
         let count = weights().map(|weight| u64::from(weight > 0)).sum::<u64>() as f64;
         let mean_weight = weights().sum::<u64>() as f64 / count;
-        let (mut hub, mut deepest) = (u16::MAX, 0);
+        let mut hub = u16::MAX;
+        let (mut least_uncached, mut most_uncached) = (f64::INFINITY, 0.0f64);
         let mut least = (0, f64::INFINITY);
         let mut unread_by_all = 0.0;
         let consider = |(position, candidate): (usize, &Candidate)| {
             let depth_blocks = depths.get(candidate.slot.number()).copied().unwrap_or(0);
-            let cached = f64::from(depth_blocks) * prompt.tokens_per_block;
+            let seen = f64::from(depth_blocks) * prompt.tokens_per_block;
+            let cached = if seen < f64::from(candidate.least_tokens) { 0.0 } else { seen };
             let uncached_tokens = (prompt.tokens - cached).max(0.0);
             if candidate.node.weight() == 0 {
                 return Considered { depth_blocks, uncached_tokens, load: f64::INFINITY };
@@ -248,7 +229,8 @@ impl View {
             let context = affinity.context_share * candidate.context_tokens as f64;
             let load = (unread + uncached_tokens + context) * per_share;
             hub = hub.min(depth_blocks);
-            deepest = deepest.max(depth_blocks);
+            least_uncached = least_uncached.min(uncached_tokens);
+            most_uncached = most_uncached.max(uncached_tokens);
             unread_by_all += unread * per_share;
             if load < least.1 {
                 least = (position, load);
@@ -257,7 +239,8 @@ impl View {
         };
         let considered = candidates.iter().enumerate().map(consider).collect();
         let mean_unread = unread_by_all / count;
-        least.1.is_finite().then_some(Self { considered, hub, deepest, least, mean_unread })
+        let view = Self { considered, hub, least_uncached, most_uncached, least, mean_unread };
+        least.1.is_finite().then_some(view)
     }
 
     /// The first two in rendezvous order of the block in which the prompt leaves what everybody has seen.
@@ -277,71 +260,54 @@ impl View {
         }
         lightest.1.is_finite().then_some(lightest)
     }
-}
 
-impl Wanted {
-    fn includes(self, position: usize, considered: &Considered) -> bool {
-        match self {
-            Self::Depth(least) => f64::from(considered.depth_blocks) >= least,
-            Self::Preferred(first, second) => position == first || Some(position) == second,
-        }
+    /// What the request would cost at each candidate; nothing unless all have prices.
+    fn money(&self, prompt: &Prompt<'_>, candidates: &[Candidate]) -> SmallVec<[f64; 8]> {
+        let cost = |(candidate, considered): (&Candidate, &Considered)| {
+            let uncached = considered.uncached_tokens;
+            let tokens = Tokens {
+                input: uncached as u64,
+                cached_input: (prompt.tokens - uncached) as u64,
+                output: prompt.output_tokens as u64,
+            };
+            candidate.price.map(|price| price.of(tokens))
+        };
+        candidates.iter().zip(&self.considered).map(cost).collect::<Option<_>>().unwrap_or_default()
     }
 }
 
-impl Decision {
-    /// Why the candidate at this position was not chosen; none for the chosen one.
-    pub fn passed_over(&self, position: usize) -> Option<PassedOver> {
-        let considered = self.considered.get(position)?;
-        if position == usize::from(self.chosen) {
-            return None;
-        }
-        if considered.load.is_infinite() {
-            return Some(PassedOver::NoWeight);
-        }
-        Some(match (self.reason, self.wanted.includes(position, considered)) {
-            (Reason::WarmOverBound | Reason::ColdOverBound, true) => PassedOver::OverBound,
-            (Reason::Warm, false) => PassedOver::HoldsLess,
-            (Reason::Cold, false) => PassedOver::NotPreferred,
-            _ => PassedOver::NotLighter,
-        })
-    }
-
-    /// All candidates that may be chosen: the chosen one, then the others by load.
-    pub fn order(&self) -> Order {
-        let mut others: SmallVec<[(f64, u16); 8]> = (0..)
-            .zip(&self.considered)
-            .filter(|(position, candidate)| *position != self.chosen && candidate.load.is_finite())
-            .map(|(position, candidate)| (candidate.load, position))
-            .collect();
-        others.sort_by(|a, b| a.0.total_cmp(&b.0));
-        std::iter::once(self.chosen).chain(others.into_iter().map(|(_, position)| position)).collect()
-    }
-
-    /// The prompt tokens that the chosen candidate has to read: what to add to its load until its first token.
-    pub fn uncached_tokens(&self) -> f64 {
-        self.considered.get(usize::from(self.chosen)).map_or(0.0, |chosen| chosen.uncached_tokens)
-    }
+/// Whether leaving a cache pays. Without money, it has nothing to say.
+struct Gate<'v> {
+    considered: &'v [Considered],
+    money: &'v [f64],
+    /// What a token less of load may cost.
+    load_price: f64,
+    highest_load: f64,
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Warm => "the lightest of those that hold the longest prefix",
-            Self::Cold => "no cache holds more than the others: the lighter of the first two for this prompt",
-            Self::WarmOverBound => "the least load: those that hold the longest prefix are over the bound",
-            Self::ColdOverBound => "the least load: the first two for this prompt are over the bound",
-        })
+impl Gate<'_> {
+    /// Where it costs least to go from a cache that is over the bound, the waiting included: perhaps nowhere.
+    fn way_out(&self, from: usize) -> Option<usize> {
+        self.cheapest(from, |_| true)
     }
-}
 
-impl fmt::Display for PassedOver {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::NoWeight => "its weight is zero",
-            Self::HoldsLess => "others hold more of the prompt",
-            Self::NotPreferred => "not among the first two for this prompt",
-            Self::NotLighter => "the chosen one is not busier",
-            Self::OverBound => "over the bound",
-        })
+    /// A candidate that is worth leaving a cache for although that is within the bound.
+    fn cheaper(&self, from: usize, margin_tokens: f64, candidates: &[Candidate]) -> Option<usize> {
+        let money = *self.money.get(from)?;
+        // Prefixes that count as equal cost the same.
+        let margin = candidates.get(from)?.price?.input * margin_tokens / 1e6;
+        self.cheapest(from, |other| other + margin < money).filter(|&cheapest| cheapest != from)
+    }
+
+    /// The cheapest of those within the bound that may be taken, and of `from`; the lighter of equals.
+    fn cheapest(&self, from: usize, may_take: impl Fn(f64) -> bool) -> Option<usize> {
+        let total = |considered: &Considered, money: f64| money + considered.load * self.load_price;
+        let least = (self.considered.iter().zip(self.money).enumerate())
+            .filter(|(position, (considered, money))| {
+                *position == from || considered.load <= self.highest_load && may_take(**money)
+            })
+            .map(|(position, (considered, money))| (position, total(considered, *money), considered.load))
+            .min_by(|a, b| a.1.total_cmp(&b.1).then(a.2.total_cmp(&b.2)));
+        least.map(|(position, ..)| position)
     }
 }

@@ -15,8 +15,10 @@ pub struct PeakEwma {
 /// What a target's requests have taken: to the first token by size of prompt, and per further token.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Latency {
-    first_token: [PeakEwma; Latency::SIZES],
-    per_token: [PeakEwma; Latency::SIZES],
+    /// To the first token, by [size](Latency::size).
+    pub first_token: [PeakEwma; Latency::SIZES],
+    /// Per further token, by size.
+    pub per_token: [PeakEwma; Latency::SIZES],
 }
 
 /// A sample that comes this long after the last one counts 63 %, as in Finagle.

@@ -27,6 +27,7 @@
 
 pub mod affinity;
 mod cost;
+mod decision;
 mod error;
 mod hash;
 mod index;

@@ -107,7 +107,7 @@ impl PromptBlocks {
         self.bytes
     }
 
-    /// What [`Affinity`](crate::Affinity) looks at.
+    /// What [`Affinity`](crate::Affinity) looks at, with nothing to generate.
     pub fn prompt(&self, tokens_per_byte: TokensPerByte) -> Prompt<'_> {
         let per_byte = f64::from(tokens_per_byte.get());
         Prompt {
@@ -115,6 +115,7 @@ impl PromptBlocks {
             tail: self.last,
             tokens: self.bytes as f64 * per_byte,
             tokens_per_block: BLOCK_BYTES as f64 * per_byte,
+            output_tokens: 0.0,
         }
     }
 

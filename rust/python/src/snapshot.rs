@@ -67,7 +67,7 @@ impl PySnapshot {
 
 impl Loaded {
     pub(crate) fn compile(normalised: &[u8], cells: &Cells, generation: u64) -> PyResult<Self> {
-        let snapshot = Snapshot::compile(normalised, cells, generation).map_err(value_error)?;
+        let snapshot = Snapshot::compile(normalised, cells, generation, unix_ms()).map_err(value_error)?;
         let origins = snapshot.providers.iter().map(origins).collect::<PyResult<_>>()?;
         Ok(Self { snapshot: Arc::new(snapshot), origins, cells: cells.clone() })
     }
@@ -112,7 +112,7 @@ pub(crate) fn explain_rules(normalised: &[u8]) -> PyResult<Vec<u8>> {
 
 fn compile_alone(normalised: &[u8]) -> PyResult<Snapshot> {
     let cells = Cells::anonymous(Layout::default()).map_err(os_error)?;
-    Snapshot::compile(normalised, &cells, 0).map_err(value_error)
+    Snapshot::compile(normalised, &cells, 0, unix_ms()).map_err(value_error)
 }
 
 fn explain_one(snapshot: &Snapshot, request: &[u8]) -> PyResult<Vec<u8>> {

@@ -4,13 +4,15 @@
 use std::collections::HashMap;
 
 use edgeroute_limits::{Breaker, BreakerSettings, Limits};
+use edgeroute_placement::RoundRobin;
 use edgeroute_shared::Cells;
 use edgeroute_wire::{Dialect, quote};
 
 use crate::client_address::Network;
-use crate::config::{self, Config, StrategyName};
+use crate::config::{self, Config};
 use crate::hash::FastMap;
 use crate::meter::{Sums, label};
+use crate::place::{Compiler, Endpoint, Strategy};
 use crate::refusal::without_text;
 use crate::rule::compile_rules;
 use crate::snapshot::{
@@ -60,14 +62,22 @@ const BREAKER: BreakerSettings = BreakerSettings { failures: 3, open_ms: 10_000 
 
 impl Snapshot {
     /// Compiles a normalised configuration and finds its cells, creating those that are new.
-    pub fn compile(normalised: &[u8], cells: &Cells, generation: u64) -> Result<Self, CompileError> {
+    ///
+    /// Indexes of prompts take note of new owners at this second, for `now_ms` in Unix milliseconds.
+    pub fn compile(
+        normalised: &[u8],
+        cells: &Cells,
+        generation: u64,
+        now_ms: u64,
+    ) -> Result<Self, CompileError> {
         let config: Config = serde_json::from_slice(normalised)?;
         check_sizes(&config)?;
-        let providers =
+        let providers: Vec<Provider> =
             config.providers.iter().map(|each| provider(each, cells)).collect::<Result<_, _>>()?;
         let written = Written::new(&config.models)?;
-        let (models, mut targets, names) = compile_models(&config, &written, cells)?;
+        let (mut models, mut targets, names) = compile_models(&config, &written, cells)?;
         let (rules, conditions) = compile_rules(&config, &written, &mut targets, cells)?;
+        let endpoints = compile_strategies(&config, &providers, &mut models, &mut targets, cells, now_ms)?;
         let teams =
             config.teams.iter().map(|each| team(each, &written, cells)).collect::<Result<Vec<_>, _>>()?;
         let mut keys = Vec::with_capacity(config.virtual_keys.len());
@@ -89,6 +99,7 @@ impl Snapshot {
             max_stream: config.max_stream,
             max_in_flight: config.max_in_flight,
             targets,
+            endpoints,
             models,
             rules,
             conditions,
@@ -137,14 +148,20 @@ fn network(text: &str) -> Result<Network, CompileError> {
 fn provider(written: &config::Provider, cells: &Cells) -> Result<Provider, CompileError> {
     let replica = |replica: &config::Replica| {
         let url = replica.url.as_str();
-        let breaker = Breaker::new(cells, &format!("breaker/{}/{url}", written.name), BREAKER)?;
-        Ok(Replica { url: url.into(), proxy: replica.proxy.clone(), breaker })
+        let name = replica.address.map_or_else(|| url.to_owned(), |address| format!("{url}@{address}"));
+        let breaker = Breaker::new(cells, &format!("breaker/{}/{name}", written.name), BREAKER)?;
+        let (address, proxy, weight) = (replica.address, replica.proxy.clone(), replica.weight);
+        Ok(Replica { name: name.into(), url: url.into(), address, proxy, weight, breaker })
     };
     let dialect = Dialect::of_provider(&written.dialect).ok_or_else(|| CompileError::Unknown {
         place: format!("provider `{}`", written.name),
         kind: "dialect",
         name: written.dialect.clone(),
     })?;
+    let weights: Vec<u32> = written.replicas.iter().map(|replica| replica.weight).collect();
+    let is_even = weights.iter().zip(weights.iter().skip(1)).all(|(weight, next)| weight == next);
+    // Of replicas that are all drained, none has a turn.
+    let round = (!is_even).then(|| RoundRobin::new(&weights)).transpose();
     Ok(Provider {
         name: written.name.as_str().into(),
         dialect,
@@ -154,6 +171,10 @@ fn provider(written: &config::Provider, cells: &Cells) -> Result<Provider, Compi
         max_connections: written.max_connections,
         replicas: written.replicas.iter().map(replica).collect::<Result<_, CompileError>>()?,
         turns: cells.exact(&format!("turn/{}", written.name))?,
+        round: round
+            .map_err(|error| CompileError::Invalid(format!("provider `{}`: {error}", written.name)))?,
+        engine: written.engine,
+        prompt_cache: written.prompt_cache,
     })
 }
 
@@ -258,10 +279,6 @@ fn compile_models(
             Some(prefix) => names.wildcards.push((prefix.into(), resolved)),
             None => _ = names.exact.insert(model.name.as_str().into(), resolved),
         }
-        let weighted = model.strategy.name == StrategyName::Weighted;
-        if weighted && model.targets.iter().all(|target| target.weight == 0) {
-            return Err(CompileError::Invalid(format!("{place}: no target has a weight above 0")));
-        }
         let first = targets.len() as u16;
         for each in &model.targets {
             targets.push(target(each, config, &place, cells)?);
@@ -269,12 +286,32 @@ fn compile_models(
         models.push(Model {
             name: model.name.as_str().into(),
             targets: (first..targets.len() as u16).collect(),
-            weights: weighted.then(|| model.targets.iter().map(|target| target.weight).collect()),
+            strategy: Strategy::Ordered,
             fallbacks: written.fallbacks(model, id as ModelId)?,
         });
     }
     names.wildcards.sort_unstable_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
     Ok((models, targets, names))
+}
+
+/// Gives each model its strategy, and each target its endpoints; returns all endpoints.
+fn compile_strategies(
+    config: &Config,
+    providers: &[Provider],
+    models: &mut [Model],
+    targets: &mut [Target],
+    cells: &Cells,
+    now_ms: u64,
+) -> Result<Vec<Endpoint>, CompileError> {
+    let mut compiler = Compiler::new(providers, targets, cells, (now_ms / 1_000) as u32);
+    for (written, model) in config.models.iter().zip(models) {
+        model.strategy = compiler.strategy(written, model)?;
+    }
+    let (endpoints, of_targets) = compiler.finish();
+    for (target, endpoints) in targets.iter_mut().zip(of_targets) {
+        target.endpoints = endpoints;
+    }
+    Ok(endpoints)
 }
 
 pub(crate) fn target(
@@ -294,6 +331,7 @@ pub(crate) fn target(
     Ok(Target {
         in_flight: cells.gauge(&format!("edgeroute_in_flight{{target={}}}", label(&name)), None)?,
         name: name.into(),
+        endpoints: Box::default(),
         provider: provider as u16,
         model: written.model.as_str().into(),
         quoted_model: quoted_model.into(),

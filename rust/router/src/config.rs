@@ -58,10 +58,8 @@ pub(crate) struct Provider {
     /// Connections of each worker to each replica.
     pub(crate) max_connections: usize,
     /// What serves the models, where it is known.
-    #[allow(dead_code, reason = "used when placement is wired in")]
     pub(crate) engine: Option<Engine>,
     /// How its prompt cache behaves, where it is known.
-    #[allow(dead_code, reason = "used when placement is wired in")]
     pub(crate) prompt_cache: Option<PromptCache>,
 }
 
@@ -76,7 +74,6 @@ pub(crate) enum Engine {
 /// A provider's cache of prompt prefixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "used when placement is wired in")]
 pub(crate) struct PromptCache {
     /// Seconds after which a prefix that nobody sent is forgotten; none if it stays until the room is needed.
     pub(crate) lifetime_s: Option<u32>,
@@ -93,10 +90,8 @@ pub(crate) struct Replica {
     /// URL of the CONNECT proxy on the way, which may hold a password.
     pub(crate) proxy: Option<Secret>,
     /// Its share of requests; zero while it is drained.
-    #[allow(dead_code, reason = "used when placement is wired in")]
     pub(crate) weight: u32,
     /// Where to connect, if that was discovered; the URL's host remains whom it must be.
-    #[allow(dead_code, reason = "used when replicas are discovered")]
     pub(crate) address: Option<IpAddr>,
 }
 
@@ -119,7 +114,6 @@ pub(crate) struct Model {
 /// How a pool orders its targets.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "used when placement is wired in")]
 pub(crate) struct Strategy {
     /// Which one; it says which of the rest matter.
     pub(crate) name: StrategyName,
@@ -138,7 +132,6 @@ pub(crate) struct Strategy {
 /// The strategies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[allow(dead_code, reason = "used when placement is wired in")]
 pub(crate) enum StrategyName {
     Ordered,
     Weighted,
@@ -155,7 +148,6 @@ pub(crate) enum StrategyName {
 /// Who shares what others must not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[allow(dead_code, reason = "used when placement is wired in")]
 pub(crate) enum Tenant {
     Team,
     VirtualKey,
@@ -164,7 +156,6 @@ pub(crate) enum Tenant {
 /// What a target charges per million tokens, in one currency.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "used when placement is wired in")]
 pub(crate) struct Price {
     /// Prompt tokens.
     pub(crate) input: f64,
@@ -185,7 +176,6 @@ pub(crate) struct Target {
     /// Share of requests, beside those of the other targets.
     pub(crate) weight: u32,
     /// What it charges, if that is known.
-    #[allow(dead_code, reason = "used when placement is wired in")]
     pub(crate) price: Option<Price>,
     /// Deadline for a connection; the default one if absent, as for the next two.
     pub(crate) connect_ms: Option<u64>,

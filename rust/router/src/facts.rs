@@ -2,12 +2,16 @@
 //! decision with given facts can be explained and replayed.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use edgeroute_limits::{Breaker, Limits, Used};
+use edgeroute_placement::{Latency, PeakEwma, PrefillRate, SLOTS, TokensPerByte};
 use edgeroute_rules::Timestamp;
 use edgeroute_shared::{Cells, Exact};
 use serde::de::Error as _;
 use serde::{Deserialize as _, Deserializer};
+
+use crate::place::{AffinityPool, Endpoint, EngineSignal, Learned, Load};
 
 /// Source of the numbers that change from request to request.
 pub trait Facts {
@@ -17,8 +21,18 @@ pub trait Facts {
     fn is_open(&self, breaker: &Breaker) -> bool;
     /// Wall clock, Unix milliseconds.
     fn unix_ms(&self) -> u64;
-    /// Whose turn it is among the replicas and credentials of a provider.
+    /// Whose turn it is among the replicas and credentials of a provider, or the candidates of a pool.
     fn turn(&self, turns: Exact) -> u64;
+    /// What an endpoint is busy with.
+    fn load(&self, endpoint: &Endpoint) -> Load;
+    /// What the engine behind it has said lately.
+    fn signal(&self, endpoint: &Endpoint) -> Option<EngineSignal>;
+    /// How fast it has been.
+    fn latency(&self, endpoint: &Endpoint) -> Latency;
+    /// What a pool has learned of its models.
+    fn learned(&self, pool: &AffinityPool) -> Learned;
+    /// How many blocks of a prompt each of its candidates has seen, by number of their slots.
+    fn depths(&self, pool: &AffinityPool, chain: &[u64], depths: &mut [u16; SLOTS]);
 }
 
 /// Facts read from the cells of this host, now.
@@ -46,6 +60,36 @@ impl Facts for LiveFacts<'_> {
     fn turn(&self, turns: Exact) -> u64 {
         self.cells.at(turns).fetch_add(1, std::sync::atomic::Ordering::Relaxed)
     }
+
+    fn load(&self, endpoint: &Endpoint) -> Load {
+        endpoint.load(self.cells)
+    }
+
+    fn signal(&self, endpoint: &Endpoint) -> Option<EngineSignal> {
+        endpoint.signal(self.cells, self.unix_ms)
+    }
+
+    fn latency(&self, endpoint: &Endpoint) -> Latency {
+        endpoint.latency(self.cells)
+    }
+
+    fn learned(&self, pool: &AffinityPool) -> Learned {
+        pool.learned(self.cells)
+    }
+
+    fn depths(&self, pool: &AffinityPool, chain: &[u64], depths: &mut [u16; SLOTS]) {
+        pool.depths(chain, (self.unix_ms / 1_000) as u32, depths);
+    }
+}
+
+/// How fast a replica has been, for prompts of any size.
+#[derive(Clone, Copy, Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GivenLatency {
+    /// Milliseconds to the first token.
+    pub first_token_ms: f32,
+    /// Milliseconds per further token.
+    pub per_token_ms: f32,
 }
 
 /// Facts written down beforehand: for `explain`, tests and replay. The default is an idle host.
@@ -56,8 +100,20 @@ pub struct GivenFacts {
     pub tokens_used: f64,
     /// Percent of the fullest request limit.
     pub requests_used: f64,
-    /// Turn of every provider's replicas and credentials.
+    /// Turn of every provider's replicas and credentials, and of every pool's candidates.
     pub turn: u64,
+    /// What replicas are busy with, by their URLs; idle without.
+    pub loads: BTreeMap<String, Load>,
+    /// What their engines say.
+    pub engines: BTreeMap<String, EngineSignal>,
+    /// How fast they have been; not measured without.
+    pub latencies: BTreeMap<String, GivenLatency>,
+    /// How many blocks of the prompt they have seen.
+    pub seen: BTreeMap<String, u16>,
+    /// Tokens per byte of prompt, as learned.
+    pub tokens_per_byte: Option<f32>,
+    /// Prompt tokens that a replica reads per second, as learned.
+    pub prefill_rate: Option<f32>,
     /// Wall clock, in JSON as of RFC 3339; 1970 if nobody says.
     #[serde(deserialize_with = "moment")]
     pub now: Option<Timestamp>,
@@ -79,6 +135,33 @@ impl Facts for GivenFacts {
 
     fn turn(&self, _: Exact) -> u64 {
         self.turn
+    }
+
+    fn load(&self, endpoint: &Endpoint) -> Load {
+        self.loads.get(&*endpoint.name).copied().unwrap_or_default()
+    }
+
+    fn signal(&self, endpoint: &Endpoint) -> Option<EngineSignal> {
+        self.engines.get(&*endpoint.name).copied()
+    }
+
+    fn latency(&self, endpoint: &Endpoint) -> Latency {
+        let Some(given) = self.latencies.get(&*endpoint.name) else { return Latency::default() };
+        let all = |ms| [PeakEwma::default().with(ms, 0); Latency::SIZES];
+        Latency { first_token: all(given.first_token_ms), per_token: all(given.per_token_ms) }
+    }
+
+    fn learned(&self, _: &AffinityPool) -> Learned {
+        let bits = |given: Option<f32>| given.unwrap_or_default().to_bits();
+        Learned {
+            tokens_per_byte: TokensPerByte::from_bits(bits(self.tokens_per_byte)),
+            prefill_rate: PrefillRate::from_bits(bits(self.prefill_rate)),
+        }
+    }
+
+    fn depths(&self, pool: &AffinityPool, chain: &[u64], depths: &mut [u16; SLOTS]) {
+        let most = u16::try_from(chain.len()).unwrap_or(u16::MAX);
+        pool.given_depths(|replica| self.seen.get(replica).copied().unwrap_or(0).min(most), depths);
     }
 }
 

@@ -55,6 +55,14 @@ impl FailureKind {
         matches!(self, Self::Connect | Self::QueueFull | Self::QueueTimeout | Self::ConnectTimeout)
     }
 
+    /// Whether what served the request may have been started anew.
+    pub(crate) fn may_have_lost_cache(self) -> bool {
+        matches!(
+            self,
+            Self::Connect | Self::ConnectTimeout | Self::FirstByteTimeout | Self::GapTimeout | Self::Cut
+        )
+    }
+
     /// Whether the next candidate may be tried, as long as nothing has reached the client.
     pub fn allows_another(self) -> bool {
         !matches!(self, Self::TotalTimeout | Self::TooLarge | Self::Unsendable | Self::Stopping)

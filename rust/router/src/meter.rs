@@ -262,7 +262,7 @@ mod tests {
     fn what_found_no_room_is_counted_and_not_looked_up_again() {
         let cells = Cells::anonymous(Layout { exact: 8, gauges: 8, sums: 8, rows: 1 }).unwrap();
         let row = cells.claim_row(Owner::current().unwrap()).unwrap();
-        let snapshot = Snapshot::compile(EMPTY, &cells, 1).unwrap();
+        let snapshot = Snapshot::compile(EMPTY, &cells, 1, 0).unwrap();
         let mut lookups = 0;
         let mut meter = Meter::lock(&snapshot, &row);
         for _ in 0..5 {

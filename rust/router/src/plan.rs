@@ -14,7 +14,7 @@ use crate::client_address::client_address;
 use crate::facts::Facts;
 use crate::identify::{check_body, check_declared, check_head, identify, invalid_key};
 use crate::matching::match_rules;
-use crate::place::{check_dialect, place};
+use crate::place::{Asked, Placed, check_dialect, place};
 use crate::refusal::{Code, Refusal, excerpt};
 use crate::request::{Endpoint, Request, dialect_of};
 use crate::rule::{self, HeaderChange};
@@ -52,6 +52,11 @@ pub(crate) struct Plan {
     /// What rules change of the header fields towards the provider, each once.
     pub(crate) headers: Vec<HeaderChange>,
     pub(crate) candidates: SmallVec<[Candidate; 8]>,
+    /// What strategies that go by the prompt have found out.
+    pub(crate) placed: Option<Box<Placed>>,
+    /// Tokens of the prompt and of what may be generated, as load; none for requests that use none, or where no load is
+    /// kept.
+    pub(crate) load_tokens: Option<(u64, u64)>,
     /// Estimate; 0 if neither a limit nor a rule asks for it.
     pub(crate) prompt_tokens: u64,
     /// The same and the most that may be generated; none for requests that use no tokens.
@@ -133,6 +138,8 @@ impl Plan {
             new_fallbacks: None,
             headers: Vec::new(),
             candidates: SmallVec::new(),
+            placed: None,
+            load_tokens: None,
             prompt_tokens: 0,
             tokens: None,
         }
@@ -220,7 +227,14 @@ impl Plan {
         let changed = |names| changed_number(&document, names, &changes.body);
         let most = changed(prompt::max_tokens_names(dialect)).unwrap_or(most);
         let choices = changed(prompt::choices_names(operation)).unwrap_or(choices);
-        place(self, snapshot, facts, seed, trace)?;
+        let output = match most {
+            _ if !operation.generates() => 0,
+            0 => snapshot.defaults.reserve_output,
+            most => most,
+        };
+        let output = output.saturating_mul(prompts).saturating_mul(choices.max(1));
+        let output_tokens = output.min(snapshot.defaults.reserve_output);
+        place(self, &Asked { variables: &variables, changes: &changes.body, output_tokens }, seed, trace)?;
         if self.stream && dialect == Dialect::OpenAiChat {
             self.splice.usage = include_usage(&document).map_err(|error| invalid(error, "stream_options"))?;
         }
@@ -231,12 +245,12 @@ impl Plan {
         if key.counts_tokens || variables.prompt.is_measured() {
             self.prompt_tokens = variables.prompt.get().tokens;
         }
-        let output = match most {
-            _ if !operation.generates() => 0,
-            0 => snapshot.defaults.reserve_output,
-            most => most,
-        };
-        let output = output.saturating_mul(prompts).saturating_mul(choices.max(1));
+        if !snapshot.endpoints.is_empty() {
+            let is_measured = variables.prompt.is_measured();
+            let prompt =
+                if is_measured { variables.prompt.get().tokens } else { request.body.len() as u64 / 4 };
+            self.load_tokens = Some((prompt, output_tokens));
+        }
         self.tokens = Some(self.prompt_tokens.saturating_add(output));
         Ok(Planned::Attempt)
     }
@@ -266,17 +280,9 @@ impl Plan {
         Ok((endpoint, key))
     }
 
-    /// A candidate in words: `provider/model at URL`, and which credential if there are several.
+    /// A candidate in words.
     pub(crate) fn describe(&self, snapshot: &Snapshot, candidate: Candidate) -> String {
-        let Some(target) = snapshot.target(candidate.target) else { return String::new() };
-        let provider = snapshot.provider_of(target);
-        let replica = provider.and_then(|provider| provider.replicas.get(usize::from(candidate.replica)));
-        let url = replica.map_or("", |replica| &*replica.url);
-        let mut text = format!("{} at {url}", target.name_with(self.rest_of(snapshot, candidate)));
-        if let Some(position) = candidate.credential_position(snapshot) {
-            text.push_str(&format!(", credential {position}"));
-        }
-        text
+        candidate.describe(snapshot, self.rest_in(snapshot, candidate.fallback))
     }
 
     /// The models tried when the chosen one failed.
@@ -301,9 +307,10 @@ impl Plan {
         self.changes(snapshot).filter_map(|change| change.tag.as_deref())
     }
 
-    /// What the `*` of a target stands for. Where no `*` was matched, it is the name that the client asked for.
-    pub(crate) fn rest_of<'a>(&'a self, snapshot: &'a Snapshot, candidate: Candidate) -> &'a str {
-        let fallback = usize::from(candidate.fallback).checked_sub(1);
+    /// What the `*` of a target stands for, for the model itself (0) or one of its fallbacks. Where no `*` was matched,
+    /// it is the name that the client asked for.
+    pub(crate) fn rest_in<'a>(&'a self, snapshot: &'a Snapshot, fallback: u16) -> &'a str {
+        let fallback = usize::from(fallback).checked_sub(1);
         let fallback = fallback.and_then(|index| self.fallbacks(snapshot).get(index));
         let rest = fallback.and_then(|fallback| fallback.rest.as_deref());
         rest.or(self.rest.as_deref()).unwrap_or(&self.requested)
@@ -311,6 +318,20 @@ impl Plan {
 }
 
 impl Candidate {
+    /// In words: `provider/model at URL`, and which credential if there are several. `rest` is what the `*` of the
+    /// target's name stands for.
+    pub(crate) fn describe(self, snapshot: &Snapshot, rest: &str) -> String {
+        let Some(target) = snapshot.target(self.target) else { return String::new() };
+        let provider = snapshot.provider_of(target);
+        let replica = provider.and_then(|provider| provider.replicas.get(usize::from(self.replica)));
+        let url = replica.map_or("", |replica| &*replica.name);
+        let mut text = format!("{} at {url}", target.name_with(rest));
+        if let Some(position) = self.credential_position(snapshot) {
+            text.push_str(&format!(", credential {position}"));
+        }
+        text
+    }
+
     /// Which of its provider's credentials it uses, from 1; none if there is no choice.
     pub(crate) fn credential_position(self, snapshot: &Snapshot) -> Option<u16> {
         let provider = snapshot.provider_of(snapshot.target(self.target)?)?;

@@ -1,18 +1,21 @@
 //! The compiled configuration: immutable, every name resolved to an index, every shared cell found.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use edgeroute_limits::{Breaker, Limits, Quotas};
-use edgeroute_placement::Order;
+use edgeroute_placement::{Order, RoundRobin};
 use edgeroute_rules::RuleSet;
 use edgeroute_shared::{Exact, Gauge};
 use edgeroute_wire::{Dialect, quote};
 use smallvec::SmallVec;
 
 use crate::client_address::Network;
-use crate::config::Defaults;
+use crate::config::{Defaults, Engine, PromptCache};
 use crate::hash::FastMap;
 use crate::meter::Sums;
+use crate::place::{Endpoint, EndpointId, Strategy};
+use crate::plan::Candidate;
 use crate::rule::Rule;
 
 /// The compiled configuration of one generation.
@@ -34,6 +37,8 @@ pub struct Snapshot {
     pub max_in_flight: usize,
     /// Targets of all models.
     pub(crate) targets: Vec<Target>,
+    /// What strategies look at.
+    pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) models: Vec<Model>,
     /// In the order in which they are tried.
     pub(crate) rules: Vec<Rule>,
@@ -63,19 +68,29 @@ pub struct Provider {
     pub ca: Option<Box<str>>,
     /// Connections of each worker to each of its base URLs; as many requests again may wait for one.
     pub max_connections: usize,
-    /// Its base URLs.
+    /// Who serves its models.
     pub replicas: Vec<Replica>,
     /// Counter that gives replicas and credentials their turn.
     pub(crate) turns: Exact,
+    /// Whose turn it is where the replicas' weights differ.
+    pub(crate) round: Option<RoundRobin>,
+    pub(crate) engine: Option<Engine>,
+    pub(crate) prompt_cache: Option<PromptCache>,
 }
 
-/// One base URL of a provider.
+/// One of those who serve a provider's models.
 #[derive(Debug)]
 pub struct Replica {
+    /// Its base URL; `URL@address` where the address was discovered. Health and load belong to this name.
+    pub name: Box<str>,
     /// Base URL, ending where the dialect's paths begin.
     pub url: Box<str>,
+    /// Where to connect, if that was discovered; the URL's host remains whom it must be.
+    pub address: Option<IpAddr>,
     /// URL of the CONNECT proxy on the way to it.
     pub proxy: Option<Secret>,
+    /// Its share of the provider's requests; none while it is drained.
+    pub(crate) weight: u32,
     /// Health on this host.
     pub(crate) breaker: Breaker,
 }
@@ -108,6 +123,8 @@ pub(crate) struct Target {
     pub(crate) deadlines: Deadlines,
     /// Exchanges open on this target.
     pub(crate) in_flight: Gauge,
+    /// The endpoint of each replica and credential, where anything is kept of it; empty where nothing is kept of any.
+    pub(crate) endpoints: Box<[Option<EndpointId>]>,
 }
 
 /// How long the parts of an exchange with a target may take, in milliseconds.
@@ -128,8 +145,8 @@ pub(crate) struct Model {
     pub(crate) name: Box<str>,
     /// Indexes of its targets in the snapshot.
     pub(crate) targets: Vec<u16>,
-    /// Weights of the targets, for weighted pools.
-    pub(crate) weights: Option<Vec<u32>>,
+    /// How its candidates are ordered.
+    pub(crate) strategy: Strategy,
     /// Models tried afterwards, in order, their own fallbacks included.
     pub(crate) fallbacks: Vec<Resolved>,
 }
@@ -216,6 +233,21 @@ impl Snapshot {
         self.providers.get(usize::from(target.provider))
     }
 
+    pub(crate) fn endpoint(&self, id: Option<EndpointId>) -> Option<&Endpoint> {
+        self.endpoints.get(id? as usize)
+    }
+
+    /// The endpoint of a candidate, if anything is kept of it.
+    pub(crate) fn endpoint_of(&self, candidate: Candidate) -> Option<EndpointId> {
+        let target = self.target(candidate.target)?;
+        if target.endpoints.is_empty() {
+            return None;
+        }
+        let credentials = self.provider_of(target)?.credentials.len().max(1);
+        let index = usize::from(candidate.replica) * credentials + usize::from(candidate.credential);
+        target.endpoints.get(index).copied().flatten()
+    }
+
     pub(crate) fn rule(&self, index: u16) -> Option<&Rule> {
         self.rules.get(usize::from(index))
     }
@@ -239,6 +271,18 @@ impl Snapshot {
     }
 }
 
+impl Provider {
+    /// Whether any of its replicas takes requests.
+    pub(crate) fn takes_requests(&self) -> bool {
+        self.replicas.iter().any(|replica| replica.weight > 0)
+    }
+
+    /// Whether this one takes none.
+    pub(crate) fn is_drained(&self, replica: u16) -> bool {
+        self.replicas.get(usize::from(replica)).is_none_or(|replica| replica.weight == 0)
+    }
+}
+
 impl Names {
     /// Finds the model for a public name: exact names first, then the wildcard with the longest prefix.
     pub(crate) fn find<'a>(&'a self, name: &'a str) -> Option<Found<'a>> {
@@ -259,9 +303,9 @@ impl Resolved {
 }
 
 impl Model {
-    /// Indexes of its targets in the snapshot, first choice first.
+    /// Indexes of its targets in the snapshot, first choice first, where the strategy looks at targets alone.
     pub(crate) fn order(&self, seed: u64) -> Order {
-        let Some(weights) = &self.weights else { return Order::from_slice(&self.targets) };
+        let Strategy::Weighted(weights) = &self.strategy else { return Order::from_slice(&self.targets) };
         let positions = edgeroute_placement::weighted(weights, seed);
         positions.iter().filter_map(|position| self.targets.get(usize::from(*position)).copied()).collect()
     }

@@ -29,10 +29,10 @@ pub struct TargetStatus<'a> {
     pub replicas: Vec<ReplicaStatus<'a>>,
 }
 
-/// One base URL of a provider.
+/// One replica of a provider.
 #[derive(Debug, Serialize)]
 pub struct ReplicaStatus<'a> {
-    /// The base URL.
+    /// The base URL; `URL@address` where the address was discovered.
     pub url: &'a str,
     /// `closed`, `open`, or `half-open`: used again, and skipped again after one more failure.
     pub breaker: &'static str,

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use crate::facts::{Facts, LiveFacts};
 use crate::failure::{Failure, FailureKind};
 use crate::meter::{self, Meter};
+use crate::place::{self, Carried};
 use crate::plan::{Candidate, Plan, Planned, plan, plan_head};
 use crate::refusal::{Code, Refusal};
 use crate::request::{Now, Request, dialect_of};
@@ -42,6 +43,8 @@ pub struct Ticket {
     held: Option<Held>,
     /// The candidate that is being tried or was tried last.
     current: Option<Candidate>,
+    /// What the current attempt adds to the load of its endpoint.
+    carried: Option<Carried>,
     next: usize,
     open: bool,
 }
@@ -119,6 +122,7 @@ impl Ticket {
             step: Step::Attempt,
             held: None,
             current: None,
+            carried: None,
             next: 0,
             open: false,
             plan,
@@ -179,6 +183,7 @@ impl Ticket {
         let changes = self.plan.splice.changes.iter().map(|(span, with)| Edit { span: *span, with });
         let mut edits: SmallVec<[Edit<'_>; 4]> = changes.collect();
         edits.extend(self.plan.splice.usage);
+        edits.extend(self.cache_salt());
         edits.push(Edit { span, with: &quoted });
         // They do not overlap, being of different top-level fields; insertions come before the first field.
         edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
@@ -188,18 +193,23 @@ impl Ticket {
     /// The exchange of the current attempt was started.
     pub fn attempt_started(&mut self, now: Now) {
         self.times.attempt_started = now.monotonic_us;
+        if self.plan.placed.is_some()
+            && let Some(candidate) = self.current
+        {
+            place::insert(&self.snapshot, &self.plan, candidate, now);
+        }
     }
 
     /// Takes what happened to the current attempt and finds the next step. What is told of an attempt that has ended
     /// changes nothing, except that a client may leave before it has the answer.
     pub fn advance(&mut self, event: Event, now: Now) {
         match (event, &self.step) {
-            (Event::Ended { end, usage, events }, _) if self.open => self.ended(end, usage, events),
+            (Event::Ended { end, usage, events }, _) if self.open => self.ended(end, usage, events, now),
             (Event::Ended { end: End::ClientGone, .. }, _) => self.client_gone(),
             (Event::Ended { end: End::Failed(failure), .. }, Step::Relay) => self.cut(failure),
             (Event::Failed(failure), Step::Attempt) if self.open => self.attempt_failed(failure, now),
             (Event::Failed(failure), Step::Relay) if self.open => {
-                self.ended(End::Failed(failure), None, 0);
+                self.ended(End::Failed(failure), None, 0, now);
             }
             (Event::Responded { status, content, usage }, Step::Attempt) if self.open => {
                 self.responded(status, content, usage, now);
@@ -212,6 +222,10 @@ impl Ticket {
     pub fn first_event(&mut self, now: Now) {
         let since = now.monotonic_us.saturating_sub(self.times.started);
         self.times.first_event.get_or_insert(since);
+        let waited_us = self.attempt_us(now);
+        if let Some(carried) = &mut self.carried {
+            carried.first_token(&self.snapshot, &self.row, waited_us, now);
+        }
     }
 
     /// The response is being handed to the server: returns the overhead, in microseconds. It is the time since
@@ -272,7 +286,18 @@ impl Ticket {
 
     /// What the `*` of the current target stands for.
     fn rest(&self) -> &str {
-        self.current.map_or("", |candidate| self.plan.rest_of(&self.snapshot, candidate))
+        self.current.map_or("", |candidate| self.plan.rest_in(&self.snapshot, candidate.fallback))
+    }
+
+    /// What keeps the tenant's prompts apart in the cache of an engine.
+    fn cache_salt(&self) -> Option<Edit<'_>> {
+        let salt = self.plan.placed.as_ref()?.cache_salt(self.current?)?;
+        self.snapshot.provider_of(self.target_entry()?)?.engine.map(|_| salt)
+    }
+
+    /// Microseconds since the current attempt was started.
+    fn attempt_us(&self, now: Now) -> u64 {
+        now.monotonic_us.saturating_sub(self.times.attempt_started)
     }
 
     fn remaining_ms(&self, now: Now) -> u64 {
@@ -350,6 +375,11 @@ impl Ticket {
             self.row.gauge(target.in_flight).fetch_add(1, Ordering::Relaxed);
             self.open = true;
         }
+        if !self.snapshot.endpoints.is_empty() {
+            self.carried = self
+                .current
+                .and_then(|candidate| Carried::take_up(&self.snapshot, &self.plan, candidate, &self.row));
+        }
         true
     }
 
@@ -358,14 +388,35 @@ impl Ticket {
         if !std::mem::take(&mut self.open) {
             return;
         }
+        if let Some(carried) = self.carried.take() {
+            carried.put_down(&self.snapshot, &self.row);
+        }
         if let (Some(target), Some(candidate)) = (self.target_entry(), self.current) {
             self.row.gauge(target.in_flight).fetch_sub(1, Ordering::Relaxed);
             Meter::lock(&self.snapshot, &self.row).attempt(candidate.target, outcome);
         }
     }
 
+    /// Learns from a complete reply.
+    fn learn(&self, usage: Option<Usage>, now: Now) {
+        if let (Some(carried), Some(candidate)) = (&self.carried, self.current) {
+            let took_us = self.attempt_us(now);
+            carried.learn(&self.snapshot, &self.plan, candidate, &self.row, usage, took_us, now);
+        }
+    }
+
+    /// The current candidate's cache may be gone.
+    fn forget(&self, now: Now) {
+        if let Some(candidate) = self.current {
+            place::forget(&self.snapshot, &self.plan, candidate, now);
+        }
+    }
+
     fn attempt_failed(&mut self, failure: Failure, now: Now) {
         self.waited(now);
+        if failure.kind.may_have_lost_cache() {
+            self.forget(now);
+        }
         self.close_attempt(failure.kind.name());
         if let Some(replica) = self.replica() {
             match failure.kind {
@@ -445,10 +496,14 @@ impl Ticket {
             self.step = Step::Relay;
             if content == Content::Json {
                 self.usage = usage;
+                self.learn(usage, now);
                 self.close_attempt("ok");
                 self.settle(usage.map_or(self.plan.tokens.unwrap_or(0), Usage::total));
             }
             return;
+        }
+        if status >= 500 {
+            self.forget(now);
         }
         self.close_attempt(match status {
             429 => "rate_limited",
@@ -493,7 +548,7 @@ impl Ticket {
         }
     }
 
-    fn ended(&mut self, end: End, usage: Option<Usage>, events: u64) {
+    fn ended(&mut self, end: End, usage: Option<Usage>, events: u64, now: Now) {
         self.usage = usage;
         // Without a final report, what was relayed is counted: an event is about a token.
         let input = usage.map_or(self.plan.prompt_tokens, |usage| usage.input);
@@ -503,12 +558,18 @@ impl Ticket {
             _ => input.saturating_add(output),
         };
         match end {
-            End::Complete => self.close_attempt("ok"),
+            End::Complete => {
+                self.learn(usage, now);
+                self.close_attempt("ok");
+            }
             End::ProviderError => {
                 self.close_attempt("error_event");
                 self.outcome = Outcome::UpstreamError;
             }
             End::Failed(failure) => {
+                if failure.kind.may_have_lost_cache() {
+                    self.forget(now);
+                }
                 self.close_attempt(failure.kind.name());
                 self.cut(failure);
             }

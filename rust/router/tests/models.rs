@@ -172,7 +172,7 @@ fn configurations_that_cannot_be_enforced() {
         let mut config = everything();
         change(&mut config);
         let cells = Cells::anonymous(Layout::default()).unwrap();
-        let error = Snapshot::compile(config.to_string().as_bytes(), &cells, 1).unwrap_err().to_string();
+        let error = Snapshot::compile(config.to_string().as_bytes(), &cells, 1, 0).unwrap_err().to_string();
         assert!(error.contains(expected), "{error:?} instead of {expected:?}");
     };
     let add = |config: &mut Value, model: Value| config["models"].as_array_mut().unwrap().push(model);

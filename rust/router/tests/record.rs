@@ -195,7 +195,7 @@ fn without_room_to_tell_of_it_nothing_is_loaded() {
     let host = host();
     let cells =
         edgeroute_shared::Cells::anonymous(edgeroute_shared::Layout { sums: 1, ..host.cells.layout() });
-    let error = Snapshot::compile(simple().to_string().as_bytes(), &cells.unwrap(), 1).unwrap_err();
+    let error = Snapshot::compile(simple().to_string().as_bytes(), &cells.unwrap(), 1, 0).unwrap_err();
     assert!(error.to_string().contains("edgeroute_dropped_total"), "{error}");
 }
 

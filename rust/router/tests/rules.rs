@@ -190,7 +190,7 @@ fn networks_of_trusted_proxies_are_checked() {
     let mut written = config(vec![], vec![], vec![], limits(None, None, None));
     written["trusted_proxies"] = json!(["10.0.0.0/8", "10.0.0.0/33"]);
     let cells = Cells::anonymous(Layout { exact: 8, gauges: 8, sums: 8, rows: 1 }).unwrap();
-    let error = Snapshot::compile(written.to_string().as_bytes(), &cells, 1).unwrap_err();
+    let error = Snapshot::compile(written.to_string().as_bytes(), &cells, 1, 0).unwrap_err();
     assert_eq!(error.to_string(), "trusted_proxies: `10.0.0.0/33` is not a network like 10.0.0.0/8");
 }
 

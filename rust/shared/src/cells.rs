@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::map::Map;
+use crate::map::{Map, Words};
 use crate::table::{Name, Slot, find_or_insert};
 use crate::{Error, Layout};
 
@@ -76,6 +76,15 @@ impl Cells {
     /// Finds or makes the sum of that name.
     pub fn sum(&self, name: &str) -> Result<Sum, Error> {
         find("sum", self.map.sums(), name).map(Sum)
+    }
+
+    /// So many words in a file of that name beside the memory file, found or made, mode 0600 and fully allocated; one
+    /// name must always have one count. Private cells have private words, each time others.
+    pub fn words(&self, file_name: &str, count: usize) -> Result<Words, Error> {
+        match &self.map.path {
+            Some(path) => Words::shared(&path.with_file_name(file_name), count),
+            None => Words::private(count),
+        }
     }
 
     /// The cell behind a handle.

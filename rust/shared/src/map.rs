@@ -4,7 +4,7 @@
 use std::fs::{File, OpenOptions};
 use std::mem::size_of;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
@@ -46,6 +46,14 @@ pub(crate) struct Map {
     memory: MmapRaw,
     layout: Layout,
     regions: Regions,
+    /// Where the file is; private memory has none.
+    pub(crate) path: Option<PathBuf>,
+}
+
+/// Plain words in a file of their own beside the memory file, or in private memory; all zero at first.
+#[derive(Debug)]
+pub struct Words {
+    memory: MmapRaw,
 }
 
 /// Where each part begins, in bytes: header, rows, exact, gauge and sum slots, gauge values.
@@ -151,7 +159,7 @@ impl Map {
         let memory = MmapRaw::map_raw(&file).map_err(failed("map", path))?;
         let damaged = || Error::Damaged { path: path.to_owned(), size: metadata.len() };
         let none = Layout { exact: 0, gauges: 0, sums: 0, rows: 0 };
-        let head = Self { memory, layout: none, regions: none.regions()? };
+        let head = Self { memory, layout: none, regions: none.regions()?, path: None };
         let header = head.header();
         if header.magic.load(Ordering::Acquire) != MAGIC {
             return Err(not_ours());
@@ -165,16 +173,12 @@ impl Map {
         if header.digest.load(Ordering::Relaxed) != layout.digest() || head.memory.len() != regions.end {
             return Err(damaged());
         }
-        Ok(Self { memory: head.memory, layout, regions })
+        Ok(Self { memory: head.memory, layout, regions, path: Some(path.to_owned()) })
     }
 
     pub(crate) fn anonymous(layout: Layout) -> Result<Self, Error> {
         let regions = layout.regions()?;
-        let memory = MmapOptions::new()
-            .len(regions.end)
-            .map_anon()
-            .map_err(|source| Error::Memory { bytes: regions.end, source })?;
-        Ok(Self { memory: memory.into(), layout, regions })
+        Ok(Self { memory: private(regions.end)?, layout, regions, path: None })
     }
 
     pub(crate) fn layout(&self) -> Layout {
@@ -210,11 +214,9 @@ impl Map {
     }
 
     fn fill(file: &File, path: &Path, layout: Layout, regions: Regions) -> Result<Self, Error> {
-        // Allocated, not only sized: a write to a page that cannot be had would be a SIGBUS in the middle of a request.
-        rustix::io::retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, regions.end as u64))
-            .map_err(|errno| failed("allocate", path)(errno.into()))?;
+        allocate(file, path, regions.end)?;
         let memory = MmapRaw::map_raw(file).map_err(failed("map", path))?;
-        let map = Self { memory, layout, regions };
+        let map = Self { memory, layout, regions, path: Some(path.to_owned()) };
         let header = map.header();
         for (cell, value) in header.layout.iter().zip(layout.fields()) {
             cell.store(value, Ordering::Relaxed);
@@ -234,12 +236,66 @@ impl Map {
     }
 }
 
+impl Words {
+    /// The words of the file, which is made if it does not exist. Several processes may make it at once: allocating
+    /// changes nothing that is there.
+    pub(crate) fn shared(path: &Path, count: usize) -> Result<Self, Error> {
+        let bytes = bytes_of(count)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(failed("open", path))?;
+        let mode = file.metadata().map_err(failed("open", path))?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(Error::Permissions { path: path.to_owned(), mode });
+        }
+        allocate(&file, path, bytes)?;
+        let memory = MmapOptions::new().len(bytes).map_raw(&file).map_err(failed("map", path))?;
+        Ok(Self { memory })
+    }
+
+    pub(crate) fn private(count: usize) -> Result<Self, Error> {
+        Ok(Self { memory: private(bytes_of(count)?)? })
+    }
+}
+
+impl std::ops::Deref for Words {
+    type Target = [AtomicU64];
+
+    fn deref(&self) -> &[AtomicU64] {
+        let count = self.memory.len() / size_of::<AtomicU64>();
+        // SAFETY: the words lie within the mapping, which is page-aligned, allocated and lives as long as `self`; they
+        // are atomics, so every byte pattern is valid and other processes may write at the same time.
+        unsafe { std::slice::from_raw_parts(self.memory.as_ptr().cast::<AtomicU64>(), count) }
+    }
+}
+
 impl Header {
     fn layout(&self) -> Option<Layout> {
         let [exact, gauges, sums, rows] =
             self.layout.each_ref().map(|field| u32::try_from(field.load(Ordering::Relaxed)).ok());
         Some(Layout { exact: exact?, gauges: gauges?, sums: sums?, rows: rows? })
     }
+}
+
+fn bytes_of(words: usize) -> Result<usize, Error> {
+    let bytes = words.checked_mul(size_of::<AtomicU64>());
+    bytes.filter(|&bytes| isize::try_from(bytes).is_ok()).ok_or(Error::TooLarge)
+}
+
+/// Allocated, not only sized: a write to a page that cannot be had would be a SIGBUS in the middle of a request.
+fn allocate(file: &File, path: &Path, bytes: usize) -> Result<(), Error> {
+    rustix::io::retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, bytes as u64))
+        .map_err(|errno| failed("allocate", path)(errno.into()))
+}
+
+fn private(bytes: usize) -> Result<MmapRaw, Error> {
+    let memory = MmapOptions::new().len(bytes).map_anon();
+    memory.map(Into::into).map_err(|source| Error::Memory { bytes, source })
 }
 
 #[cold]

@@ -32,7 +32,7 @@ impl Host {
     pub fn new(config: &Value) -> Self {
         let cells = Cells::anonymous(LAYOUT).unwrap();
         let row = Arc::new(cells.claim_row(Owner::current().unwrap()).unwrap());
-        let snapshot = Arc::new(Snapshot::compile(config.to_string().as_bytes(), &cells, 1).unwrap());
+        let snapshot = Arc::new(Snapshot::compile(config.to_string().as_bytes(), &cells, 1, 0).unwrap());
         Self { cells, row, snapshot }
     }
 

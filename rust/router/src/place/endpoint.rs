@@ -1,0 +1,239 @@
+//! What the workers of a host know of an endpoint together: how busy it is and how fast it has been.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use edgeroute_limits::Outstanding;
+use edgeroute_placement::{Latency, PeakEwma};
+use edgeroute_shared::{Cells, Exact};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::compile::CompileError;
+use crate::snapshot::{Credential, Provider, Replica};
+
+/// One replica of a provider, reached with one of its credentials and asked for one model. Pools with the same endpoint
+/// share what is known of it.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// That of its replica.
+    pub(crate) name: Box<str>,
+    pub(crate) requests: Outstanding,
+    pub(crate) tokens: Outstanding,
+    pub(crate) uncached: Outstanding,
+    /// To the first token and per further token, by size of prompt, where a pool goes by latency.
+    latency: Option<Box<[[Exact; Latency::SIZES]; 2]>>,
+    /// What the replica's engine says, if it is asked.
+    engine: Option<Exact>,
+}
+
+/// Index of an endpoint in its snapshot.
+pub(crate) type EndpointId = u32;
+
+/// What an endpoint is busy with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Load {
+    /// Requests in flight.
+    pub requests: u64,
+    /// Their prompts and what they may generate, in tokens.
+    pub context_tokens: u64,
+    /// Prompt tokens that no cache held, of requests whose reply has not begun.
+    pub uncached_tokens: u64,
+}
+
+/// What the engine of a replica says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngineSignal {
+    /// Requests that it works on.
+    pub running: u64,
+    /// Requests that wait for that.
+    pub waiting: u64,
+}
+
+/// What tells endpoints apart, the same in every process and on every host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Identity([u8; 16]);
+
+/// Signals older than this many seconds do not count: three times the interval at which engines are asked.
+const SIGNAL_SECONDS: u64 = 15;
+
+impl Identity {
+    /// Of a replica of a provider, with a credential if there are several, and the model's name there.
+    pub(crate) fn new(provider: &Provider, replica: &Replica, credential: usize, model: &str) -> Self {
+        let several = provider.credentials.get(credential).filter(|_| provider.credentials.len() > 1);
+        let key = several.map_or("", Credential::key);
+        let mut digest = Sha256::new();
+        for part in [&*provider.name, &replica.name, key, model] {
+            digest.update(part);
+            digest.update([0]);
+        }
+        let digest: [u8; 32] = digest.finalize().into();
+        Self(digest.first_chunk().copied().unwrap_or_default())
+    }
+
+    /// As text.
+    pub(crate) fn name(self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// As one word, never zero.
+    pub(crate) fn word(self) -> u64 {
+        self.0.first_chunk().map_or(1, |bytes| u64::from_le_bytes(*bytes) | 1)
+    }
+}
+
+impl Endpoint {
+    /// Finds or makes its cells.
+    pub(crate) fn new(
+        cells: &Cells,
+        identity: Identity,
+        provider: &Provider,
+        replica: &Replica,
+    ) -> Result<Self, CompileError> {
+        let name = identity.name();
+        let outstanding = |what: &str| Outstanding::new(cells, &format!("load/{what}/{name}"));
+        let engine =
+            provider.engine.map(|_| cells.exact(&format!("engine/{}/{}", provider.name, replica.name)));
+        Ok(Self {
+            name: replica.name.clone(),
+            requests: outstanding("requests")?,
+            tokens: outstanding("tokens")?,
+            uncached: outstanding("uncached")?,
+            latency: None,
+            engine: engine.transpose()?,
+        })
+    }
+
+    /// Finds or makes the cells of its latency.
+    pub(crate) fn keep_latency(&mut self, cells: &Cells, identity: Identity) -> Result<(), CompileError> {
+        let name = identity.name();
+        let mut found = Vec::with_capacity(2 * Latency::SIZES);
+        for what in ["first", "each"] {
+            for size in 0..Latency::SIZES {
+                found.push(cells.exact(&format!("latency/{what}/{size}/{name}"))?);
+            }
+        }
+        let (first, each) = found.split_at(Latency::SIZES);
+        if let (Ok(first), Ok(each)) = (first.try_into(), each.try_into()) {
+            self.latency = Some(Box::new([first, each]));
+        }
+        Ok(())
+    }
+
+    /// What all workers have sent to it.
+    pub(crate) fn load(&self, cells: &Cells) -> Load {
+        Load {
+            requests: self.requests.total(cells),
+            context_tokens: self.tokens.total(cells),
+            uncached_tokens: self.uncached.total(cells),
+        }
+    }
+
+    /// How fast it has been, where that is kept.
+    pub(crate) fn latency(&self, cells: &Cells) -> Latency {
+        let Some(words) = &self.latency else { return Latency::default() };
+        let [first_token, per_token] = words
+            .each_ref()
+            .map(|sizes| sizes.map(|word| PeakEwma::from_bits(cells.at(word).load(Ordering::Relaxed))));
+        Latency { first_token, per_token }
+    }
+
+    /// What its engine has said lately.
+    pub(crate) fn signal(&self, cells: &Cells, unix_ms: u64) -> Option<EngineSignal> {
+        EngineSignal::unpack(cells.at(self.engine?).load(Ordering::Relaxed), unix_ms / 1_000)
+    }
+
+    /// The first token of a reply to a prompt of so many tokens took so long.
+    pub(crate) fn record_first_token(&self, cells: &Cells, tokens: u64, ms: f32, unix_ms: u64) {
+        self.record(cells, 0, tokens, ms, unix_ms);
+    }
+
+    /// Each further token took so long.
+    pub(crate) fn record_per_token(&self, cells: &Cells, tokens: u64, ms: f32, unix_ms: u64) {
+        self.record(cells, 1, tokens, ms, unix_ms);
+    }
+
+    fn record(&self, cells: &Cells, what: usize, tokens: u64, ms: f32, unix_ms: u64) {
+        let words = self.latency.as_ref().and_then(|words| words.get(what));
+        if let Some(word) = words.and_then(|sizes| sizes.get(Latency::size(tokens))) {
+            // The clock of a peak-EWMA may wrap.
+            update(cells.at(*word), |bits| PeakEwma::from_bits(bits).with(ms, unix_ms as u32).to_bits());
+        }
+    }
+}
+
+impl Load {
+    /// With what others send to the same replica, as its engine tells: of requests that are not ours we know the number
+    /// alone, so each counts as our mean one, or as this one.
+    pub(crate) fn corrected(
+        self,
+        signal: Option<EngineSignal>,
+        prompt_tokens: u64,
+        output_tokens: u64,
+    ) -> Self {
+        let Some(EngineSignal { running, waiting }) = signal else { return self };
+        let others = (running + waiting).saturating_sub(self.requests);
+        let mean = self.context_tokens.checked_div(self.requests).unwrap_or(prompt_tokens + output_tokens);
+        Self {
+            requests: self.requests + others,
+            context_tokens: self.context_tokens + others.saturating_mul(mean),
+            uncached_tokens: self.uncached_tokens + waiting.min(others).saturating_mul(prompt_tokens),
+        }
+    }
+}
+
+impl EngineSignal {
+    /// One word: 20 bits of running, 20 of waiting, 10 of the cache's usage, 14 of the seconds when it was written.
+    fn unpack(word: u64, unix_s: u64) -> Option<Self> {
+        const STAMPS: u64 = 1 << 14;
+        const COUNTS: u64 = 1 << 20;
+        let age = unix_s.wrapping_sub(word % STAMPS) % STAMPS;
+        let signal = Self { running: word >> 44, waiting: (word >> 24) % COUNTS };
+        (word != 0 && age <= SIGNAL_SECONDS).then_some(signal)
+    }
+}
+
+/// Changes a word that other workers may change at the same time.
+pub(crate) fn update(word: &AtomicU64, change: impl Fn(u64) -> u64) {
+    let mut seen = word.load(Ordering::Relaxed);
+    loop {
+        match word.compare_exchange_weak(seen, change(seen), Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => return,
+            Err(other) => seen = other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engine_signals_age_and_wrap() {
+        let word = 3 << 44 | 5 << 24 | 700 << 14;
+        let at = |stamp: u64, now: u64| EngineSignal::unpack(word | stamp % (1 << 14), now);
+        let signal = Some(EngineSignal { running: 3, waiting: 5 });
+        let now = 1_795_000_000;
+        assert_eq!(at(now, now), signal);
+        assert_eq!(at(now, now + SIGNAL_SECONDS), signal);
+        assert_eq!(at(now, now + SIGNAL_SECONDS + 1), None);
+        assert_eq!(at((1 << 14) - 1, 1 << 14), signal, "the stamp wraps");
+        assert_eq!(EngineSignal::unpack(0, 1 << 14), None, "never written");
+    }
+
+    #[test]
+    fn what_others_send_counts_as_what_we_send() {
+        let own = Load { requests: 2, context_tokens: 600, uncached_tokens: 100 };
+        let check = |own: Load, running, waiting, expected| {
+            let corrected = own.corrected(Some(EngineSignal { running, waiting }), 50, 20);
+            let Load { requests, context_tokens, uncached_tokens } = corrected;
+            assert_eq!((requests, context_tokens, uncached_tokens), expected, "{own:?} {running} {waiting}");
+        };
+        check(own, 2, 0, (2, 600, 100));
+        check(own, 0, 0, (2, 600, 100));
+        check(own, 3, 2, (5, 1_500, 200));
+        check(Load::default(), 1, 1, (2, 140, 50));
+        assert_eq!(own.corrected(None, 50, 20), own);
+    }
+}
