@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use edgeroute_placement::{
-    Affinity, AffinityIndex, Candidate, Decision, Node, PrefillRate, Price, PromptBlocks, SLOTS, Slot,
-    TokensPerByte, key,
+    Affinity, AffinityIndex, Candidate, Decision, Node, PrefillRate, Price, Prompt, PromptBlocks, SLOTS,
+    Slot, TokensPerByte, key,
 };
 use edgeroute_shared::{Cells, Exact, Words};
 use sha2::{Digest, Sha256};
@@ -50,7 +50,7 @@ struct Seat {
     node: Node,
     price: Option<Price>,
     /// Shorter prefixes are not kept by its cache.
-    least_tokens: u64,
+    least_tokens: u32,
     /// Whether an answer with an error may mean that its cache is gone.
     is_own: bool,
 }
@@ -153,7 +153,7 @@ impl AffinityPool {
                 slot,
                 node: Node::new(&identity.name(), member.weight),
                 price,
-                least_tokens: cache.map_or(0, |cache| cache.least_tokens),
+                least_tokens: cache.map_or(0, |cache| u32::try_from(cache.least_tokens).unwrap_or(u32::MAX)),
                 is_own: cache.is_none(),
             })
         };
@@ -161,7 +161,7 @@ impl AffinityPool {
         Ok(Self {
             each,
             index,
-            affinity: Affinity::default(),
+            affinity: Affinity { second_price: written.strategy.second_price, ..Affinity::default() },
             tenant: written.strategy.cache_salt,
             is_pattern: written.targets.iter().any(|target| target.model.ends_with('*')),
             learned: cells.exact(&format!("learned/{}", cell_name(&[&written.name])))?,
@@ -204,22 +204,18 @@ impl AffinityPool {
         facts: &dyn Facts,
     ) -> Option<Decision> {
         let learned = facts.learned(self);
-        let prompt = blocks.prompt(learned.tokens_per_byte);
+        let prompt = Prompt { output_tokens: output_tokens as f64, ..blocks.prompt(learned.tokens_per_byte) };
         let mut depths = [0; SLOTS];
         facts.depths(self, prompt.chain, &mut depths);
         let mut candidates = SmallVec::<[Candidate; 16]>::new();
         for (position, load) in members {
             let seat = self.each.get(usize::from(*position))?;
-            if let Some(depth) = depths.get_mut(seat.slot.number())
-                && f64::from(*depth) * prompt.tokens_per_block < seat.least_tokens as f64
-            {
-                *depth = 0;
-            }
             candidates.push(Candidate {
-                slot: seat.slot,
-                node: seat.node,
                 uncached_tokens: load.uncached_tokens,
                 context_tokens: load.context_tokens,
+                least_tokens: seat.least_tokens,
+                price: seat.price,
+                ..Candidate::new(seat.slot, seat.node)
             });
         }
         self.affinity.choose_by_depth(&prompt, &depths, &candidates, learned.prefill_rate)

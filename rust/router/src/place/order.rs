@@ -293,10 +293,12 @@ impl<'a, 'v> Choice<'a, 'v> {
                 Some(why) => format!("passed over: {why}"),
                 None => format!("chosen: {}", decision.reason),
             };
+            let money =
+                decision.money.get(among).map_or_else(String::new, |money| format!("; costs {money:.6}"));
             self.note(*position, trace, || {
                 format!(
                     "has seen {} blocks, would read {:.0} tokens; {} requests, {} tokens in flight and {} not read yet \
-                     make a load of {:.0}; {why}",
+                     make a load of {:.0}{money}; {why}",
                     considered.depth_blocks,
                     considered.uncached_tokens,
                     load.requests,

@@ -17,7 +17,7 @@ pub const HEADERS: &[Field<'static>] = &[(b"authorization", b"Bearer sk-test")];
 pub const AT: Now = Now { unix_ms: 1_795_000_000_000, monotonic_us: 1_000_000 };
 
 /// Small, because tests look through all of it.
-const LAYOUT: Layout = Layout { exact: 64, gauges: 64, sums: 256, rows: 2 };
+const LAYOUT: Layout = Layout { exact: 512, gauges: 128, sums: 256, rows: 2 };
 
 pub type Field<'a> = (&'a [u8], &'a [u8]);
 
@@ -34,6 +34,11 @@ impl Host {
         let row = Arc::new(cells.claim_row(Owner::current().unwrap()).unwrap());
         let snapshot = Arc::new(Snapshot::compile(config.to_string().as_bytes(), &cells, 1, 0).unwrap());
         Self { cells, row, snapshot }
+    }
+
+    /// What is in flight: the cells of loads that are not zero.
+    pub fn loads(&self) -> BTreeMap<String, u64> {
+        self.cells.exacts().filter(|(name, value)| name.starts_with("load/") && *value > 0).collect()
     }
 
     pub fn decide(&self, request: &Request<'_>, now: Now, seed: u64) -> Ticket {
@@ -110,6 +115,26 @@ pub fn alias(name: &str, of: &str) -> Value {
 pub fn strategy(name: &str) -> Value {
     json!({"name": name, "key": ["session", "user"], "load_factor_percent": 125, "cache_salt": null,
            "index_bytes": 65536, "second_price": 0.01})
+}
+
+/// A model `pool` over targets `provider/model` of given weights, with this strategy and settings of it.
+pub fn placed(targets: &[(&str, &str, u32)], name: &str, settings: Value) -> Value {
+    let mut pool = pool("pool", targets, false, &[]);
+    pool["strategy"] = strategy(name);
+    for (setting, value) in settings.as_object().unwrap() {
+        assert!(pool["strategy"].get(setting).is_some(), "{setting}");
+        pool["strategy"][setting] = value.clone();
+    }
+    pool
+}
+
+/// So many replicas of one provider, `http://gpu-0/v1` and so on, behind the model `pool` with this strategy.
+pub fn replicas(count: usize, name: &str, settings: Value) -> Value {
+    let urls: Vec<String> = (0..count).map(|number| format!("http://gpu-{number}/v1")).collect();
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let mut gpus = provider("gpus", "openai-chat", &urls);
+    gpus["credentials"] = json!([]);
+    config(vec![gpus], vec![placed(&[("gpus", "m", 1)], name, settings)], vec![], limits(None, None, None))
 }
 
 /// A rule that chooses a model.
