@@ -18,7 +18,8 @@ SHAPE = Shape(per_second=5, tenants=3)
 def test_a_plan_is_the_same_whatever_is_said() -> None:
     one, two, other = (plan(SHAPE, 20, seed, salt) for seed, salt in ((1, "a"), (1, "b"), (2, "a")))
     assert [each._replace(system="") for each in one] == [each._replace(system="") for each in two]
-    assert all(a.system[0] == "a" and b.system[0] == "b" and a.system[1:] == b.system[1:] for a, b in zip(one, two))
+    pairs = zip(one, two, strict=True)
+    assert all(a.system[0] == "a" and b.system[0] == "b" and a.system[1:] == b.system[1:] for a, b in pairs)
     assert [each.begins for each in one] != [each.begins for each in other]
 
 
@@ -39,7 +40,10 @@ def stream(*events: object, end: bytes = b"data: [DONE]\n\n") -> bytes:
 
 
 CONTENT = {"choices": [{"delta": {"content": "word"}}]}
-USAGE = {"choices": [], "usage": {"prompt_tokens": 100, "prompt_tokens_details": {"cached_tokens": 64}}}
+USAGE: dict[str, object] = {
+    "choices": [],
+    "usage": {"prompt_tokens": 100, "prompt_tokens_details": {"cached_tokens": 64}},
+}
 
 
 @pytest.mark.parametrize(
@@ -94,7 +98,7 @@ def test_ticks_are_round(low: float, high: float, expected: list[float]) -> None
 def test_a_chart_is_well_formed_and_inside() -> None:
     curve = Curve("a < b", [(1, 0), (10, 50), (100, 100)])
     panels = [Panel("one", "ms", [curve], [(50, "then & there")], logarithmic=True, top=100), Panel("none", "s", [])]
-    drawn = ElementTree.fromstring(svg(panels))  # noqa: S314 (our own)
+    drawn = ElementTree.fromstring(svg(panels))
     [line] = drawn.iter("{http://www.w3.org/2000/svg}polyline")
     assert line.get("points") == "62.0,190.0 383.0,110.0 704.0,30.0"
 
