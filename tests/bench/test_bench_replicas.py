@@ -106,7 +106,7 @@ def test_a_chart_is_well_formed_and_inside() -> None:
 @pytest.mark.usefixtures("load_binary")
 @pytest.mark.parametrize("name", replicas.EXPERIMENTS)
 def test_each_runs(name: str, tmp_path: Path) -> None:
-    measured = replicas.EXPERIMENTS[name](Setup(tmp_path, rounds=1, seconds=1.5, scale=0.5))
+    measured = replicas.EXPERIMENTS[name](Setup(tmp_path, rounds=1, seconds=0.8, scale=0.5))
     assert measured.case.lines[0].met, measured.case.lines[0]
     save({"date": "2026-11-21 12:00"}, {name: measured}, tmp_path / "results")
     assert f"replicas-{name}.svg" in (tmp_path / "results" / "2026-11-21-1200-replicas.md").read_text()
