@@ -53,7 +53,7 @@ bench-limits: $(VENV)/built $(VENV)/dev ## each limit beside what was asked of i
 	cargo build --release --quiet --locked --package edgeroute-load
 	$(BIN)/python bench/limits.py $(OPTIONS)
 
-bench-replicas: $(VENV)/built $(VENV)/dev ## strategies over eight replicas with prompt caches, and one that dies, about 10 minutes
+bench-replicas: $(VENV)/built $(VENV)/dev ## strategies over eight replicas with prompt caches, and one that dies, about 13 minutes
 	cargo build --release --quiet --locked --package edgeroute-load
 	$(BIN)/python bench/replicas.py $(OPTIONS)
 

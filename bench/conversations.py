@@ -68,6 +68,11 @@ class Turn(msgspec.Struct, frozen=True):
         """Whether the whole reply arrived."""
         return self.outcome == "good"
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether content has reached the client."""
+        return math.isfinite(self.first_ms)
+
 
 def plan(shape: Shape, seconds: float, seed: int, salt: str) -> list[Conversation]:
     """The conversations that begin within some seconds. The salt changes what is said, and nothing else."""

@@ -32,6 +32,7 @@ WARM_UP = 1 / 3
 """The share of a round that is not measured: until conversations of all ages go on."""
 STRATEGIES: dict[str, dict[str, object]] = {
     "affinity": {"targets": ["vllm/mock"], "strategy": "affinity"},
+    "bounded-hash": {"targets": ["vllm/mock"], "strategy": "bounded-hash"},
     "least-load": {"targets": ["vllm/mock"], "strategy": "least-load"},
     "weighted": {"targets": {"vllm/mock": 1}, "strategy": "weighted"},
 }
@@ -156,6 +157,7 @@ def outage(setup: Setup) -> Measured:
         tell(f"{OURS}: a replica is killed after {killed:g} s, another added after {added:g} s")
         load = Load(fleet.router.address, OURS, KEY, shape, plan(shape, seconds, 0, "outage"), seconds)
         turns = hold(load, [(killed, fleet.kill_one), (added, fleet.add_one)])
+        read_by_new = fleet.read_tokens()[-1]
     spans = {
         "before": (killed / 2, killed),
         "just after the death": (killed, (killed + added) / 2),
@@ -177,6 +179,7 @@ def outage(setup: Setup) -> Measured:
             )
             for name in ("later", "at the end")
         ),
+        Line("the new replica has a part in it", f"{read_by_new:,.0f} tokens read", read_by_new > 0),
     ]
     head = ["", "turns", "cached", "TTFT mean ms", "p95"]
     table = section("Before and after", head, [[name, *_cells(each)] for name, each in seen.items()])
@@ -210,10 +213,15 @@ def see(turns: Sequence[Turn]) -> Seen:
 
 def errors(name: str, turns: Sequence[Turn]) -> Line:
     """What went wrong, all of which must be error events in streams that had begun."""
-    bad = Counter(turn.outcome for turn in turns if not turn.good)
+    bad = Counter(
+        "error event in a begun stream" if turn.outcome == "error event" and turn.has_begun else turn.outcome
+        for turn in turns
+        if not turn.good
+    )
     said = ", ".join(f"{count} times {outcome}" for outcome, count in bad.items())
     asked = f"{name}, no error but an error event in a stream that had begun"
-    return Line(asked, f"{said or 'none'}, of {len(turns):,} turns", set(bad) <= {"error event"} and bool(turns))
+    met = set(bad) <= {"error event in a begun stream"} and bool(turns)
+    return Line(asked, f"{said or 'none'}, of {len(turns):,} turns", met)
 
 
 def _cells(seen: Seen) -> list[str]:

@@ -73,17 +73,18 @@ def test_figures_are_those_of_turns_that_went_well() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "said", "met"),
+    ("turns", "said", "met"),
     [
-        (["good", "good"], "none, of 2 turns", True),
-        (["good", "error event"], "1 times error event, of 2 turns", True),
-        (["cut", "error event"], "1 times cut, 1 times error event, of 2 turns", False),
-        (["status 502"], "1 times status 502, of 1 turns", False),
+        ([turn("good"), turn("good")], "none, of 2 turns", True),
+        ([turn("good"), turn("error event")], "1 times error event in a begun stream, of 2 turns", True),
+        ([turn("error event", math.inf)], "1 times error event, of 1 turns", False),
+        ([turn("cut"), turn("cut")], "2 times cut, of 2 turns", False),
+        ([turn("status 502", math.inf)], "1 times status 502, of 1 turns", False),
         ([], "none, of 0 turns", False),
     ],
 )
-def test_no_error_but_an_error_event(outcomes: list[str], said: str, met: bool) -> None:
-    line = errors("x", [turn(outcome) for outcome in outcomes])
+def test_no_error_but_an_error_event(turns: list[Turn], said: str, met: bool) -> None:
+    line = errors("x", turns)
     assert (line.measured, line.met) == (said, met)
 
 
