@@ -12,7 +12,7 @@ use crate::client_address::Network;
 use crate::config::{self, Config};
 use crate::hash::FastMap;
 use crate::meter::{Sums, label};
-use crate::place::{Compiler, Endpoint, Strategy};
+use crate::place::{Compiled, Compiler, Endpoint, Strategy};
 use crate::refusal::without_text;
 use crate::rule::compile_rules;
 use crate::snapshot::{
@@ -307,7 +307,7 @@ fn compile_strategies(
     for (written, model) in config.models.iter().zip(models) {
         model.strategy = compiler.strategy(written, model)?;
     }
-    let (endpoints, of_targets) = compiler.finish();
+    let Compiled { endpoints, of_targets } = compiler.finish()?;
     for (target, endpoints) in targets.iter_mut().zip(of_targets) {
         target.endpoints = endpoints;
     }

@@ -14,7 +14,7 @@ use crate::client_address::Network;
 use crate::config::{Defaults, Engine, PromptCache};
 use crate::hash::FastMap;
 use crate::meter::Sums;
-use crate::place::{Endpoint, EndpointId, Strategy};
+use crate::place::{Endpoint, EndpointId, EndpointIds, Strategy};
 use crate::plan::Candidate;
 use crate::rule::Rule;
 
@@ -123,8 +123,7 @@ pub(crate) struct Target {
     pub(crate) deadlines: Deadlines,
     /// Exchanges open on this target.
     pub(crate) in_flight: Gauge,
-    /// The endpoint of each replica and credential, where anything is kept of it; empty where nothing is kept of any.
-    pub(crate) endpoints: Box<[Option<EndpointId>]>,
+    pub(crate) endpoints: EndpointIds,
 }
 
 /// How long the parts of an exchange with a target may take, in milliseconds.

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use crate::facts::{Facts, LiveFacts};
 use crate::failure::{Failure, FailureKind};
 use crate::meter::{self, Meter};
-use crate::place::{self, Carried};
+use crate::place::{self, Carried, Reply};
 use crate::plan::{Candidate, Plan, Planned, plan, plan_head};
 use crate::refusal::{Code, Refusal};
 use crate::request::{Now, Request, dialect_of};
@@ -400,8 +400,8 @@ impl Ticket {
     /// Learns from a complete reply.
     fn learn(&self, usage: Option<Usage>, now: Now) {
         if let (Some(carried), Some(candidate)) = (&self.carried, self.current) {
-            let took_us = self.attempt_us(now);
-            carried.learn(&self.snapshot, &self.plan, candidate, &self.row, usage, took_us, now);
+            let reply = Reply { usage, took_us: self.attempt_us(now), now };
+            carried.learn(&self.snapshot, &self.plan, candidate, &self.row, reply);
         }
     }
 

@@ -26,6 +26,14 @@ pub(crate) struct Carried {
     first_token_us: Option<u64>,
 }
 
+/// A reply that is complete.
+pub(crate) struct Reply {
+    pub(crate) usage: Option<Usage>,
+    /// Microseconds since the request was sent.
+    pub(crate) took_us: u64,
+    pub(crate) now: Now,
+}
+
 /// The pool by whose index a candidate was chosen, and its position there.
 struct Chosen<'a> {
     pool: &'a AffinityPool,
@@ -84,16 +92,14 @@ impl Carried {
         endpoint.requests.remove(row, 1);
     }
 
-    /// Learns from a reply that is complete after so many microseconds.
+    /// Learns from a complete reply.
     pub(crate) fn learn(
         &self,
         snapshot: &Snapshot,
         plan: &Plan,
         candidate: Candidate,
         row: &Row,
-        usage: Option<Usage>,
-        took_us: u64,
-        now: Now,
+        Reply { usage, took_us, now }: Reply,
     ) {
         let (cells, output) = (row.cells(), usage.map_or(0, |usage| usage.output));
         if let Some(endpoint) = snapshot.endpoint(Some(self.endpoint)) {

@@ -51,6 +51,10 @@ pub struct EngineSignal {
     pub waiting: u64,
 }
 
+/// The endpoints of a target's replicas and credentials, in their order, where anything is kept of them; none where
+/// nothing is kept of any.
+pub(crate) type EndpointIds = Box<[Option<EndpointId>]>;
+
 /// What tells endpoints apart, the same in every process and on every host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Identity([u8; 16]);
@@ -87,12 +91,11 @@ impl Endpoint {
     /// Finds or makes its cells.
     pub(crate) fn new(
         cells: &Cells,
-        identity: Identity,
+        number: u64,
         provider: &Provider,
         replica: &Replica,
     ) -> Result<Self, CompileError> {
-        let name = identity.name();
-        let outstanding = |what: &str| Outstanding::new(cells, &format!("load/{what}/{name}"));
+        let outstanding = |what| outstanding(cells, what, number);
         let engine =
             provider.engine.map(|_| cells.exact(&format!("engine/{}/{}", provider.name, replica.name)));
         Ok(Self {
@@ -106,12 +109,11 @@ impl Endpoint {
     }
 
     /// Finds or makes the cells of its latency.
-    pub(crate) fn keep_latency(&mut self, cells: &Cells, identity: Identity) -> Result<(), CompileError> {
-        let name = identity.name();
+    pub(crate) fn keep_latency(&mut self, cells: &Cells, number: u64) -> Result<(), CompileError> {
         let mut found = Vec::with_capacity(2 * Latency::SIZES);
         for what in ["first", "each"] {
             for size in 0..Latency::SIZES {
-                found.push(cells.exact(&format!("latency/{what}/{size}/{name}"))?);
+                found.push(cells.exact(&format!("latency/{what}/{size}/{number}"))?);
             }
         }
         let (first, each) = found.split_at(Latency::SIZES);
@@ -119,6 +121,18 @@ impl Endpoint {
             self.latency = Some(Box::new([first, each]));
         }
         Ok(())
+    }
+
+    /// Whether nothing is in flight to the endpoint of this number.
+    pub(crate) fn is_idle(cells: &Cells, number: u64) -> Result<bool, CompileError> {
+        Ok(outstanding(cells, "requests", number)?.total(cells) == 0)
+    }
+
+    /// What was measured was another endpoint.
+    pub(crate) fn forget_latency(&self, cells: &Cells) {
+        for word in self.latency.iter().flat_map(|words| words.iter().flatten()) {
+            cells.at(*word).store(0, Ordering::Relaxed);
+        }
     }
 
     /// What all workers have sent to it.
@@ -194,6 +208,10 @@ impl EngineSignal {
     }
 }
 
+fn outstanding(cells: &Cells, what: &str, number: u64) -> Result<Outstanding, CompileError> {
+    Ok(Outstanding::new(cells, &format!("load/{what}/{number}"))?)
+}
+
 /// Changes a word that other workers may change at the same time.
 pub(crate) fn update(word: &AtomicU64, change: impl Fn(u64) -> u64) {
     let mut seen = word.load(Ordering::Relaxed);
@@ -212,7 +230,7 @@ mod tests {
     #[test]
     fn engine_signals_age_and_wrap() {
         let word = 3 << 44 | 5 << 24 | 700 << 14;
-        let at = |stamp: u64, now: u64| EngineSignal::unpack(word | stamp % (1 << 14), now);
+        let at = |stamp: u64, now: u64| EngineSignal::unpack(word | (stamp % (1 << 14)), now);
         let signal = Some(EngineSignal { running: 3, waiting: 5 });
         let now = 1_795_000_000;
         assert_eq!(at(now, now), signal);

@@ -3,6 +3,7 @@
 mod affinity;
 mod carried;
 mod endpoint;
+mod endpoints;
 mod key;
 mod order;
 mod prompt;
@@ -14,17 +15,17 @@ use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
 pub use affinity::{AffinityPool, Learned};
-pub(crate) use carried::{Carried, forget, insert};
-pub(crate) use endpoint::EndpointId;
+pub(crate) use carried::{Carried, Reply, forget, insert};
 pub use endpoint::{Endpoint, EngineSignal, Load};
-pub(crate) use strategy::{Compiler, Strategy};
+pub(crate) use endpoint::{EndpointId, EndpointIds};
+pub(crate) use strategy::{Compiled, Compiler, Strategy};
 
 use crate::plan::{Candidate, Plan};
 use crate::refusal::{Code, Refusal};
 use crate::snapshot::{Model, ModelId, Provider, Resolved, Snapshot, Target};
 use crate::trace::{Phase, Trace};
 use crate::variables::Variables;
-use order::Choice;
+use order::{Choice, Uncached};
 use strategy::{Chooser, Group};
 
 /// The request, as far as strategies look at it.
@@ -56,7 +57,7 @@ struct PlacedPool {
     /// The tokens of the prompt.
     tokens: u64,
     /// Those of them that each member would have to read.
-    uncached: SmallVec<[(u16, u64); 8]>,
+    uncached: Uncached,
     /// What puts the salt of the tenant's caches into the body for engines.
     cache_salt: Option<(Span, Box<[u8]>)>,
 }
@@ -164,11 +165,7 @@ fn place_group(
             let placed = all_placed.get_or_insert_default();
             let prompt = placed.prompt(asked, affinity.salt(asked, rest));
             let Some((_, blocks)) = placed.prompts.get(prompt) else { return };
-            let (order, decision) = choice.affinity(affinity, blocks, trace);
-            let uncached = decision.iter().flat_map(|(decision, members)| {
-                let tokens = decision.considered.iter().map(|considered| considered.uncached_tokens as u64);
-                members.iter().copied().zip(tokens)
-            });
+            let (order, uncached) = choice.affinity(affinity, blocks, trace);
             let learned = asked.variables.facts.learned(affinity);
             let tokens = blocks.prompt(learned.tokens_per_byte).tokens as u64;
             placed.pools.push(PlacedPool {
@@ -177,7 +174,7 @@ fn place_group(
                 group: position,
                 prompt,
                 tokens,
-                uncached: uncached.collect(),
+                uncached,
                 cache_salt: affinity.engine_salt(asked).and_then(|salt| splice_salt(asked, &salt)),
             });
             order

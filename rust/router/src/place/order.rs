@@ -28,6 +28,9 @@ pub(crate) struct Choice<'a, 'v> {
 /// So many candidates are tried at most, or as many as there may be attempts: no request sorts thousands.
 const MOST_ORDERED: usize = 64;
 
+/// Tokens by position of a member.
+pub(crate) type Uncached = SmallVec<[(u16, u64); 8]>;
+
 /// A number of each member, by position.
 type Numbers = SmallVec<[f64; 16]>;
 
@@ -63,13 +66,13 @@ impl<'a, 'v> Choice<'a, 'v> {
         self.complete(&first, trace)
     }
 
-    /// The same by affinity, with the decision, which counts positions among the members that can be reached.
+    /// The same by affinity, and the prompt tokens that each member would have to read.
     pub(crate) fn affinity(
         &self,
         pool: &AffinityPool,
         blocks: &PromptBlocks,
         trace: &mut Trace,
-    ) -> (Order, Option<(Decision, SmallVec<[u16; 16]>)>) {
+    ) -> (Order, Uncached) {
         let live: SmallVec<[u16; 16]> =
             (0..).zip(&self.live).filter(|(_, live)| **live).map(|(position, _)| position).collect();
         let members: SmallVec<[(u16, Load); 16]> = live
@@ -79,14 +82,15 @@ impl<'a, 'v> Choice<'a, 'v> {
         let Some(decision) =
             pool.choose(blocks, &members, self.asked.output_tokens, self.asked.variables.facts)
         else {
-            return (self.complete(&[], trace), None);
+            return (self.complete(&[], trace), Uncached::new());
         };
         if trace.is_on() {
             self.note_affinity(&decision, blocks, &members, trace);
         }
         let order: Order =
             decision.order().iter().filter_map(|among| live.get(usize::from(*among)).copied()).collect();
-        (self.complete(&order, trace), Some((decision, live)))
+        let tokens = decision.considered.iter().map(|considered| considered.uncached_tokens as u64);
+        (self.complete(&order, trace), live.into_iter().zip(tokens).collect())
     }
 
     /// Those of `first` in their order, then the others as listed; what cannot be reached after all that can.

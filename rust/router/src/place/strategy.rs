@@ -1,7 +1,6 @@
 //! How a pool orders its candidates, compiled: every candidate known, its endpoint's cells found.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use edgeroute_limits::Breaker;
@@ -10,7 +9,8 @@ use edgeroute_shared::{Cells, Exact};
 use edgeroute_wire::Dialect;
 
 use super::affinity::{AffinityPool, PoolIndex};
-use super::endpoint::{Endpoint, EndpointId, Identity};
+use super::endpoint::{Endpoint, EndpointId, EndpointIds, Identity};
+use super::endpoints::Endpoints;
 use super::key::KeySource;
 use crate::compile::CompileError;
 use crate::config::{self, StrategyName};
@@ -84,13 +84,6 @@ impl Member {
 /// Points on the ring per unit of weight: shares are then within about 6 % of each other.
 const VIRTUAL_NODES: u32 = 256;
 
-/// The endpoints of which something is kept.
-#[derive(Debug, Default)]
-struct Endpoints {
-    list: Vec<Endpoint>,
-    known: HashMap<Identity, EndpointId>,
-}
-
 /// What all pools are compiled with.
 pub(crate) struct Compiler<'a> {
     providers: &'a [Provider],
@@ -98,7 +91,14 @@ pub(crate) struct Compiler<'a> {
     cells: &'a Cells,
     /// When the slots of an index count as taken over.
     now_s: u32,
-    endpoints: Endpoints,
+    endpoints: Endpoints<'a>,
+}
+
+/// What is kept for all pools together.
+pub(crate) struct Compiled {
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// Under each target's index, its own.
+    pub(crate) of_targets: Vec<EndpointIds>,
 }
 
 /// A member, with what it is called among the others.
@@ -175,24 +175,23 @@ impl<'a> Compiler<'a> {
         groups.collect::<Result<_, CompileError>>().map(Strategy::Grouped)
     }
 
-    /// The endpoints, and under each target's index those of its replicas and credentials.
-    pub(crate) fn finish(self) -> (Vec<Endpoint>, Vec<Box<[Option<EndpointId>]>>) {
-        let of_target = |target: &Target| -> Option<Box<[Option<EndpointId>]>> {
+    /// The endpoints of all pools.
+    pub(crate) fn finish(self) -> Result<Compiled, CompileError> {
+        let of_target = |target: &Target| -> Option<EndpointIds> {
             let provider = self.providers.get(usize::from(target.provider))?;
             let credentials = provider.credentials.len().max(1);
             let identities = provider.replicas.iter().flat_map(|replica| {
                 (0..credentials)
                     .map(move |credential| Identity::new(provider, replica, credential, &target.model))
             });
-            let found: Box<[_]> =
-                identities.map(|identity| self.endpoints.known.get(&identity).copied()).collect();
+            let found: EndpointIds = identities.map(|identity| self.endpoints.find(identity)).collect();
             found.iter().any(Option::is_some).then_some(found)
         };
-        let of_targets = match self.endpoints.list.is_empty() {
+        let of_targets = match self.endpoints.is_empty() {
             true => Vec::new(),
             false => self.targets.iter().map(|target| of_target(target).unwrap_or_default()).collect(),
         };
-        (self.endpoints.list, of_targets)
+        Ok(Compiled { endpoints: self.endpoints.claim(self.cells)?, of_targets })
     }
 
     /// The candidates that take requests, each once.
@@ -286,37 +285,18 @@ impl<'a> Compiler<'a> {
         // Neither turns nor sessions look at what targets are busy with.
         if !matches!(chooser, Chooser::RoundRobin { .. } | Chooser::Session { .. }) {
             let keeps_latency = matches!(chooser, Chooser::Latency);
-            for named in named {
-                named.member.endpoint = Some(self.endpoint(named, keeps_latency)?);
+            for Named { member, identity, .. } in named {
+                let name = self.provider_of(member.target).and_then(|provider| {
+                    Some((provider, provider.replicas.get(usize::from(member.replica))?))
+                });
+                let Some((provider, replica)) = name else { continue };
+                member.endpoint = Some(self.endpoints.want(*identity, provider, replica, keeps_latency));
             }
         }
         Ok(chooser)
     }
 
-    fn endpoint(&mut self, named: &Named, keeps_latency: bool) -> Result<EndpointId, CompileError> {
-        let (identity, member) = (named.identity, &named.member);
-        let providers = self.providers;
-        let found = self.targets.get(usize::from(member.target)).and_then(|target| {
-            let provider = providers.get(usize::from(target.provider))?;
-            Some((provider, provider.replicas.get(usize::from(member.replica))?))
-        });
-        let Some((provider, replica)) = found else {
-            return Err(CompileError::Invalid("a candidate has no replica".into()));
-        };
-        let id = match self.endpoints.known.entry(identity) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(free) => {
-                self.endpoints.list.push(Endpoint::new(self.cells, identity, provider, replica)?);
-                *free.insert(self.endpoints.list.len() as EndpointId - 1)
-            }
-        };
-        if keeps_latency && let Some(endpoint) = self.endpoints.list.get_mut(id as usize) {
-            endpoint.keep_latency(self.cells, identity)?;
-        }
-        Ok(id)
-    }
-
-    fn provider_of(&self, target: u16) -> Option<&Provider> {
+    fn provider_of(&self, target: u16) -> Option<&'a Provider> {
         let target = self.targets.get(usize::from(target))?;
         self.providers.get(usize::from(target.provider))
     }
