@@ -1,6 +1,6 @@
 # One target per thing a person does here. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python lint format audit build bench bench-limits bench-placement bench-decide gates gates-update fuzz schema reference lock clean
+.PHONY: help run test test-rust test-python lint format audit build bench bench-limits bench-placement bench-replicas bench-decide gates gates-update fuzz schema reference lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -52,6 +52,10 @@ bench: $(VENV)/built $(VENV)/dev ## overhead beside nginx and nothing, behaviour
 bench-limits: $(VENV)/built $(VENV)/dev ## each limit beside what was asked of it, about 30 minutes; OPTIONS="--only streams"
 	cargo build --release --quiet --locked --package edgeroute-load
 	$(BIN)/python bench/limits.py $(OPTIONS)
+
+bench-replicas: $(VENV)/built $(VENV)/dev ## strategies over eight replicas with prompt caches, and one that dies, about 13 minutes
+	cargo build --release --quiet --locked --package edgeroute-load
+	$(BIN)/python bench/replicas.py $(OPTIONS)
 
 fuzz: $(VENV)/built $(VENV)/dev ## random expressions beside cel-cpp, then every cargo fuzz target; COUNT, SEED, FUZZ_SECONDS
 	$(BIN)/python tests/differential/differential.py --seed $(SEED) --count $(COUNT)

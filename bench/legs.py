@@ -153,11 +153,16 @@ def start_mock(stack: contextlib.ExitStack, authority: Path | None = None) -> Le
     """The provider; over TLS if the certificate of its authority is to be written to a file."""
     tls = [] if authority is None else ["--tls", str(authority)]
     with on(CORES.ends):
-        process = _launch(stack, [str(load_binary()), "mock", *tls], output=subprocess.PIPE)
+        process, address = launch_mock(stack, *tls)
+    return Leg(DIRECT, address, process, ("mock",))
+
+
+def launch_mock(stack: contextlib.ExitStack, *options: str) -> tuple["subprocess.Popen[bytes]", str]:
+    """A mock provider with these options, and its address."""
+    process = launch(stack, [str(load_binary()), "mock", *options], output=subprocess.PIPE)
     assert process.stdout is not None
     with process.stdout as output:
-        address = output.readline().decode().strip()
-    return Leg(DIRECT, address, process, ("mock",))
+        return process, output.readline().decode().strip()
 
 
 def start_edgeroute(
@@ -169,13 +174,13 @@ def start_edgeroute(
     max_in_flight: int | None = None,
 ) -> Leg:
     """A router whose provider has this base URL."""
-    listen, admin = _free_address(), _free_address()
+    listen, admin = free_address(), free_address()
     config = configure(directory, way, provider, listen, admin, workers, max_in_flight)
     command = [sys.executable, "-m", "edgeroute", "run", "--config", str(config)]
     said = stack.enter_context(config.with_name("said.txt").open("wb"))
     environment = {"EDGEROUTE_RUN_DIR": str(config.with_name("run")), "PROVIDER_KEY": "sk-provider"}
     with on(CORES.legs):
-        process = _launch(stack, command, said=said, environment=environment)
+        process = launch(stack, command, said=said, environment=environment)
     return Leg(way, listen, process, ("supervisor", "server", "worker"), Path(said.name), admin)
 
 
@@ -223,23 +228,23 @@ def counters(leg: Leg) -> dict[str, float]:
 
 
 def _start_nginx(stack: contextlib.ExitStack, nginx: str, directory: Path, provider: str) -> Leg:
-    listen = _free_address()
+    listen = free_address()
     config = directory / "nginx.conf"
     _fill("nginx.conf", config, DIRECTORY=directory, LISTEN=listen, PROVIDER=provider)
     with on(CORES.legs):
-        process = _launch(stack, [nginx, "-c", str(config), "-p", str(directory)])
+        process = launch(stack, [nginx, "-c", str(config), "-p", str(directory)])
     return Leg(NGINX, listen, process, ("master", "worker"))
 
 
 def _start_floor(stack: contextlib.ExitStack, way: Way) -> Leg:
-    address = _free_address()
+    address = free_address()
     host, port = address.split(":")
     command = [
         sys.executable, "-m", "granian", "floor:app", "--working-dir", str(HERE), "--interface", way.name.split()[-1],
         "--host", host, "--port", port, "--loop", "uvloop", "--no-log",
     ]  # fmt: skip
     with on(CORES.legs):
-        process = _launch(stack, command)
+        process = launch(stack, command)
     return Leg(way, address, process, ("server", "worker"))
 
 
@@ -248,7 +253,7 @@ def _fill(template: str, target: Path, **values: object) -> None:
     target.write_text(re.sub("@([A-Z]+)@", lambda name: str(values[name[1]]), text))
 
 
-def _launch(
+def launch(
     stack: contextlib.ExitStack,
     command: list[str],
     *,
@@ -263,7 +268,7 @@ def _launch(
     return process
 
 
-def _free_address() -> str:
+def free_address() -> str:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return f"127.0.0.1:{probe.getsockname()[1]}"
 

@@ -188,6 +188,7 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reply::Usage;
     use crate::results::{Course, Summary};
     use proptest::prelude::*;
 
@@ -259,7 +260,7 @@ mod tests {
     #[test]
     fn events_are_timed_as_they_come() {
         for dialect in [Dialect::OpenAiChat, Dialect::AnthropicMessages] {
-            let script = REPLIES.script(dialect);
+            let script = REPLIES.script(dialect, Usage::default());
             let mut results = Results::default();
             let mut exchange = Exchange::new(ms(10), Kind::Good, Some(dialect), REPLIES);
             exchange.receive(&script.head, ms(20), &mut results);
@@ -280,7 +281,7 @@ mod tests {
         #[test]
         fn a_stream_is_the_same_however_it_arrives(cuts in prop::collection::vec(1usize..80, 0..60), anthropic: bool) {
             let dialect = if anthropic { Dialect::AnthropicMessages } else { Dialect::OpenAiChat };
-            let script = REPLIES.script(dialect);
+            let script = REPLIES.script(dialect, Usage::default());
             let whole = [script.head, script.beats.concat()].concat();
             let mut results = Results::default();
             let mut exchange = Exchange::new(ms(0), Kind::Good, Some(dialect), REPLIES);

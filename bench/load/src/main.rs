@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use edgeroute_load::{Arrivals, Load, Mix, Mock, Traffic, generate, tls_server, yardstick};
+use edgeroute_load::{Arrivals, Engine, Load, Mix, Mock, Traffic, generate, tls_server, yardstick};
 use serde::Serialize;
 
 /// The two ends of a benchmark: a mock provider, and a generator of load that keeps to its schedule.
@@ -38,6 +38,13 @@ struct MockOptions {
     /// Speak TLS, and write the certificate of the authority to trust to this file.
     #[arg(long, value_name = "FILE")]
     tls: Option<PathBuf>,
+    /// Take the time that an inference engine takes, which reads so many tokens of prompts per second, one prompt after
+    /// the other; a token is four bytes.
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..))]
+    prefill: Option<u32>,
+    /// Tokens of prompts that the engine keeps: their beginnings are not read again.
+    #[arg(long, value_name = "TOKENS", default_value_t = 300_000, requires = "prefill")]
+    cache: u32,
 }
 
 #[derive(Args)]
@@ -106,7 +113,8 @@ fn main() -> ExitCode {
 
 impl MockOptions {
     fn run(self) -> Result<(), Box<dyn Error>> {
-        let Self { listen, tls } = self;
+        let Self { listen, tls, prefill, cache } = self;
+        let engine = prefill.map(|prefill| Engine { prefill, cache });
         let tls = match tls {
             None => None,
             Some(file) => {
@@ -117,7 +125,7 @@ impl MockOptions {
             }
         };
         let mut mock =
-            Mock::bind(listen, tls).map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+            Mock::bind(listen, tls, engine).map_err(|error| format!("cannot listen on {listen}: {error}"))?;
         writeln!(io::stdout(), "{}", mock.address()?)?;
         Ok(mock.run()?)
     }

@@ -13,8 +13,9 @@ use mio::{Events, Interest, Token};
 use rustls::ServerConfig;
 use slab::Slab;
 
+use crate::engine::{Engine, Running};
 use crate::reactor::Reactor;
-use crate::reply::{Replies, Script, refusal};
+use crate::reply::{Replies, Script, Usage, plain, refusal};
 use crate::requests::dialect_of;
 use crate::socket::{Received, Socket};
 
@@ -23,7 +24,8 @@ const READ_BUFFER: usize = 64 * 1_024;
 const MAX_HEADERS: usize = 64;
 
 /// A mock provider: chat completions and messages, whole and streamed, on connections that stay open. One thread. How it
-/// replies is for each request to say ([`Replies`]).
+/// replies is for each request to say ([`Replies`]). With an [`Engine`], the first event comes when the prompt has been
+/// read, usage tells what of it was cached, and `GET /metrics` what vLLM's would.
 pub struct Mock {
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
@@ -45,6 +47,8 @@ struct Connection {
 struct Stream {
     script: Arc<(Replies, Script)>,
     with_usage: bool,
+    /// Tokens of its prompt, where there is an engine.
+    prompt: u64,
     /// Which beat is next, and when.
     beat: usize,
     at: Instant,
@@ -53,6 +57,7 @@ struct Stream {
 /// Replies that were asked for, by what the requests said under `mock` (nothing: as usual), made once each.
 #[derive(Default)]
 struct Scripts {
+    engine: Option<Running>,
     openai: HashMap<Box<[u8]>, Arc<(Replies, Script)>>,
     anthropic: HashMap<Box<[u8]>, Arc<(Replies, Script)>>,
 }
@@ -60,7 +65,8 @@ struct Scripts {
 /// What a request asks for.
 enum Wanted {
     Whole(Arc<(Replies, Script)>),
-    Stream { script: Arc<(Replies, Script)>, with_usage: bool },
+    Stream(Stream),
+    Metrics,
     Refused(&'static str),
 }
 
@@ -69,7 +75,11 @@ impl Mock {
     ///
     /// # Errors
     /// When the address is in use.
-    pub fn bind(address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
+    pub fn bind(
+        address: SocketAddr,
+        tls: Option<Arc<ServerConfig>>,
+        engine: Option<Engine>,
+    ) -> io::Result<Self> {
         let mut listener = TcpListener::bind(address)?;
         let reactor = Reactor::new()?;
         reactor.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
@@ -77,7 +87,10 @@ impl Mock {
             listener,
             tls,
             reactor,
-            scripts: Scripts::default(),
+            scripts: Scripts {
+                engine: engine.map(|engine| Running::new(engine, Instant::now())),
+                ..Scripts::default()
+            },
             connections: Slab::new(),
             due: BinaryHeap::new(),
             buffer: vec![0; READ_BUFFER],
@@ -151,18 +164,23 @@ impl Mock {
 
     /// Answers the requests that are whole, one after the other.
     fn answer(&mut self, key: usize) -> io::Result<()> {
-        let Some(connection) = self.connections.get_mut(key) else { return Ok(()) };
-        while connection.stream.is_none()
+        while let Some(connection) = self.connections.get_mut(key)
+            && connection.stream.is_none()
             && let Some((wanted, length)) = self.scripts.read_request(&connection.partial)
         {
             connection.partial.drain(..length);
             match wanted {
                 Wanted::Whole(script) => connection.socket.send(&script.1.whole)?,
-                Wanted::Stream { script, with_usage } => {
-                    connection.socket.send(&script.1.head)?;
-                    let at = Instant::now() + script.0.due(0);
-                    connection.stream = Some(Stream { script, with_usage, beat: 0, at });
-                    self.due.push(Reverse((at, key)));
+                Wanted::Stream(stream) => {
+                    connection.socket.send(&stream.script.1.head)?;
+                    self.due.push(Reverse((stream.at, key)));
+                    connection.stream = Some(stream);
+                }
+                Wanted::Metrics => {
+                    let text = self.metrics();
+                    if let Some(connection) = self.connections.get_mut(key) {
+                        connection.socket.send(&plain(&text))?;
+                    }
                 }
                 Wanted::Refused(status) => {
                     connection.socket.send(&refusal(status))?;
@@ -171,6 +189,24 @@ impl Mock {
             }
         }
         Ok(())
+    }
+
+    /// What vLLM would say of itself: those of its metrics that routers read, by their names.
+    fn metrics(&self) -> String {
+        let Some(engine) = &self.scripts.engine else { return String::new() };
+        let open = || self.connections.iter().filter_map(|(_, connection)| connection.stream.as_ref());
+        // One prompt is being read, the others wait for that.
+        let waiting = open().filter(|stream| stream.beat == 0).count().saturating_sub(1);
+        let used = engine.share(open().map(|stream| stream.prompt).sum());
+        [
+            ("num_requests_running", (open().count() - waiting) as f64),
+            ("num_requests_waiting", waiting as f64),
+            ("kv_cache_usage_perc", used),
+            ("prefix_cache_queries_total", engine.prompt_tokens as f64),
+            ("prefix_cache_hits_total", engine.cached_tokens as f64),
+        ]
+        .map(|(name, value)| format!("vllm:{name}{{model_name=\"mock\"}} {value}\n"))
+        .concat()
     }
 
     /// Sends what is due of all streams.
@@ -193,7 +229,7 @@ impl Mock {
         while stream.beat < script.beats.len() && stream.at <= now {
             stream.beat += 1;
             // From the time it was due, so that the pace does not drift.
-            stream.at += replies.due(1) - replies.due(0);
+            stream.at += replies.lasts(1);
         }
         let ended = stream.beat == script.beats.len();
         let whole_beats = first..stream.beat - usize::from(ended);
@@ -223,6 +259,9 @@ impl Scripts {
             Ok(httparse::Status::Partial) => return None,
             Err(_) => return Some((Wanted::Refused("400 Bad Request"), bytes.len())),
         };
+        if request.method == Some("GET") && request.path == Some("/metrics") {
+            return Some((Wanted::Metrics, head));
+        }
         let length = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
         let Some(length) = length.and_then(|header| std::str::from_utf8(header.value).ok()?.parse().ok())
         else {
@@ -242,10 +281,26 @@ impl Scripts {
         let document = Document::scan(body).ok()?;
         let asked = document.get("mock").map(|field| field.value.of(body)).unwrap_or_default();
         let script = self.script(dialect, asked)?;
-        let streams = document.boolean("stream").ok()?.unwrap_or(false) && script.0.status == 200;
-        Some(match streams {
-            true => Wanted::Stream { script, with_usage: asks_for_usage(&document) },
-            false => Wanted::Whole(script),
+        let good = script.0.status == 200;
+        let streams = good && document.boolean("stream").ok()?.unwrap_or(false);
+        let with_usage = asks_for_usage(&document);
+        let now = Instant::now();
+        Some(match &mut self.engine {
+            Some(engine) if good => {
+                let (replies, (read, usage)) = (script.0, engine.read(&document, now));
+                let (mut script, mut at) = (replies.script(dialect, usage), read);
+                if !streams {
+                    script = script.into_late();
+                    at += replies.lasts(replies.events.into());
+                }
+                let script = Arc::new((replies, script));
+                Wanted::Stream(Stream { script, with_usage, prompt: usage.prompt, beat: 0, at })
+            }
+            _ if streams => {
+                let at = now + script.0.due(0);
+                Wanted::Stream(Stream { script, with_usage, prompt: 0, beat: 0, at })
+            }
+            _ => Wanted::Whole(script),
         })
     }
 
@@ -257,7 +312,7 @@ impl Scripts {
         }
         let replies: Replies =
             if asked.is_empty() { Replies::default() } else { serde_json::from_slice(asked).ok()? };
-        let script = Arc::new((replies, replies.script(dialect)));
+        let script = Arc::new((replies, replies.script(dialect, Usage::default())));
         scripts.insert(asked.into(), Arc::clone(&script));
         Some(script)
     }

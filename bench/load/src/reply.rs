@@ -15,7 +15,7 @@ pub struct Replies {
     pub text: u32,
     /// Content events of a stream.
     pub events: u16,
-    /// From the request to the first event.
+    /// From the request to the first event; an engine takes the time that the prompt takes instead.
     pub first_ms: u32,
     /// From one event to the next.
     pub gap_ms: u32,
@@ -24,6 +24,20 @@ pub struct Replies {
 impl Default for Replies {
     fn default() -> Self {
         Self { status: 200, text: 256, events: 50, first_ms: 20, gap_ms: 10 }
+    }
+}
+
+/// What a reply says about the tokens of its prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) prompt: u64,
+    /// How many of these a cache held; not said where there is none.
+    pub(crate) cached: Option<u64>,
+}
+
+impl Default for Usage {
+    fn default() -> Self {
+        Self { prompt: 120, cached: None }
     }
 }
 
@@ -40,16 +54,28 @@ pub(crate) struct Script {
     pub(crate) end_with_usage: Vec<u8>,
 }
 
+impl Script {
+    /// The whole response as a stream's only beat, for one that takes its time.
+    pub(crate) fn into_late(self) -> Self {
+        Self { head: Vec::new(), beats: vec![self.whole.clone()], end_with_usage: self.whole.clone(), ..self }
+    }
+}
+
 impl Replies {
     /// From the request to an event of the stream, the first of which is event 0.
     pub(crate) fn due(&self, event: u64) -> Duration {
-        Duration::from_millis(u64::from(self.first_ms) + event * u64::from(self.gap_ms))
+        Duration::from_millis(u64::from(self.first_ms)) + self.lasts(event)
     }
 
-    pub(crate) fn script(&self, dialect: Dialect) -> Script {
+    /// How long so many further events take.
+    pub(crate) fn lasts(&self, events: u64) -> Duration {
+        Duration::from_millis(events * u64::from(self.gap_ms))
+    }
+
+    pub(crate) fn script(&self, dialect: Dialect, usage: Usage) -> Script {
         let mut script = match dialect {
-            Dialect::AnthropicMessages => self.anthropic(),
-            _ => self.openai(),
+            Dialect::AnthropicMessages => self.anthropic(usage),
+            _ => self.openai(usage),
         };
         if self.status != 200 {
             script.whole =
@@ -58,11 +84,14 @@ impl Replies {
         script
     }
 
-    fn openai(&self) -> Script {
+    fn openai(&self, Usage { prompt, cached }: Usage) -> Script {
+        let details =
+            cached.map(|cached| format!(r#","prompt_tokens_details":{{"cached_tokens":{cached}}}"#));
         let usage = format!(
-            r#"{{"prompt_tokens":120,"completion_tokens":{0},"total_tokens":{1}}}"#,
+            r#"{{"prompt_tokens":{prompt},"completion_tokens":{},"total_tokens":{}{}}}"#,
             self.events,
-            u32::from(self.events) + 120
+            u64::from(self.events) + prompt,
+            details.unwrap_or_default()
         );
         let body = format!(
             r#"{{"id":"chatcmpl-load","object":"chat.completion","created":1750000000,"model":"mock","choices":[{{"index":0,"message":{{"role":"assistant","content":"{}"}},"finish_reason":"stop"}}],"usage":{usage}}}"#,
@@ -90,17 +119,22 @@ impl Replies {
         }
     }
 
-    fn anthropic(&self) -> Script {
+    fn anthropic(&self, Usage { prompt, cached }: Usage) -> Script {
         let text = text(self.text);
+        // In this dialect the input is what no cache held.
+        let input = prompt - cached.unwrap_or(0);
+        let read = cached.map(|cached| format!(r#","cache_read_input_tokens":{cached}"#)).unwrap_or_default();
         let body = format!(
-            r#"{{"id":"msg_load","type":"message","role":"assistant","model":"mock","content":[{{"type":"text","text":"{text}"}}],"stop_reason":"end_turn","stop_sequence":null,"usage":{{"input_tokens":120,"output_tokens":{}}}}}"#,
+            r#"{{"id":"msg_load","type":"message","role":"assistant","model":"mock","content":[{{"type":"text","text":"{text}"}}],"stop_reason":"end_turn","stop_sequence":null,"usage":{{"input_tokens":{input}{read},"output_tokens":{}}}}}"#,
             self.events
         );
         let event =
             |name: &str, rest: &str| format!("event: {name}\ndata: {{\"type\":\"{name}\"{rest}}}\n\n");
         let start = event(
             "message_start",
-            r#","message":{"id":"msg_load","type":"message","role":"assistant","model":"mock","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":120,"output_tokens":1}}"#,
+            &format!(
+                r#","message":{{"id":"msg_load","type":"message","role":"assistant","model":"mock","content":[],"stop_reason":null,"stop_sequence":null,"usage":{{"input_tokens":{input}{read},"output_tokens":1}}}}"#
+            ),
         ) + &event(
             "content_block_start",
             r#","index":0,"content_block":{"type":"text","text":""}"#,
@@ -146,6 +180,12 @@ fn whole(status: u16, body: &str) -> Vec<u8> {
         body.len()
     )
     .into()
+}
+
+/// A response of plain text.
+pub(crate) fn plain(text: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n{text}", text.len())
+        .into()
 }
 
 fn stream_head() -> Vec<u8> {

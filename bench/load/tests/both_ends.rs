@@ -1,18 +1,22 @@
 //! The generator against the mock, and against servers that misbehave.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use edgeroute_load::{Arrivals, Kind, Load, Mix, Mock, Summary, Traffic, generate};
+use edgeroute_load::{Arrivals, Engine, Kind, Load, Mix, Mock, Summary, Traffic, generate};
 
 const MS: Duration = Duration::from_millis(1);
 const EVENTS: u64 = 7;
 
 fn mock() -> SocketAddr {
-    let mut mock = Mock::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
+    start(None)
+}
+
+fn start(engine: Option<Engine>) -> SocketAddr {
+    let mut mock = Mock::bind("127.0.0.1:0".parse().unwrap(), None, engine).unwrap();
     let address = mock.address().unwrap();
     thread::spawn(move || mock.run().unwrap());
     address
@@ -185,4 +189,53 @@ fn a_reply_that_the_mock_does_not_know_is_refused() {
     let mut load = load(mock(), "/v1/chat/completions", false);
     load.traffic.mock = Some(r#"{"colour":"blue"}"#.into());
     assert!(generate(&load).is_err());
+}
+
+/// The body of a reply that has a length.
+fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    let mut reply = String::new();
+    let mut buffer = [0; 4_096];
+    loop {
+        let count = stream.read(&mut buffer).unwrap();
+        assert!(count > 0, "{reply}");
+        reply += std::str::from_utf8(&buffer[..count]).unwrap();
+        let Some((head, body)) = reply.split_once("\r\n\r\n") else { continue };
+        let (_, length) = head.split_once("content-length: ").unwrap();
+        if body.len() == length.lines().next().unwrap().parse::<usize>().unwrap() {
+            return body.into();
+        }
+    }
+}
+
+#[test]
+fn an_engine_says_what_was_cached_and_takes_its_time() {
+    let address = start(Some(Engine { prefill: 10_000, cache: 10_000 }));
+    let question = "q".repeat(4_000);
+    let body = format!(
+        r#"{{"mock":{{"events":5,"gap_ms":2}},"system":"s","messages":[{{"role":"user","content":"{question}"}}]}}"#
+    );
+    let began = Instant::now();
+    let first = ask(address, "POST", "/v1/chat/completions", &body);
+    assert!(began.elapsed() >= 100 * MS + 5 * 2 * MS, "{:?}", began.elapsed());
+    assert!(first.contains(r#""prompt_tokens_details":{"cached_tokens":0}"#), "{first}");
+    let second = ask(address, "POST", "/v1/messages", &body);
+    assert!(second.contains(r#""usage":{"input_tokens":48,"cache_read_input_tokens":960,"#), "{second}");
+    let metrics = ask(address, "GET", "/metrics", "");
+    let expected =
+        ["running{model_name=\"mock\"} 0\n", "queries_total{model_name=\"mock\"} 2016\n", "} 960\n"];
+    assert!(expected.iter().all(|each| metrics.contains(each)), "{metrics}");
+}
+
+#[test]
+fn prompts_of_an_engine_are_read_one_after_the_other() {
+    // 130 tokens or more each, none of which is cached: 13 ms, and 5 ms from one to the next.
+    let address = start(Some(Engine { prefill: 10_000, cache: 0 }));
+    let mut load = load(address, "/v1/chat/completions", true);
+    load.arrivals = Some(Arrivals::new(200.0, None));
+    let summary = run(&load);
+    assert_eq!((summary.completed, summary.events), (40, 40 * EVENTS), "{summary:?}");
+    assert!(summary.first_event_us.p50 > 20.0 * 8_000.0, "{summary:?}");
+    assert!(summary.first_event_us.max > 40.0 * 8_000.0, "{summary:?}");
 }
