@@ -9,6 +9,7 @@ import pytest
 from edgeroute._native import Cells, Snapshot
 from edgeroute.config import ConfigError, Loaded, load
 from edgeroute.config.models import known_as
+from edgeroute.config.replicas import load_replicas
 from edgeroute.config.schema import Discovery, Provider, Replica
 from edgeroute.config.values import Url
 from edgeroute.config.vocabulary import foreign_word
@@ -148,6 +149,35 @@ def test_a_provider_may_have_only_replicas_that_are_discovered(tmp_path: Path) -
     loaded = load_text(tmp_path, "vllm: {dialect: openai-chat, discover: {dns: 'http://all/v1'}}", "vllm/a")
     assert loaded.warnings == []
     assert msgspec.json.decode(loaded.normalised)["providers"][0]["replicas"] == []
+
+
+def test_files_of_replicas(tmp_path: Path) -> None:
+    path = tmp_path / "replicas.yaml"
+
+    def check(text: str, *expected: Replica) -> None:
+        path.write_text(text, encoding="utf-8")
+        assert load_replicas(path, {"HOST": "gpu-2"}) == list(expected)
+
+    a, b = (Replica(Url(f"http://{name}:8000/v1")) for name in ("gpu-1", "gpu-2"))
+    check("urls: [http://gpu-1:8000/v1, 'http://${HOST}:8000/v1/']\n", a, b)
+    check("urls:\n  - {url: http://gpu-1:8000/v1, weight: 3, drain: true}\n", Replica(a.url, 3, drain=True))
+
+    def refused(text: str, *expected: str) -> None:
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigError) as caught:
+            load_replicas(path, {})
+        assert [each.message for each in caught.value.diagnostics] == list(expected)
+        assert all(each.line for each in caught.value.diagnostics)
+
+    refused("urls: []\n", '"urls" is empty')
+    refused("urls: [http://a/v1, http://a/v1]\n", "this URL is listed twice")
+    refused("url: http://a/v1\n", 'unknown setting "url" in a file of replicas', 'a file of replicas needs "urls"')
+    refused(
+        "urls: [http://a/v1", "this is not valid YAML: did not find expected ',' or ']' while parsing a flow sequence"
+    )
+    path.unlink()
+    with pytest.raises(ConfigError, match="cannot read the replicas: No such file or directory"):
+        load_replicas(path, {})
 
 
 def test_ten_thousand_replicas(tmp_path: Path) -> None:

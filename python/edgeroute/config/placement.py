@@ -32,12 +32,36 @@ def check_replicas(document: Document, path: Path, provider: Provider | None) ->
     names = set(document.names(*path))
     if {"url", "urls"} <= names:
         document.error((*path, "urls"), '"url" and "urls" are both set', "keep one of them", at_key=True)
-    _check_urls(document, path)
+    check_urls(document, path)
     _check_discovery(document, (*path, "discover"))
     replicas = (provider.urls or []) if provider else []
     if provider and provider.discover is None and replicas and all(each.drain for each in replicas):
         advice = "take drain from one of them, or remove the provider and its targets"
         document.error((*path, "urls"), "all replicas are drained, so none takes requests", advice, at_key=True)
+
+
+def check_urls(document: Document, path: Path) -> None:
+    """Reports a list of URLs that is empty, and those that stand in it twice."""
+    if document.is_empty((*path, "urls")):
+        document.error((*path, "urls"), '"urls" is empty', "name at least one URL", at_key=True)
+    seen: set[str] = set()
+    for place, url in _urls_in(document, path):
+        if url in seen:
+            document.error(place, "this URL is listed twice", "remove one of them")
+        seen.add(url)
+
+
+def _urls_in(document: Document, path: Path) -> list[tuple[Path, str]]:
+    """The URLs under `urls` that can be read, as they count, each with its place."""
+    found: list[tuple[Path, str]] = []
+    for index in range(len(document.items((*path, "urls")))):
+        for place in ((*path, "urls", index), (*path, "urls", index, "url")):
+            text = document.text(place)
+            try:
+                found += [] if text is None else [(place, Url.parse(text))]
+            except Malformed:  # is reported where it is read
+                continue
+    return found
 
 
 def check_strategies(document: Document, config: Config, names: Names) -> None:
@@ -77,29 +101,6 @@ def warn_strategies(document: Document, config: Config, names: Names) -> None:
 
 def _strategy(model: str) -> Path:
     return ("models", model, "strategy")
-
-
-def _check_urls(document: Document, path: Path) -> None:
-    if document.is_empty((*path, "urls")):
-        document.error((*path, "urls"), '"urls" is empty', "name at least one URL", at_key=True)
-    seen: set[str] = set()
-    for place, url in _urls_in(document, path):
-        if url in seen:
-            document.error(place, "this URL is listed twice", "remove one of them")
-        seen.add(url)
-
-
-def _urls_in(document: Document, path: Path) -> list[tuple[Path, str]]:
-    """The URLs under `urls` that can be read, as they count, each with its place."""
-    found: list[tuple[Path, str]] = []
-    for index in range(len(document.items((*path, "urls")))):
-        for place in ((*path, "urls", index), (*path, "urls", index, "url")):
-            text = document.text(place)
-            try:
-                found += [] if text is None else [(place, Url.parse(text))]
-            except Malformed:  # is reported where it is read
-                continue
-    return found
 
 
 def _check_discovery(document: Document, path: Path) -> None:
