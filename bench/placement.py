@@ -66,7 +66,9 @@ def numbers(text: str) -> list[int]:
 
 def facts(arguments: list[str] | None, seconds: float) -> dict[str, str]:
     """When, where and how."""
-    command = shlex.join(["bench/placement.py", *(sys.argv[1:] if arguments is None else arguments)])
+    given = sys.argv[1:] if arguments is None else arguments
+    # Folders are of no interest to others.
+    command = shlex.join(["bench/placement.py", *(Path(each).name for each in given)])
     return {
         "date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
         "machine": f"{platform.machine()}, Python {platform.python_version()} (figures do not depend on it)",
