@@ -237,8 +237,9 @@ def _distribution(turns: Sequence[Turn]) -> list[tuple[float, float]]:
 
 
 def described() -> dict[str, str]:
-    """The constants of the load."""
+    """What is not as in other benchmarks."""
     return {
+        "cores": "shared by all",
         "replicas": f"{REPLICAS}, each reads {PREFILL:,} tokens a second and keeps {CACHE:,}",
         "load": ", ".join(f"{name} {value}" for name, value in msgspec.structs.asdict(SHAPE).items()),
     }
