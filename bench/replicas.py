@@ -28,6 +28,8 @@ from report import section
 from run import MOST_LOAD, calm_load, surroundings
 
 SHAPE = Shape(per_second=5.5)
+OUTAGE_TENANTS = 300
+"""While a replica dies: so many that some are new to every cache until the end, and may go to the new replica."""
 WARM_UP = 1 / 3
 """The share of a round that is not measured: until conversations of all ages go on."""
 STRATEGIES: dict[str, dict[str, object]] = {
@@ -151,7 +153,7 @@ def outage(setup: Setup) -> Measured:
     """A replica killed and another added while conversations go on."""
     seconds = 2 * setup.seconds
     killed, added = 0.4 * seconds, 0.7 * seconds
-    shape = msgspec.structs.replace(SHAPE, per_second=SHAPE.per_second * setup.scale)
+    shape = msgspec.structs.replace(SHAPE, per_second=SHAPE.per_second * setup.scale, tenants=OUTAGE_TENANTS)
     with contextlib.ExitStack() as stack:
         fleet = Fleet(stack, setup.directory, {OURS: STRATEGIES[OURS]})
         tell(f"{OURS}: a replica is killed after {killed:g} s, another added after {added:g} s")
@@ -235,8 +237,9 @@ def _distribution(turns: Sequence[Turn]) -> list[tuple[float, float]]:
 
 
 def described() -> dict[str, str]:
-    """The constants of the load."""
+    """What is not as in other benchmarks."""
     return {
+        "cores": "shared by all",
         "replicas": f"{REPLICAS}, each reads {PREFILL:,} tokens a second and keeps {CACHE:,}",
         "load": ", ".join(f"{name} {value}" for name, value in msgspec.structs.asdict(SHAPE).items()),
     }
