@@ -137,7 +137,7 @@ impl fmt::Display for Reason {
         formatter.write_str(match self {
             Self::Warm => "the lightest of those that hold the longest prefix",
             Self::Cold => "no cache holds more than the others: the lighter of the first two for this prompt",
-            Self::WarmOverBound => "those that hold the longest prefix are over the bound: the best of the others",
+            Self::WarmOverBound => "all with the longest prefix are over the bound: the best of the others",
             Self::ColdOverBound => "the least load: the first two for this prompt are over the bound",
             Self::Cheaper => "cheaper, although others hold more of the prompt",
             Self::LeavingTooDear => {
