@@ -255,11 +255,10 @@ async def _asgi_body(scope: Scope, receive: Receive, worker: Worker) -> bytes | 
             size += len(parts[-1])
         return b"".join(parts)
     except BaseException as error:
-        if not _is_late(worker, pending, error):
+        is_late, pending = _is_late(worker, pending, error), None  # see `_rsgi_body`
+        if not is_late:
             raise
         return worker.native.refuse_unread(*_asked(scope), late=True)
-    finally:
-        pending = None  # see `_rsgi_body`
 
 
 async def _rsgi_body(
@@ -291,14 +290,14 @@ async def _rsgi_body(
             size += len(part)
     except StopAsyncIteration:
         reading.pop(pending, None)
+        pending = None
     except BaseException as error:
-        if not _is_late(worker, pending, error):
+        # What was awaited holds its exception, whose traceback holds this frame: granian's objects are not known to
+        # Python's garbage collector, so this cycle would stay for ever, with all of the request.
+        is_late, pending = _is_late(worker, pending, error), None
+        if not is_late:
             raise
         return worker.native.refuse_unread(*_asked_on_rsgi(scope), late=True)
-    finally:
-        # What is awaited holds its exception, whose traceback holds this frame: granian's objects are not known to
-        # Python's garbage collector, so this cycle would stay for ever, with all of the request.
-        pending = None
     return b"".join(parts)
 
 

@@ -183,7 +183,9 @@ impl Ticket {
         let changes = self.plan.splice.changes.iter().map(|(span, with)| Edit { span: *span, with });
         let mut edits: SmallVec<[Edit<'_>; 4]> = changes.collect();
         edits.extend(self.plan.splice.usage);
-        edits.extend(self.cache_salt());
+        if let Some(salt) = self.cache_salt() {
+            edits.push(salt);
+        }
         edits.push(Edit { span, with: &quoted });
         // They do not overlap, being of different top-level fields; insertions come before the first field.
         edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
