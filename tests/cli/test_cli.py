@@ -186,12 +186,13 @@ def explain(request: object, *options: str) -> tuple[int, str, str]:
 
 
 def test_explain_shows_the_reasons_and_the_decision(tmp_path: Path):
-    code, out, _ = explain(REQUEST)
+    request = REQUEST | {"facts": {"now": "2026-11-21T23:30:00Z"}}
+    code, out, _ = explain(request)
     assert code == 0
     assert "match           rule `premium` matches: model `smart`\n" in out
     assert "\nrule            premium\n" in out
     file = tmp_path / "request.json"
-    file.write_text(json.dumps(REQUEST))
+    file.write_text(json.dumps(request))
     assert edgeroute("explain", file, "--config", QUICKSTART) == (0, out, "")
 
 
