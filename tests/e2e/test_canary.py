@@ -163,7 +163,10 @@ def test_commands(trial: Trial) -> None:
         trial.command("completion", shell, status=0)
 
 
-@pytest.mark.parametrize("command", [["status"], ["status", "--json"], ["reload"], ["reload", "--json"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [[*name, *form] for name in (["status"], ["reload"], ["replicas", "list"]) for form in ([], ["--json"])],
+    ids=" ".join,
+)  # fmt: skip
 def test_commands_for_a_running_router(trial: Trial, command: list[str]) -> None:
     here = ("--admin", f"127.0.0.1:{trial.router.admin.port}")
     trial.command(*command, *here, status=0, EDGEROUTE_ADMIN_KEY=ADMIN_KEY)
@@ -171,6 +174,15 @@ def test_commands_for_a_running_router(trial: Trial, command: list[str]) -> None
     assert "refuses" in trial.command(*command, *here, status=1, EDGEROUTE_ADMIN_KEY=WRONG_ADMIN_KEY)
     trial.command(*command, *here, status=2, EDGEROUTE_ADMIN_KEY=f"Bearer {WRONG_ADMIN_KEY}")
     assert "EDGEROUTE_ADMIN" in trial.command(*command, status=2, EDGEROUTE_ADMIN=MISPLACED)
+
+
+def test_a_replica_that_is_refused(trial: Trial) -> None:
+    """A credential in its URL is not told to anybody."""
+    here = ("--admin", f"127.0.0.1:{trial.router.admin.port}")
+    url = f"http://user:{MISPLACED}@127.0.0.1:9/v1"
+    for form in ([], ["--json"]):
+        for action in ("add", "drain"):
+            trial.command("replicas", action, "env", url, *form, *here, status=1, EDGEROUTE_ADMIN_KEY=ADMIN_KEY)
 
 
 def test_settings_of_the_environment(trial: Trial) -> None:
@@ -245,6 +257,7 @@ def test_every_command_is_here() -> None:
         "keys",
         "status",
         "reload",
+        "replicas",
         "import",
         "completion",
         "schema",

@@ -169,6 +169,7 @@ def test_concurrency_is_never_exceeded(limited: Router, connections: Connections
 
 def test_concurrency_under_load(limited: Router) -> None:
     """Many short requests at once: the provider never sees more of them than there are places."""
+    limited.idle()
     with ThreadPoolExecutor(16) as pool:
         loads = [pool.submit(limited.chat, "one/mock-delay-10", key="places-1", max_tokens=1) for _ in range(200)]
         open_at_once = [limited.mock.stats()["open"]]

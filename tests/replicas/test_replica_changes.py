@@ -75,12 +75,15 @@ def test_what_commands_do(commands: list[str], expected: dict[str, int], words: 
 @pytest.mark.parametrize(
     ("commands", "expected"),
     [
-        ([f"drain {C}"], f"vllm has no replica {C}; there is {A}, {B}, {FOUND}"),
-        ([f"remove {A}", f"drain {A}"], f"vllm has no replica {A}"),
-        ([f"remove {A}", f"remove {A}"], f"vllm has no replica {A}"),
+        ([f"drain {C}"], f"vllm has no such replica; there is {A}, {B}, {FOUND}"),
+        ([f"remove {A}", f"drain {A}"], "vllm has no such replica"),
+        ([f"remove {A}", f"remove {A}"], "vllm has no such replica"),
         ([f"add {A}"], f"vllm has {A} already; `weight` changes its share"),
         ([f"add {C}", f"add {C}"], f"vllm has {C} already"),
-        (["add gpu-9:8000"], "'gpu-9:8000': a provider's URL is http:// or https://, a host, and a path: write it as"),
+        (
+            ["add gpu-9:8000"],
+            "this URL cannot be a replica: a provider's URL is http:// or https://, a host, and a path",
+        ),
         (["add http://user:pw@gpu-9:8000"], "a URL must not carry credentials"),
         ([f"weight {A}"], "a weight is missing: give a number from 1"),
         ([f"drain {A} 3"], "`drain` takes no weight"),

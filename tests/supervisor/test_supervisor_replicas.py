@@ -107,4 +107,4 @@ def test_the_command_changes_and_lists(router: Router):
     assert "added, weighted 2" in text
     code, text = command("drain", "stub", "http://nobody/v1")
     assert code == 1
-    assert f"stub has no replica http://nobody/v1; there is {FIRST}, {OTHER}" in text
+    assert f"stub has no such replica; there is {FIRST}, {OTHER}" in text

@@ -63,7 +63,8 @@ def follow(command: Command, config: Config, given: Members, overlay: Overlay) -
         try:
             name = published_url(command.provider, provider, Url.parse(command.replica))
         except Malformed as problem:
-            raise RefusedError(f"{command.replica!r}: {problem}") from None
+            # Not the URL itself: what is wrong with it may be a credential in it.
+            raise RefusedError(f"this URL cannot be a replica: {problem}") from None
     else:
         name = command.replica.rstrip("/")
     key = (command.provider, name)
@@ -110,7 +111,7 @@ def _next(command: Command, given: Member | None, old: Change | None, name: str,
             raise RefusedError(f"{command.provider} has {name} already; `weight` changes its share")
         return Change(added=given is None, weight=command.weight)
     if not is_there:
-        raise RefusedError(f"{command.provider} has no replica {name}; {_choice(None, others)}")
+        raise RefusedError(f"{command.provider} has no such replica; {_choice(None, others)}")
     match command.action:
         case "remove":
             return Change() if given is None else Change(removed=True)

@@ -116,7 +116,10 @@ class Generations:
     def command(self, command: Command) -> Reloaded:
         """Change a replica until the next restart; tell and log the outcome."""
         outcome = self._command(command)
-        _log.log(_level(outcome), "replicas: %s %s %s: %s", *_words(command), outcome.message)
+        level = _level(outcome)
+        # A replica that is refused is not named: what is wrong with its URL may be a credential in it.
+        named = f"{command.action} {command.provider} {command.replica}" if level == logging.INFO else command.action
+        _log.log(level, "replicas: %s: %s", named, outcome.message)
         return outcome
 
     def status(self, now_ms: int) -> dict[str, Any]:
@@ -253,10 +256,6 @@ def _noted(outcome: Reloaded, notes: list[str]) -> Reloaded:
 
 def _level(outcome: Reloaded) -> int:
     return logging.INFO if outcome.result in ("applied", "unchanged") else logging.ERROR
-
-
-def _words(command: Command) -> tuple[str, str, str]:
-    return command.action, command.provider, command.replica
 
 
 def load_watched(read: Read) -> tuple[Loaded | ConfigError, Watch]:
