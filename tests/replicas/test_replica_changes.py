@@ -82,7 +82,7 @@ def test_what_commands_do(commands: list[str], expected: dict[str, int], words: 
         ([f"add {C}", f"add {C}"], f"vllm has {C} already"),
         (
             ["add gpu-9:8000"],
-            "this URL cannot be a replica: a provider's URL is http:// or https://, a host, and a path",
+            "cannot be a replica: a provider's URL is http:// or https://, a host, and a path",
         ),
         (["add http://user:pw@gpu-9:8000"], "a URL must not carry credentials"),
         ([f"weight {A}"], "a weight is missing: give a number from 1"),
