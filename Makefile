@@ -10,7 +10,7 @@ SEED ?= 1
 COUNT ?= 200000
 FUZZ_SECONDS ?= 600
 LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11
-SOURCES := $(shell find rust python -name '*.rs' -o -name '*.toml' -o -path '*/python/*' -name '*.py*' ! -name '*.pyc' 2>/dev/null) Cargo.toml Cargo.lock pyproject.toml README.md
+SOURCES := $(shell find rust python -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi' -o -name '*.json' 2>/dev/null) Cargo.toml Cargo.lock pyproject.toml README.md
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
