@@ -200,11 +200,12 @@ impl Drop for Directory {
 fn workers_of_a_host_share_the_index() {
     let directory = Directory::new("workers");
     let workers = [0; 3].map(|_| directory.worker(&affinity(4), AT));
+    // In the very second in which they start.
     for id in 0..12 {
-        let home = ask(&workers[id % 3], &conversation(id, 3), 0, after(2_000));
+        let home = ask(&workers[id % 3], &conversation(id, 3), 0, AT);
         for worker in &workers {
-            assert!(seen(worker, &conversation(id, 3), after(2_000))[&home] > 0, "{id}");
-            assert_eq!(ask(worker, &conversation(id, 4), 5, after(2_000)), home, "{id}");
+            assert!(seen(worker, &conversation(id, 3), AT)[&home] > 0, "{id}");
+            assert_eq!(ask(worker, &conversation(id, 4), 5, AT), home, "{id}");
         }
     }
     let files: Vec<String> = fs::read_dir(&directory.0)

@@ -129,7 +129,10 @@ impl PoolIndex {
                 && owner.compare_exchange(before, own, Ordering::AcqRel, Ordering::Acquire).is_ok()
             {
                 let slot = Slot::new(number).ok()?;
-                self.index()?.reset(slot, now_s);
+                // Nobody has seen anything in a slot that was free, and a reset takes away the rest of its second.
+                if before != 0 {
+                    self.index()?.reset(slot, now_s);
+                }
                 return Some(slot);
             }
         }
