@@ -107,18 +107,18 @@ fn hash(text: &[u8]) -> PromptBlocks {
 fn hashing(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("hash");
     for bytes in [1_000, 8_000, 48_000] {
-        let text = prompt(1, bytes);
+        let texts: Vec<Vec<u8>> = (0..1_024).map(|seed| prompt(seed, bytes)).collect();
+        let mut texts = texts.iter().cycle();
         group.throughput(Throughput::Bytes(bytes as u64));
         group.bench_function(BenchmarkId::new("prompt", bytes), |bencher| {
-            bencher.iter(|| hash(black_box(&text)));
+            bencher.iter(|| hash(black_box(texts.next().unwrap())));
         });
     }
     group.finish();
 }
 
 /// Choosing and inserting for prompts whose first half several candidates have seen. Warm ones are a few. Cold ones
-/// go round 6 MB of an index of the size that pools have if nothing is set, or 25 MB of a large one, of which
-/// processors do not even remember where its pages are.
+/// go round 6 MB of an index of the size that pools have if nothing is set, or 25 MB of a large one.
 fn affinity(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("affinity");
     let words: Vec<AtomicU64> =

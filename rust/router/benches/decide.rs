@@ -105,13 +105,7 @@ fn benchmark(criterion: &mut Criterion) {
 }
 
 /// A decision by `name` among so many replicas, of requests with prompts of so many bytes.
-fn strategy(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    name: &str,
-    replicas: usize,
-    bytes: usize,
-    variety: usize,
-) {
+fn strategy(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, replicas: usize, bytes: usize) {
     let mut config = common::replicas(replicas, name, json!({"index_bytes": 8 << 20}));
     config["models"][0]["targets"][0]["price"] = json!({"input": 1.0, "cached_input": 0.1, "output": 4.0});
     let layout = Layout { exact: 1 << 18, gauges: 1 << 16, sums: 256, rows: 2 };
@@ -119,7 +113,7 @@ fn strategy(
     let row = Arc::new(cells.claim_row(Owner::current().unwrap()).unwrap());
     let snapshot = Arc::new(Snapshot::compile(config.to_string().as_bytes(), &cells, 1, 0).unwrap());
     let text = "lorem ipsum dolor sit amet ".repeat(bytes / 27);
-    let bodies: Vec<Vec<u8>> = (0..variety)
+    let bodies: Vec<Vec<u8>> = (0..1_024)
         .map(|id| {
             format!(r#"{{"model":"pool","messages":[{{"role":"system","content":"You are {id}. {text}"}}]}}"#)
                 .into()
@@ -166,11 +160,11 @@ fn strategies(criterion: &mut Criterion) {
         ("least-load", 10_000),
         ("session", 10_000),
     ] {
-        strategy(&mut group, name, replicas, 1_000, 256);
+        strategy(&mut group, name, replicas, 1_000);
     }
     for bytes in [8_000, 48_000] {
-        strategy(&mut group, "ordered", 64, bytes, 256);
-        strategy(&mut group, "affinity", 64, bytes, 256);
+        strategy(&mut group, "ordered", 64, bytes);
+        strategy(&mut group, "affinity", 64, bytes);
     }
     group.finish();
 }

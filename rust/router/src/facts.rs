@@ -11,7 +11,8 @@ use edgeroute_shared::{Cells, Exact};
 use serde::de::Error as _;
 use serde::{Deserialize as _, Deserializer};
 
-use crate::place::{AffinityPool, Endpoint, EngineSignal, Learned, Load};
+use crate::engine::EngineSignal;
+use crate::place::{AffinityPool, Endpoint, Learned, Load};
 
 /// Source of the numbers that change from request to request.
 pub trait Facts {

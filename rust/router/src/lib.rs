@@ -35,13 +35,13 @@ mod variables;
 
 pub use compile::CompileError;
 pub use config::Defaults;
-pub use engine::{engine_cell, engine_word};
+pub use engine::{EngineSignal, engine_cell, engine_word};
 pub use explain::{Decision, Explanation, Refused, WrittenRequest, explain};
 pub use facts::{Facts, GivenFacts, GivenLatency, LiveFacts};
 pub use failure::{Failure, FailureKind};
 pub use headers::{Field, Headers};
 pub use log_line::LogFormat;
-pub use place::{AffinityPool, Endpoint, EngineSignal, Learned, Load};
+pub use place::{AffinityPool, Endpoint, Learned, Load};
 pub use refusal::{Code, Refusal, without_text};
 pub use request::{Now, Request};
 pub use rule_search::{RuleGuard, RuleSearch, SearchedRule};

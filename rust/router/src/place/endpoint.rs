@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::compile::CompileError;
+use crate::engine::{EngineSignal, SIGNAL_SECONDS};
 use crate::snapshot::{Credential, Provider, Replica};
 
 /// One replica of a provider, reached with one of its credentials and asked for one model. Pools with the same endpoint
@@ -41,19 +42,6 @@ pub struct Load {
     pub uncached_tokens: u64,
 }
 
-/// What the engine of a replica says of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EngineSignal {
-    /// Requests that it works on.
-    pub running: u64,
-    /// Requests that wait for that.
-    pub waiting: u64,
-    /// The most requests that this host had in flight to it when it may have said so.
-    #[serde(default)]
-    pub ours: u64,
-}
-
 /// The endpoints of a target's replicas and credentials, in their order, where anything is kept of them; none where
 /// nothing is kept of any.
 pub(crate) type EndpointIds = Box<[Option<EndpointId>]>;
@@ -61,9 +49,6 @@ pub(crate) type EndpointIds = Box<[Option<EndpointId>]>;
 /// What tells endpoints apart, the same in every process and on every host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Identity([u8; 16]);
-
-/// Signals older than this many seconds do not count: three times the interval at which engines are asked.
-const SIGNAL_SECONDS: u64 = 3;
 
 impl Identity {
     /// Of a replica of a provider, with a credential if there are several, and the model's name there.
@@ -214,17 +199,6 @@ impl Load {
     }
 }
 
-impl EngineSignal {
-    /// One word: 20 bits of running, 20 of waiting, 10 of the cache's usage, 14 of the seconds when it was written.
-    fn unpack(word: u64, unix_s: u64) -> Option<Self> {
-        const STAMPS: u64 = 1 << 14;
-        const COUNTS: u64 = 1 << 20;
-        let age = unix_s.wrapping_sub(word % STAMPS) % STAMPS;
-        let signal = Self { running: word >> 44, waiting: (word >> 24) % COUNTS, ours: 0 };
-        (word != 0 && age <= SIGNAL_SECONDS).then_some(signal)
-    }
-}
-
 /// The most requests lately, as one word: 40 bits of requests, 24 of the second.
 #[derive(Clone, Copy)]
 struct Peak {
@@ -271,19 +245,6 @@ pub(crate) fn update(word: &AtomicU64, change: impl Fn(u64) -> u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn engine_signals_age_and_wrap() {
-        let word = 3 << 44 | 5 << 24 | 700 << 14;
-        let at = |stamp: u64, now: u64| EngineSignal::unpack(word | (stamp % (1 << 14)), now);
-        let signal = Some(EngineSignal { running: 3, waiting: 5, ours: 0 });
-        let now = 1_795_000_000;
-        assert_eq!(at(now, now), signal);
-        assert_eq!(at(now, now + SIGNAL_SECONDS), signal);
-        assert_eq!(at(now, now + SIGNAL_SECONDS + 1), None);
-        assert_eq!(at((1 << 14) - 1, 1 << 14), signal, "the stamp wraps");
-        assert_eq!(EngineSignal::unpack(0, 1 << 14), None, "never written");
-    }
 
     #[test]
     fn what_others_send_counts_as_what_we_send() {

@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 
 pub use affinity::{AffinityPool, Learned};
 pub(crate) use carried::{Carried, Reply, forget, insert};
-pub use endpoint::{Endpoint, EngineSignal, Load};
+pub use endpoint::{Endpoint, Load};
 pub(crate) use endpoint::{EndpointId, EndpointIds};
 pub(crate) use strategy::{Compiled, Compiler, Strategy};
 
