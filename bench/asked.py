@@ -1,5 +1,6 @@
 """What was asked of edgeroute, beside what was measured."""
 
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -35,6 +36,24 @@ class Setup(NamedTuple):
     seconds: float
     scale: float
     """Multiplies counts of requests and streams: less than 1 for a look at whether it runs."""
+
+
+class Options(argparse.Namespace):
+    """The command line of what measures cases."""
+
+    only: str
+    rounds: int
+    seconds: float
+    scale: float
+    force: bool
+    output: Path
+
+
+class Results(msgspec.Struct):
+    """A run, as the raw file has it."""
+
+    facts: dict[str, str]
+    cases: dict[str, Case]
 
 
 Measure = Callable[[Setup], Case]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-from asked import Case, Line, Setup, at_most, render
+from asked import Case, Line, Options, Results, Setup, at_most, render
 from chart import Curve, Panel, svg
 from conversations import Load, Shape, Turn, hold, plan
 from fleet import CACHE, PREFILL, REPLICAS, WORKERS, Fleet
@@ -61,29 +61,9 @@ class Measured(NamedTuple):
     plot: str
 
 
-class Options(argparse.Namespace):
-    """The command line."""
-
-    only: str
-    rounds: int
-    seconds: float
-    scale: float
-    force: bool
-    output: Path
-
-
-class Results(msgspec.Struct):
-    """A run, as the raw file has it."""
-
-    facts: dict[str, str]
-    cases: dict[str, Case]
-
-
 def main() -> None:
     options = arguments()
     load = calm_load(options.force)
-    if load > MOST_LOAD and not options.force:
-        sys.exit(f"the machine is busy (load {load:.2f} > {MOST_LOAD}); figures would be worthless. --force overrides.")
     measured: dict[str, Measured] = {}
     for name in options.only.split(","):
         with tempfile.TemporaryDirectory() as directory:

@@ -38,19 +38,22 @@ class Options(argparse.Namespace):
 
 
 def calm_load(force: bool) -> float:
-    """The load average, once what `make bench` has just built no longer counts, or the patience is over."""
+    """The load average, once what `make bench` has just built no longer counts.
+
+    Ends the program if the machine stays busy, unless `force` says that this does not matter.
+    """
     deadline = time.monotonic() + PATIENCE_SECONDS
     while (load := os.getloadavg()[0]) > MOST_LOAD and not force and time.monotonic() < deadline:
         print(f"waiting for the machine to calm down: load {load:.2f}, at most {MOST_LOAD}", file=sys.stderr)
         time.sleep(10)
+    if load > MOST_LOAD and not force:
+        sys.exit(f"the machine is busy (load {load:.2f} > {MOST_LOAD}); figures would be worthless. --force overrides.")
     return load
 
 
 def main() -> None:
     options = arguments()
     load = calm_load(options.force)
-    if load > MOST_LOAD and not options.force:
-        sys.exit(f"the machine is busy (load {load:.2f} > {MOST_LOAD}); figures would be worthless. --force overrides.")
     try:
         results = run(options, facts(options, load))
     except BenchError as error:

@@ -5,6 +5,7 @@ compiled code of edgeroute. The rules of others are written down here from what 
 they know of every prefix that went through them, which is more than their own indexes keep.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
@@ -18,7 +19,7 @@ ASSUMED_OUTPUT = 256
 """Tokens that a reply is taken to have before it ends."""
 
 
-class Policy:
+class Policy(ABC):
     """What one router knows of its replicas, by position."""
 
     def __init__(self, names: Sequence[str], random: Random) -> None:
@@ -34,9 +35,9 @@ class Policy:
         self.context = [0] * len(names)
         """Prompt tokens of all in flight."""
 
+    @abstractmethod
     def choose(self, job: Job, now: float) -> int:
         """The position of the replica that gets the job."""
-        raise NotImplementedError
 
     def send(self, job: Job, now: float) -> int:
         """Choose, and remember it."""
@@ -170,9 +171,9 @@ class _Prefixes(Policy):
         self.index.insert(job.request.prompt, self.names[chosen], now=int(now))
         return chosen
 
+    @abstractmethod
     def among(self, job: Job, left: list[int]) -> int:
         """The position for a job, of which each replica would have to read `left` tokens."""
-        raise NotImplementedError
 
     def matched(self, job: Job, left: list[int]) -> list[float]:
         """The share of the prompt that each replica has seen."""

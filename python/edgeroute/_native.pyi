@@ -482,7 +482,9 @@ class Decision:
         """The name of the chosen target."""
 
     @property
-    def reason(self) -> Literal["warm", "cold", "warm-over-bound", "cold-over-bound"]:
+    def reason(
+        self,
+    ) -> Literal["warm", "cold", "warm-over-bound", "cold-over-bound", "cheaper", "leaving-too-dear"]:
         """Whether a cache decided, and whether the targets that were wanted first were too busy."""
 
     @property

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import closing
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import click
 import msgspec
@@ -18,6 +18,8 @@ from edgeroute.config.values import Secret
 from edgeroute.supervisor.addresses import reachable_host
 
 KEY_VARIABLE = "EDGEROUTE_ADMIN_KEY"
+
+Answer = TypeVar("Answer")
 
 _LARGEST_ANSWER = 64 << 20
 _LONGEST_SENTENCE = 500
@@ -73,10 +75,7 @@ def ask(method: str, path: str, admin: Address, seconds: float, wanted: Mapping[
 
 def tell_outcome(body: bytes, admin: Address, as_json: bool) -> NoReturn:
     """Print what became of a reload or a change, and exit: 0 if it is done, 1 if it was refused."""
-    try:
-        outcome = msgspec.json.decode(body, type=Outcome)
-    except msgspec.DecodeError:
-        refuse_stranger(admin)
+    outcome = understood(body, Outcome, admin)
     done = outcome.result in ("applied", "unchanged")
     if as_json:
         echo_json(msgspec.to_builtins(outcome))
@@ -85,10 +84,13 @@ def tell_outcome(body: bytes, admin: Address, as_json: bool) -> NoReturn:
     sys.exit(ExitStatus.DONE if done else ExitStatus.FAILED)
 
 
-def refuse_stranger(admin: Address) -> NoReturn:
-    """Exit: what answered is not what this version expects."""
-    advice = f"`edgeroute --version` here and the router's may differ, or {admin} is not its `admin` address"
-    refuse(f"error: what answers on {admin} is not understood", ExitStatus.FAILED, advice)
+def understood(body: bytes, answer: type[Answer], admin: Address) -> Answer:
+    """What the router on `admin` has answered; exits if it is not what this version expects."""
+    try:
+        return msgspec.json.decode(body, type=answer)
+    except msgspec.DecodeError:
+        advice = f"`edgeroute --version` here and the router's may differ, or {admin} is not its `admin` address"
+        refuse(f"error: what answers on {admin} is not understood", ExitStatus.FAILED, advice)
 
 
 def _admin_key() -> str | None:

@@ -8,7 +8,7 @@ import click
 import msgspec
 from rich.text import Text
 
-from edgeroute.cli.admin import admin_option, ask, refuse_stranger, tell_outcome
+from edgeroute.cli.admin import admin_option, ask, tell_outcome, understood
 from edgeroute.cli.options import json_option
 from edgeroute.cli.output import Screen, echo_json, table
 from edgeroute.config import Address
@@ -87,10 +87,7 @@ def command() -> None:
 def list_(admin: Address, as_json: bool) -> None:
     """List the replicas of every provider, what was changed, and how look-ups go."""
     body = ask("GET", "/replicas", admin, _PATIENCE_SECONDS)
-    try:
-        found = msgspec.json.decode(body, type=Replicas)
-    except msgspec.DecodeError:
-        refuse_stranger(admin)
+    found = understood(body, Replicas, admin)
     if as_json:
         echo_json(json.loads(body))
     else:

@@ -8,7 +8,7 @@ import click
 import msgspec
 from rich.text import Text
 
-from edgeroute.cli.admin import admin_option, ask, refuse_stranger
+from edgeroute.cli.admin import admin_option, ask, understood
 from edgeroute.cli.options import json_option
 from edgeroute.cli.output import Screen, echo_json, printable, table
 from edgeroute.cli.replicas import Live, live_tables
@@ -93,10 +93,7 @@ def command(admin: Address, as_json: bool) -> None:
     Exit status: 0 ready, 1 not ready, or no router there.
     """
     body = ask("GET", "/status", admin, _PATIENCE_SECONDS)
-    try:
-        status = msgspec.json.decode(body, type=Status)
-    except msgspec.DecodeError:
-        refuse_stranger(admin)
+    status = understood(body, Status, admin)
     if as_json:
         echo_json(json.loads(body))
     else:

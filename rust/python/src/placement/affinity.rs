@@ -178,7 +178,7 @@ impl Decision {
         self.name(py, self.decision.chosen)
     }
 
-    /// `warm`, `cold`, `warm-over-bound` or `cold-over-bound`.
+    /// `warm`, `cold`, `warm-over-bound`, `cold-over-bound`, and where all have prices `cheaper` or `leaving-too-dear`.
     #[getter]
     fn reason(&self) -> &'static str {
         match self.decision.reason {
