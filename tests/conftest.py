@@ -1,5 +1,6 @@
 """Options of the whole suite."""
 
+import gc
 import signal
 
 import pytest
@@ -10,3 +11,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write golden files instead of comparing")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def what_is_there_stays() -> None:
+    """Some tests call the garbage collector often: it need not look at thousands of tests and what they have left.
+
+    NOTE: it took 3 s in each of the 70 tests of ends of a request, and 0.3 s where these ran alone.
+    """
+    gc.collect()
+    gc.freeze()
