@@ -181,6 +181,21 @@ def test_ticking_goes_on_after_a_failure(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(left.log()) == 1
 
 
+def test_a_part_of_a_body_that_has_come_is_not_late(run_directory: Path) -> None:
+    """It may be there at its deadline, while the request that awaits it has not gone on yet."""
+
+    async def look_at_late_bodies() -> None:
+        worker = Worker.supervised(asyncio.get_running_loop(), run_directory, json_log=False)
+        there, missing = asyncio.Future[bytes](), asyncio.Future[bytes]()
+        there.set_result(b"{")
+        worker.reading.update({there: 0, missing: 0})
+        await wait_for(missing.cancelled)
+        assert worker.reading == {there: 0}
+        worker.stop()
+
+    asyncio.run(look_at_late_bodies())
+
+
 def test_nothing_runs_after_the_end(run_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgeroute.worker._TICK_SECONDS", 0)  # a tick in every turn of the loop
     compiled: list[int] = []

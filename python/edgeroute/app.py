@@ -302,11 +302,8 @@ async def _rsgi_body(
 
 
 def _is_late(worker: Worker, pending: object, error: BaseException) -> bool:
-    """Whether it was the worker that has cancelled what was awaited; it is awaited no more.
-
-    What had just come cannot be cancelled: then it is missing among what is read.
-    """
-    return worker.reading.pop(pending, worker) is worker and isinstance(error, asyncio.CancelledError | KeyError)
+    """Whether it was the worker that has cancelled what was awaited; it is awaited no more."""
+    return worker.reading.pop(pending, worker) is worker and isinstance(error, asyncio.CancelledError)
 
 
 def _declared_size(headers: list[tuple[bytes, bytes]]) -> int | None:

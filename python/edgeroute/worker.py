@@ -128,8 +128,8 @@ class Worker:
             elif self._ticks >= deadline and asyncio.isfuture(pending):  # as with granian
                 late.append(pending)
         for pending in late:
-            del self.reading[pending]
-            pending.cancel()
+            if pending.cancel():  # else it has come at the last moment, and its request goes on
+                del self.reading[pending]
 
     def _report_overload(self) -> None:
         if self._turned_away:
