@@ -485,7 +485,7 @@ class Decision:
     def reason(
         self,
     ) -> Literal["warm", "cold", "warm-over-bound", "cold-over-bound", "cheaper", "leaving-too-dear"]:
-        """Whether a cache decided, and whether the targets that were wanted first were too busy."""
+        """Whether a cache decided, and whether the targets that were wanted first were too busy or too dear."""
 
     @property
     def uncached_tokens(self) -> float:
