@@ -1,6 +1,6 @@
 # One target per thing a person does here. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python lint format audit build bench bench-limits bench-placement bench-replicas bench-decide gates gates-update fuzz schema reference lock clean
+.PHONY: help run test test-rust test-python test-package test-end-to-end lint format audit build bench bench-limits bench-placement bench-replicas bench-decide gates gates-update fuzz schema reference lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -21,10 +21,15 @@ run: $(VENV)/built ## build, then start the router on CONFIG (config/quickstart.
 test: test-rust test-python ## everything: cargo and pytest
 
 test-rust: ## the crates
-	cargo test --workspace --exclude edgeroute-python --locked
+	MAKEFLAGS= cargo test --workspace --exclude edgeroute-python --locked
 
-test-python: $(VENV)/built $(VENV)/dev ## the Python package, end to end
-	$(BIN)/pytest
+test-python: test-package test-end-to-end ## the Python package
+
+test-package: $(VENV)/built $(VENV)/dev ## its parts
+	MAKEFLAGS= $(BIN)/pytest --ignore=tests/e2e
+
+test-end-to-end: $(VENV)/built $(VENV)/dev ## the running router, with real clients
+	MAKEFLAGS= $(BIN)/pytest tests/e2e
 
 lint: $(VENV)/built $(VENV)/dev ## formatters, linters and type checkers, warnings denied
 	cargo fmt --all --check

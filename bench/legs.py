@@ -24,6 +24,10 @@ MODEL = "gpt-4o-mini"
 EVENTS = 50
 """Events of a stream; the first comes after 20 ms, the others 10 ms apart."""
 START_SECONDS = 60
+_CACHED = """cached: {{targets: [provider/a], cache: exact}}
+  understood: {{targets: [provider/a], cache: {{mode: semantic, serve: always}}}}
+cache: {{path: {}/cache}}"""
+"""Models with caches, beside those of `policy.yaml`, and where answers are kept."""
 MOST_CONNECTIONS = 10_000
 SPARE_DESCRIPTORS = 500
 
@@ -37,7 +41,7 @@ class Way(NamedTuple):
 
     name: str
     policy: str = "none"
-    """`on`, `off`, or `none` where there is no policy to switch."""
+    """`on`, `off`, `cached` (on, and with caches), or `none` where there is no policy to switch."""
     tls: bool = False
     """Whether the provider is reached over TLS."""
 
@@ -52,6 +56,7 @@ DIRECT = Way("direct")
 NGINX = Way("nginx")
 ROUTERS = tuple(Way(f"edgeroute {face}", policy) for face in ("asgi", "rsgi") for policy in ("off", "on"))
 WITH_POLICY = tuple(way for way in ROUTERS if way.policy == "on")
+WITH_CACHE = tuple(way._replace(policy="cached") for way in WITH_POLICY)
 WITH_TLS = tuple(way._replace(tls=True) for way in WITH_POLICY)
 FLOORS = (Way("granian asgi"), Way("granian rsgi"))
 """The server alone, with an application that reads the request and answers (`bench/floor.py`)."""
@@ -199,10 +204,11 @@ def configure(
     trust = f"ca_file: {directory}/authority.pem" if way.tls else ""
     config = folder / "edgeroute.yaml"
     _fill(
-        "policy.yaml" if way.policy == "on" else "plain.yaml", config,
+        "plain.yaml" if way.policy == "off" else "policy.yaml", config,
         LISTEN=listen, ADMIN=admin, INTERFACE=way.name.split()[-1], WORKERS=workers, PROVIDER=provider, TRUST=trust,
         CONNECTIONS=connections, REQUESTS=max_in_flight or connections,
         HASH=hashlib.sha256(KEY.encode()).hexdigest(),
+        CACHED=_CACHED.format(folder) if way.policy == "cached" else "",
     )  # fmt: skip
     return config
 

@@ -14,6 +14,7 @@ import msgspec
 import ratios
 from asked import Measure, Options, Results, Setup, render
 from boot import boot
+from hits import hits
 from legs import HERE, BenchError
 from measure import tell
 from mixed import mixed
@@ -31,6 +32,7 @@ CASES: dict[str, Measure] = {
     "alone": ratios.alone,
     "rate": rate,
     "streams": streams,
+    "hits": hits,
     "overload": overload,
     "mixed": mixed,
     "boot": boot,

@@ -339,17 +339,17 @@ def supervised_app(directory: Path) -> App:
     return App(partial(Worker.supervised, run_directory=directory, json_log=True))
 
 
-def run(directory: Path, face: Face, scenario: Scenario, max_stream: str = "64KiB") -> Running:
+def run(directory: Path, face: Face, scenario: Scenario, max_stream: str = "64KiB", *, config: str = CONFIG) -> Running:
     """Plays a scenario; gives back what is left when the application has stopped."""
 
     async def main() -> Running:
         provider = Provider()
         await provider.listen()
         written = directory / "edgeroute.yaml"
-        written.write_text(CONFIG.format(port=provider.port, max_stream=max_stream))
-        config = json.loads(load(written, {}).normalised)
+        written.write_text(config.format(port=provider.port, max_stream=max_stream))
+        normalised = json.loads(load(written, {}).normalised)
         cells = Cells.create(str(directory / "cells"))
-        running = Running(supervised_app(directory), face, provider, cells, directory, log_file, config)
+        running = Running(supervised_app(directory), face, provider, cells, directory, log_file, normalised)
         running.publish(1)
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: running.mishaps.append(context))

@@ -28,12 +28,14 @@ def imported(path: Path) -> Draft:
 
 
 def environment(text: str) -> dict[str, str]:
-    """A value for each variable that a configuration reads."""
+    """A value for each variable that a configuration reads, and a home."""
     names = set(re.findall(r"\$\{(\w+)\}", text))
-    return {name: _value(name, index) for index, name in enumerate(sorted(names))}
+    return {"HOME": "/root"} | {name: _value(name, index) for index, name in enumerate(sorted(names))}
 
 
 def _value(name: str, index: int) -> str:
     if name.endswith("_HASH"):
         return "sha256:" + hashlib.sha256(name.encode()).hexdigest()
+    if name.startswith("REDIS_URL"):
+        return "redis://:password@cache:6379"
     return "https://models.example.com" if re.search("^X$|BASE|ENDPOINT|URL", name) else f"value-{index}"

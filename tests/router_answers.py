@@ -8,6 +8,7 @@ import msgspec
 from edgeroute.admin import AdminListener
 from edgeroute.config import Secret
 from edgeroute.replicas.changes import Command
+from edgeroute.supervisor.caches import PurgeCommand, Purged
 from edgeroute.telemetry import Sample
 
 STATUS: dict[str, Any] = {
@@ -82,6 +83,53 @@ REPLICAS: dict[str, Any] = {
 """What `GET /replicas` answers."""
 
 
+CACHE: dict[str, Any] = {
+    "store": {
+        "path": "/var/cache/edgeroute",
+        "available": True,
+        "entries": 1234,
+        "most_entries": 100_000,
+        "bytes": 5 << 20,
+        "most_bytes": 256 << 20,
+        "redis": False,
+        "hit_share": 0.4167,
+    },
+    "models": [
+        {
+            "model": "faq",
+            "mode": "semantic",
+            "serve": "observe",
+            "entries": 1200,
+            "hit": 4,
+            "semantic": 1,
+            "joined": 0,
+            "miss": 7,
+            "bypass": 2,
+            "hit_share": 0.4167,
+            "evidence": {"correct": 40, "wrong": 0, "unknown": 12, "least_correct": 0.9278, "serving": False},
+        },
+        {
+            "model": "chat",
+            "mode": None,
+            "serve": None,
+            "entries": 0,
+            "hit": 0,
+            "semantic": 0,
+            "joined": 0,
+            "miss": 0,
+            "bypass": 1,
+            "hit_share": None,
+            "evidence": {"correct": 0, "wrong": 0, "unknown": 0, "least_correct": None, "serving": False},
+        },
+    ],
+    "refused": {"names": 1, "numbers": 3},
+    "evidence": {"correct": 40, "wrong": 0, "unknown": 12, "least_correct": 0.9278, "serving": False},
+    "evictions": 0,
+    "dropped": 5,
+}
+"""What `GET /cache` answers."""
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """What became of a reload."""
 
@@ -96,6 +144,8 @@ class RouterAnswers:
     def __init__(self) -> None:
         self.now = STATUS
         self.commands: list[Command] = []
+        self.purges: list[PurgeCommand] = []
+        self.purged = Purged("applied", 12, "purged 12 entries; workers follow within 0.1 s")
         self.outcome = Outcome("applied", 4, "configuration reloaded: generation 4 serves")
 
     def unready(self) -> str | None:
@@ -116,6 +166,13 @@ class RouterAnswers:
     def change_replica(self, command: Command) -> Outcome:
         self.commands.append(command)
         return self.outcome
+
+    def cache(self) -> dict[str, Any]:
+        return CACHE
+
+    def purge_cache(self, command: PurgeCommand) -> Purged:
+        self.purges.append(command)
+        return self.purged
 
 
 class RouterAdmin:

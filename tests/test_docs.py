@@ -104,6 +104,15 @@ def test_every_response_header_is_documented() -> None:
     assert {name for name in re.findall(r"^\| `([^`]+)`", section, re.MULTILINE) if name.startswith("x-")} == sent
 
 
+def test_every_reason_of_the_cache_is_documented() -> None:
+    section = (ROOT / "docs" / "how-to" / "caches.md").read_text().split("## What is refused")[1].split("\n## ")[0]
+    files = ("router/src/recall/words.rs", "cache/src/guard/bypass.rs", "cache/src/guard/difference.rs")
+    named = (re.findall(r'Self::\w+ => "([a-z-]+)",', (ROOT / "rust" / name).read_text()) for name in files)
+    sent = {name for names in named for name in names}
+    assert len(sent) > 20
+    assert set(re.findall(r"^\| `([a-z-]+)`", section, re.MULTILINE)) == sent
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_documented(name: str) -> None:
     assert f"edgeroute {name}" in (REFERENCE / "cli.md").read_text()

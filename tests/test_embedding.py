@@ -1,7 +1,9 @@
 """`edgeroute.create_app` under a server that is not ours."""
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Generator
@@ -53,6 +55,12 @@ def process(*command: str, folder: Path) -> Generator[Path]:
             running.wait(PATIENCE)
 
 
+def listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
+
+
 def test_an_sdk_is_served_under_uvicorn(tmp_path: Path) -> None:
     mock, port = free_port(), free_port()
     (tmp_path / "edgeroute.yaml").write_text(CONFIG.format(mock=mock))
@@ -64,6 +72,7 @@ def test_an_sdk_is_served_under_uvicorn(tmp_path: Path) -> None:
         process("uvicorn", "application:app", f"--port={port}", folder=tmp_path) as output,
     ):
         client = OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="test", max_retries=0)
+        wait_for(lambda: listens(mock))
 
         def listed() -> list[str]:
             try:

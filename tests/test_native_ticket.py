@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import json
+import select
 import sys
 import weakref
 from functools import partial
@@ -9,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app_in_process import CONFIG, HANG, STREAM, Client, Running, chunk, completion, event, run, wait_for
+from app_in_process import CONFIG, HANG, PATIENCE, STREAM, Client, Running, chunk, completion, event, run, wait_for
 
 from edgeroute._native import Cells, DirectFuture, Snapshot, Ticket, Worker
 from edgeroute.config import load
@@ -19,8 +21,12 @@ HEADERS = [(b"authorization", b"Bearer test")]
 
 @pytest.fixture
 def worker(tmp_path: Path) -> Worker:
+    return worker_of(tmp_path, CONFIG)
+
+
+def worker_of(tmp_path: Path, config: str) -> Worker:
     path = tmp_path / "edgeroute.yaml"
-    path.write_text(CONFIG.format(port=9, max_stream="1MiB"))
+    path.write_text(config.format(port=9, max_stream="1MiB"))
     cells = Cells.create(str(tmp_path / "cells"))
     worker = Worker(cells, 1, True)
     worker.configure(Snapshot.compile(load(path, {}).normalised, cells, 1))
@@ -76,6 +82,53 @@ def test_an_attempt_is_started_once(worker: Worker) -> None:
     with pytest.raises(RuntimeError, match="under way"):
         ticket.attempt(future(), None)
     ticket.close()
+
+
+def test_who_shares_an_exchange_goes_on_if_the_first_ends_between_two_attempts(tmp_path: Path) -> None:
+    shares = CONFIG.replace("[one/small, two/small]}}", "[one/small, two/small], cache: {{mode: exact, share: true}}}}")
+    worker = worker_of(tmp_path, f"{shares}cache: {{{{path: {tmp_path}}}}}\n")
+    leader = decide(worker, completion())
+    leading, following, again = future(), future(), future()
+    leader.attempt(leading, None)
+    follower = decide(worker, completion())
+    follower.attempt(following, None)
+    while not leading.results:
+        assert select.select([worker.fileno()], [], [], PATIENCE)[0]
+        worker.serve()
+    assert (leader.step, following.results) == (Ticket.ATTEMPT, []), "nothing listens at the first target"
+    leader.close()
+    assert (following.results, follower.step) == ([None], Ticket.ATTEMPT)
+    follower.attempt(again, None)
+    late = decide(worker, completion())
+    late.attempt(future(), None)
+    follower.close()
+    late.close()
+    results = [json.loads(line)["cache"] for line in worker.take_log().splitlines()]
+    assert sorted(results) == ["joined", "miss", "miss"], "it leads from now on"
+
+
+def test_who_waits_for_a_vector_is_told_that_the_process_stops(tmp_path: Path) -> None:
+    embedder = "cache: {{mode: semantic, embedder: {{target: dead/small, wait: 10s}}}}"
+    semantic = CONFIG.replace("[one/small, two/small]}}", f"[one/small, two/small], {embedder}}}}}")
+    worker = worker_of(tmp_path, f"{semantic}cache: {{{{path: {tmp_path}}}}}\n")
+    ticket = decide(worker, completion())
+
+    class Waits(Future):
+        def get_loop(self) -> Any:
+            return self
+
+        def call_later(self, *_: object) -> None:
+            """That it does not wait for ever is not what is tested."""
+
+    waits: Any = Waits()
+    ticket.attempt(waits, None)
+    assert (waits.results, ticket.step) == ([], Ticket.ATTEMPT)
+    assert worker.stop() == 1
+    assert (waits.results, ticket.step) == ([None], Ticket.REFUSE)
+    assert ticket.refusal is not None
+    assert ticket.refusal[1] == "stopping"
+    ticket.own_headers(True)
+    worker.close()
 
 
 def test_a_cancelled_future_is_left_alone(worker: Worker) -> None:

@@ -35,7 +35,7 @@ def configuration(directory: Path, face: Face, *, listen: str, admin: str, provi
     values = {
         "LISTEN": listen, "ADMIN": admin, "INTERFACE": face, "WORKERS": "1",
         "PROVIDER": f"http://{provider}/v1", "TRUST": "", "CONNECTIONS": "4096", "REQUESTS": "2048",
-        "HASH": hashlib.sha256(KEY.encode()).hexdigest(),
+        "HASH": hashlib.sha256(KEY.encode()).hexdigest(), "CACHED": "",
     }  # fmt: skip
     path = directory / f"{face}.yaml"
     template = (_HERE.parent / "policy.yaml").read_text()

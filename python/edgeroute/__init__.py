@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edgeroute.cache import SemanticCache
     from edgeroute.config import Config, ConfigError
     from edgeroute.embedding import create_app
     from edgeroute.errors import EdgerouteError
@@ -19,6 +20,7 @@ __all__ = [
     "Ring",
     "RuleError",
     "RuleSet",
+    "SemanticCache",
     "__version__",
     "create_app",
 ]
@@ -34,6 +36,7 @@ _HOME = {
     "Ring": "edgeroute.placement",
     "RuleError": "edgeroute.rules",
     "RuleSet": "edgeroute.rules",
+    "SemanticCache": "edgeroute.cache",
     "create_app": "edgeroute.embedding",
 }
 

@@ -6,29 +6,39 @@ from contextvars import Context
 from types import GenericAlias
 from typing import Any, ClassVar, Generic, Literal, TypeVar, final, overload
 
+from edgeroute.cache import Comparison, Hit
+from edgeroute.cache import Explanation as CacheExplanation
 from edgeroute.placement import Considered
 from edgeroute.rules import Explanation
 
 __all__ = [
     "AffinityIndex",
+    "Bank",
     "Cells",
     "Decision",
     "DirectFuture",
     "Expression",
     "Latency",
+    "ModelEvidence",
     "Prompt",
     "Ring",
     "RoundRobin",
     "RuleSet",
+    "SemanticCache",
     "Snapshot",
+    "Store",
+    "StoreStatistics",
     "Ticket",
     "Worker",
     "WorkerStatus",
     "check_rules",
+    "compare",
+    "embed",
     "explain",
     "explain_rules",
     "first_failures",
     "least_load",
+    "least_share",
     "lint_rules",
     "power_of_two",
     "rule_codes",
@@ -186,10 +196,89 @@ class Worker:
         """End the requests under way: their clients are told that the router is stopping. Returns how many."""
 
     def close(self) -> None:
-        """Close the tickets that are under way, which closes their sockets."""
+        """Close the tickets that are under way, which closes their sockets, and the cache's store."""
+
+    def take_warnings(self) -> list[str]:
+        """Sentences for the operator about the cache, since the last call."""
 
     def take_log(self) -> bytes:
         """The log lines since the last call."""
+
+@final
+class Store:
+    """The store of a host's answers, as the supervisor sees it."""
+
+    def __new__(cls, path: str, most_bytes: int, most_entries: int, redis: str | None = None) -> Store:
+        """Open the store in a folder; what is wrong with it is told by `take_warnings`."""
+
+    def statistics(self) -> StoreStatistics: ...
+    def entries_of(self, models: Sequence[str]) -> list[int]:
+        """Entries of each of these models."""
+
+    def evidence_of(self, models: Sequence[str]) -> list[ModelEvidence]:
+        """What workers of this host have observed of each of these models."""
+
+    def take_warnings(self) -> list[str]:
+        """What is wrong with the store, each told once. Call it often: what the store tells waits for it."""
+
+    def warm(self, normalised: bytes, answers: list[tuple[bytes, bytes, int | None]]) -> list[str | None]:
+        """Keep answers that were written down, under the keys under which a router with this configuration looks for
+        them: requests as `edgeroute explain` takes them, the bytes of each reply, and for how many milliseconds at
+        most. Says of each why it is not kept; None where it is.
+        """
+
+    def flush(self) -> bool:
+        """Wait until all that was put is written; whether it is."""
+
+    def put(
+        self,
+        *,
+        key: str,
+        scope: str,
+        name: str,
+        model: str,
+        stored_ms: int,
+        expires_ms: int,
+        head: bytes,
+        body: bytes,
+    ) -> None:
+        """Keep an answer of a model for the virtual key or team of a name. Times are Unix milliseconds."""
+
+    def purge(
+        self,
+        by: Literal["key", "virtual_key", "team", "everybody", "model", "older_than", "all"],
+        name: str = "",
+        stored_before_ms: int = 0,
+    ) -> tuple[int, Literal["done", "waiting", "failed"]]:
+        """Remove entries, and wait until they are gone: how many there were, and what has come of it.
+
+        `waiting` is what the store has not done after 5 s and still will; a warning says why something has `failed`.
+        A key is 32 hexadecimal digits; ValueError if it is not.
+        """
+
+@final
+class ModelEvidence:
+    """How comparisons of a model's answers with those to similar requests went, as far as the store keeps them."""
+
+    correct: int
+    wrong: int
+    unknown: int
+    serving: bool
+    """Whether answers to similar requests are given, where their own evidence allows it."""
+
+@final
+class StoreStatistics:
+    """How much there is in the store."""
+
+    entries: int
+    bytes: int
+    """Of its file that are in use."""
+    most_bytes: int
+    """The file does not grow beyond; where others had it open before, that is what they have set."""
+    dropped: int
+    """Answers that could not be kept."""
+    available: bool
+    """Whether there is a store at present."""
 
 @final
 class DirectFuture:
@@ -230,6 +319,8 @@ class Ticket:
     REFUSE: ClassVar[int]
     """Answer with the error in `refusal`."""
     CLOSED: ClassVar[int]
+    ANSWER: ClassVar[int]
+    JOIN: ClassVar[int]
     """Nothing is left to do."""
 
     @property
@@ -255,8 +346,8 @@ class Ticket:
         """Status, code, message, field."""
 
     def attempt(self, future: DirectFuture, client: Any | None) -> DirectFuture:
-        """Start the current attempt; the future is fulfilled when `step` has changed. `client` is what
-        `Worker.lasting` gives if it takes long; with None it is not among those.
+        """Start the current attempt, or wait for what comes before it; the future is fulfilled when `step` has changed.
+        `client` is what `Worker.lasting` gives if it takes long; with None it is not among those.
 
         RuntimeError if one is under way.
         """
@@ -281,6 +372,9 @@ class Ticket:
 
         RuntimeError if somebody is waiting for them already.
         """
+
+    def go_on(self) -> None:
+        """More of a replayed stream is due, or a vector is not waited for any longer."""
 
     @property
     def broken(self) -> str | None:
@@ -359,6 +453,122 @@ class Expression:
 
     def evaluate(self, mapping: Mapping[str, Any] | None = None) -> Any:
         """Its value, as `edgeroute.rules` says; RuleError if it has none, ValueError as `RuleSet` has it."""
+
+@final
+class Bank:
+    """Vectors, searched by cosine.
+
+    >>> bank = Bank(3)
+    >>> bank.insert(7, [1.0, 2.0, 3.0])
+    >>> bank.within([2.0, 4.0, 6.1], 0.95)[0][0]
+    7
+    """
+
+    def __new__(cls, dimensions: int) -> Bank:
+        """ValueError for no dimension, or more than 65536."""
+
+    def insert(self, id: int, vector: Sequence[float]) -> None:  # noqa: A002
+        """Keep a vector under a number; numbers may repeat.
+
+        ValueError for another dimension, for all zero, and for what is not finite.
+        """
+
+    def within(self, vector: Sequence[float], threshold: float, most: int = 8) -> list[tuple[int, float]]:
+        """Numbers and cosines of those with a cosine of `threshold` or more, best first, at most `most`.
+
+        One that is just at the threshold is missed five times in a thousand at most, a nearer one less often;
+        thresholds of 0 and below miss nothing.
+        """
+
+    def __len__(self) -> int:
+        """How many vectors it keeps."""
+
+@final
+class SemanticCache:
+    """Answers by what a question means.
+
+    An answer is given to another question if it is at least `threshold` sure that it serves both, and if no veto
+    objects. At most `capacity` questions are kept, over all partitions: then the oldest goes first. An `embedder` takes
+    a text and gives its vector, all of the same dimension; with it `threshold` is that of the cosine. All methods may
+    be called by several threads.
+
+    >>> cache = SemanticCache()
+    >>> cache.add("How do I reset my password?", "Settings, Security, Reset.")
+    True
+    >>> cache.find("how can I reset my password").answer
+    'Settings, Security, Reset.'
+    >>> cache.find("how can I reset my router") is None
+    True
+    """
+
+    def __new__(
+        cls,
+        threshold: float = 0.95,
+        *,
+        capacity: int = 100_000,
+        embedder: Callable[[str], Sequence[float]] | None = None,
+    ) -> SemanticCache:
+        """ValueError for a threshold that is not from 0 to 1, or no capacity."""
+
+    def add(
+        self, question: str, answer: Any, *, partition: str = "", ttl: float | None = None, now: float | None = None
+    ) -> bool:
+        """Keep the answer of a question.
+
+        One to the very same question is replaced. Partitions share nothing. It is found for `ttl` seconds, rounded up
+        to a whole second of the clock; without one, as long as there is room. `now` is in seconds since 1970: without
+        it, the system's clock. False if such a question is never answered from memory, or has nothing to go by; then
+        `explain` says why. ValueError for a ttl of 0 or less, and for vectors of another dimension than before.
+        """
+
+    def find(
+        self, question: str, *, partition: str = "", threshold: float | None = None, now: float | None = None
+    ) -> Hit | None:
+        """The answer of the nearest question that means the same.
+
+        `threshold` is for this once. What the embedder raises is raised here.
+        """
+
+    def explain(
+        self,
+        question: str,
+        *,
+        partition: str = "",
+        most: int = 5,
+        threshold: float | None = None,
+        now: float | None = None,
+    ) -> CacheExplanation:
+        """The nearest `most` questions, and why their answers are given or not.
+
+        It compares with all questions of the partition: some milliseconds for 100,000.
+        """
+
+    def remove(self, question: str, *, partition: str = "") -> bool:
+        """Forget the answer of this very question: whether there was one."""
+
+    def clear(self) -> None:
+        """Forget all."""
+
+    @property
+    def threshold(self) -> float:
+        """How sure it must be."""
+
+    @property
+    def capacity(self) -> int:
+        """The most questions it keeps."""
+
+    def __len__(self) -> int:
+        """How many questions it keeps, expired ones included until the next one is added."""
+
+def compare(asked: str, stored: str, *, threshold: float = 0.95) -> Comparison:
+    """How near two questions are by the built-in embedding, and whether the answer of one serves the other."""
+
+def embed(text: str) -> list[float] | None:
+    """The vector of a text by the embedding that is built in: 256 numbers, length one.
+
+    None where a text has nothing to go by (no letter, no digit) or has more than 8192 bytes. The table is fitted to
+    all-MiniLM-L6-v2; see `docs/explanation.md`.
+    """
 
 @final
 class Ring:
@@ -542,6 +752,9 @@ class Latency:
 
     def cost(self, prompt_tokens: int, output_tokens: int, in_flight: int) -> float:
         """What such a request would take in milliseconds, times the requests that wait with it; 0 without samples."""
+
+def least_share(right: int, wrong: int) -> float:
+    """The share that is right, for all that is known of it: the truth is less for a chance of 5 % only."""
 
 def least_load(loads: dict[str, int], *, tokens: int = 0, seed: int = 0) -> str:
     """The target with the fewest tokens in flight if it took `tokens` more; equal ones take turns by `seed`."""

@@ -38,6 +38,21 @@ FAMILIES = {
     "edgeroute_request_duration_seconds": Family("histogram", "Time from a request's arrival to its end."),
     "edgeroute_time_to_first_token_seconds": Family("histogram", "Time from a request's arrival to its first output."),
     "edgeroute_overhead_seconds": Family("histogram", "Time spent in edgeroute, waiting for providers apart."),
+    "edgeroute_cache_requests_total": Family("counter", "Requests to models with a cache, by what came of asking it."),
+    "edgeroute_cache_refused_total": Family(
+        "counter", "Requests that were not looked up, or not by meaning, by reason."
+    ),
+    "edgeroute_cache_embeddings_total": Family("counter", "Vectors of questions that embedders were asked for."),
+    "edgeroute_cache_evidence_total": Family("counter", "Answers to similar requests compared with the model's."),
+    "edgeroute_cache_judgements_total": Family(
+        "counter", "Comparisons that judges were asked for, by what came of it."
+    ),
+    "edgeroute_cache_evictions_total": Family("counter", "Answers that went because the cache was full."),
+    "edgeroute_cache_dropped_total": Family(
+        "counter", "Answers that could not be kept: too many, too large, no store."
+    ),
+    "edgeroute_cache_entries": Family("gauge", "Answers in the cache of the host."),
+    "edgeroute_cache_bytes": Family("gauge", "Bytes that they take on the disk."),
     "edgeroute_dropped_total": Family("counter", "What was lost or left unsettled; more than 0 is a defect."),
     "edgeroute_in_flight": Family("gauge", "Exchanges with providers open now, over all workers."),
     "edgeroute_replica_available": Family("gauge", "0 while a replica is tried last, after connect failures in a row."),

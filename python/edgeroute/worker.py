@@ -115,6 +115,8 @@ class Worker:
         self._cancel_late_bodies()
         self.queues.look()
         self._log.write(self.native.take_log())
+        for warning in self.native.take_warnings():
+            _log.warning("worker %d: %s", os.getpid(), warning)
         published = self.native.published
         if published != self._generation and self._adopting is None and self._ticks >= self._adopt_at_tick:
             self._adopting = self._loop.run_in_executor(None, self._compile, published)

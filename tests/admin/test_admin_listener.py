@@ -13,6 +13,7 @@ from edgeroute.admin import AdminListener
 from edgeroute.admin.listener import Asked, refuse
 from edgeroute.config import Secret
 from edgeroute.replicas.changes import Command
+from edgeroute.supervisor.caches import PurgeCommand, Purged
 from edgeroute.telemetry import CONTENT_TYPE, Sample
 
 
@@ -27,6 +28,8 @@ class Fixed:
         self.reason: str | None = None
         self.outcome = Outcome("applied", 2, "reloaded")
         self.commands: list[Command] = []
+        self.purges: list[PurgeCommand] = []
+        self.purged = Purged("applied", 3, "purged 3 entries")
 
     def unready(self) -> str | None:
         return self.reason
@@ -48,6 +51,13 @@ class Fixed:
     def change_replica(self, command: Command) -> Outcome:
         self.commands.append(command)
         return self.outcome
+
+    def cache(self) -> dict[str, Any]:
+        return {"store": None}
+
+    def purge_cache(self, command: PurgeCommand) -> Purged:
+        self.purges.append(command)
+        return self.purged
 
 
 @pytest.fixture
@@ -172,8 +182,52 @@ def test_a_change_without_a_length(port: int):
     assert "it needs a content-length" in text
 
 
+def test_the_cache_is_json(port: int):
+    assert json.loads(ask(port, "GET", "/cache")[1]) == {"store": None}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"key": "0f"}', PurgeCommand(key="0f")),
+        (b'{"team": "search"}', PurgeCommand(team="search")),
+        (b'{"virtual_key": "me"}', PurgeCommand(virtual_key="me")),
+        (b'{"everybody": true}', PurgeCommand(everybody=True)),
+        (b'{"model": "faq", "all": false}', PurgeCommand(model="faq")),
+        (b'{"older_than": "1h"}', PurgeCommand(older_than="1h")),
+        (b'{"all": true}', PurgeCommand(all=True)),
+    ],
+)
+def test_a_purge_tells_its_result(port: int, answers: Fixed, body: bytes, expected: PurgeCommand):
+    status, text, _ = ask(port, "POST", "/cache/purge", body)
+    assert (status, json.loads(text)) == (200, {"result": "applied", "entries": 3, "message": "purged 3 entries"})
+    assert answers.purges == [expected]
+    answers.purged = Purged("invalid", 0, "no")
+    assert ask(port, "POST", "/cache/purge", body)[0] == 422
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", "Input data was truncated"),
+        (b'{"modle": "faq"}', "unknown field `modle`"),
+        (b'{"model": ""}', "Expected `str` of length >= 1 - at `$.model`"),
+        (b'{"model": 1}', "at `$.model`"),
+        (b'{"all": "yes"}', "Expected `bool`"),
+        (b'{"model": "\xff"}', "invalid start byte"),
+        (b" " * 65_537, "it is longer than 64 KiB"),
+    ],
+)
+def test_what_is_no_purge_says_what_one_is(port: int, answers: Fixed, body: bytes, expected: str):
+    status, text, _ = ask(port, "POST", "/cache/purge", body)
+    assert (status, answers.purges) == (400, [])
+    assert text.startswith("this says not what to purge: ")
+    assert expected in text
+    assert text.endswith('; send JSON such as {"model": "faq"}\n')
+
+
 def test_wrong_paths_and_methods(port: int):
-    paths = "/healthz, /readyz, /metrics, /status, /replicas, /reload"
+    paths = "/healthz, /readyz, /metrics, /status, /replicas, /cache, /cache/purge, /reload"
     check(port, "GET /", 404, f"no such path; there are {paths}\n")
     check(port, "POST /nothing", 404, f"no such path; there are {paths}\n")
     check(port, "GET /reload", 405, "use POST\n")
@@ -187,12 +241,13 @@ def test_wrong_paths_and_methods(port: int):
 
 
 def test_the_key_guards_all_but_probes_and_metrics(guarded_port: int):
-    for request in ("GET /status", "HEAD /status", "POST /reload", "GET /replicas", "POST /replicas"):
+    for request in ("GET /status", "HEAD /status", "POST /reload", "GET /replicas", "POST /replicas",
+                    "GET /cache", "POST /cache/purge"):  # fmt: skip
         method, path = request.split()
         status, text, headers = ask(guarded_port, method, path)
         assert (status, headers["www-authenticate"]) == (401, "Bearer")
         assert text == ("" if method == "HEAD" else UNAUTHORIZED)
-        body = CHANGE if request == "POST /replicas" else None
+        body = {"POST /replicas": CHANGE, "POST /cache/purge": b'{"all": true}'}.get(request)
         assert ask(guarded_port, method, path, body, authorization="Bearer letmein")[0] == 200
     for path in ("/healthz", "/readyz", "/metrics"):
         assert ask(guarded_port, "GET", path)[0] == 200

@@ -28,7 +28,7 @@ def test_each_runs_and_says_what_was_asked(name: str, tmp_path: Path, monkeypatc
     monkeypatch.setattr(overload, "WINDOWS", 2)
     monkeypatch.setattr("rate.RATES", RATES[-1:])
     scale = 0.005 if name == "rate" else TINY
-    case = CASES[name](Setup(tmp_path, rounds=1, seconds=0.1, scale=scale))
+    case = CASES[name](Setup(tmp_path, rounds=1, seconds=0.3, scale=scale))
     assert case.tables
     assert case.lines or not find_nginx(), "nginx is what most of them are compared with"
     results = Results({"date": "2026-11-21 12:00"}, {name: case})

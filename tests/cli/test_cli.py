@@ -25,7 +25,7 @@ def test_help_fits_a_screen_and_has_an_example(path: tuple[str, ...]):
     assert code == 0
     lines = out.splitlines()
     assert lines[0].startswith(f"Usage: {' '.join(('edgeroute', *path))} ")
-    assert len(lines) <= 24
+    assert len(lines) <= 25
     assert max(map(len, lines)) <= 80
     assert any(" ".join(("edgeroute", *path)) in line for line in lines[1:]), "an example"
 

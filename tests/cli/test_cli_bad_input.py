@@ -35,6 +35,7 @@ PRINTS = {
     "keys": ["keys new me"],
     "status": ["status --admin {admin}"],
     "replicas": ["replicas list --admin {admin}", "replicas drain vllm http://gpu-0 --admin {admin}"],
+    "cache": ["cache report --admin {admin}", "cache purge --all --admin {admin}"],
     "reload": ["reload --admin {admin}"],
     "import": ["import --help"],
     "mock": ["mock --faults"],

@@ -1,18 +1,23 @@
 """`edgeroute status`, `edgeroute replicas` and `edgeroute reload`, beside a router whose answers are chosen."""
 
 import json
+import shlex
 import socket
 import threading
+from typing import Any
 
 import msgspec
 import pytest
 from command_line import edgeroute
-from router_answers import REPLICAS, STATUS, Outcome, RouterAdmin
+from router_answers import CACHE, REPLICAS, STATUS, Outcome, RouterAdmin
 from waiting import free_port
 
+from edgeroute.cli.cache import Report
+from edgeroute.cli.cache import render as render_cache
 from edgeroute.cli.output import Screen
 from edgeroute.cli.status import Status, render
 from edgeroute.config import Secret
+from edgeroute.supervisor.caches import PurgeCommand, Purged
 
 SHOWN = """\
 edgeroute    0.1.0
@@ -135,6 +140,82 @@ def test_a_reload_that_is_refused(router: RouterAdmin):
     assert (code, json.loads(out)["result"], error) == (1, "invalid", "")
 
 
+# cache
+
+REPORT = """\
+cache
+state       available
+path        /var/cache/edgeroute
+entries     1234 of 100000
+size        5.0 MiB of 256.0 MiB
+hit share   41.7%
+not kept    5
+
+model   cache               entries   hit   semantic   joined   miss   bypass   hit share
+faq     semantic, observe      1200     4          1        0      7        2       41.7%
+chat    by rules                  0     0          0        0      0        1
+
+not answered because of   requests
+names                            1
+numbers                          3
+
+compared with the model's   correct   wrong   unknown   correct, at least   answers
+faq                              40       0        12               92.8%   not given
+"""
+
+
+def test_the_report_of_the_cache(router: RouterAdmin):
+    assert edgeroute("cache", "report", "--admin", router.address) == (0, REPORT, "")
+    code, out, _ = edgeroute("cache", "report", "--json", "--admin", router.address)
+    assert (code, json.loads(out)) == (0, CACHE)
+
+
+def test_the_report_without_a_cache():
+    nothing: dict[str, Any] = CACHE | {"store": None, "models": [], "refused": {}, "dropped": 0}
+    shown = render_cache(msgspec.convert(nothing, Report), Screen(1000, colour=False))
+    assert shown == "cache\nstate   nothing is cached: no model and no rule has a cache"
+
+
+def test_the_status_shows_the_cache(router: RouterAdmin):
+    router.answers.now = STATUS | {"cache": CACHE["store"]}
+    out = edgeroute("status", "--admin", router.address)[1]
+    assert REPORT.partition("not kept")[0] in out
+    router.answers.now = STATUS | {"cache": CACHE["store"] | {"available": False, "hit_share": None, "redis": True}}
+    out = edgeroute("status", "--admin", router.address)[1]
+    assert "state       not available: the log says why\n" in out
+    assert "path        /var/cache/edgeroute, shared over Redis when it can be reached\n" in out
+    assert "hit share   nothing was asked yet\n" in out
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("--all", PurgeCommand(all=True)),
+        ("--everybody", PurgeCommand(everybody=True)),
+        ("--model faq", PurgeCommand(model="faq")),
+        ("--team search", PurgeCommand(team="search")),
+        ("--virtual-key me", PurgeCommand(virtual_key="me")),
+        ("--older-than 1h", PurgeCommand(older_than="1h")),
+        (f"--key {'0f' * 16}", PurgeCommand(key="0f" * 16)),
+    ],
+)
+def test_a_purge(router: RouterAdmin, option: str, expected: PurgeCommand):
+    done = router.answers.purged.message
+    assert edgeroute("cache", "purge", *option.split(), "--admin", router.address) == (0, f"{done}\n", "")
+    assert router.answers.purges == [expected]
+    code, out, _ = edgeroute("cache", "purge", *option.split(), "--json", "--admin", router.address)
+    assert (code, json.loads(out)) == (0, {"result": "applied", "entries": 12, "message": done})
+    router.answers.purged = Purged("invalid", 0, "no")
+    assert edgeroute("cache", "purge", *option.split(), "--admin", router.address) == (1, "", "no\n")
+
+
+@pytest.mark.parametrize("options", ["", "--all --model faq", "--model ''"])
+def test_a_purge_that_does_not_say_of_what(router: RouterAdmin, options: str):
+    code, out, error = edgeroute("cache", "purge", *shlex.split(options), "--admin", router.address)
+    assert (code, out, router.answers.purges) == (2, "", [])
+    assert error.startswith("error: say which answers, by one of --key, --virtual-key, --team, --everybody, --model")
+
+
 # The key, and who answers
 
 
@@ -158,7 +239,10 @@ def test_a_key_that_is_none(router: RouterAdmin):
     assert "can" not in error.split(":", 2)[1]
 
 
-@pytest.mark.parametrize("command", ["status", "reload", "replicas list", "replicas drain vllm http://gpu-0"])
+@pytest.mark.parametrize(
+    "command",
+    ["status", "reload", "replicas list", "replicas drain vllm http://gpu-0", "cache report", "cache purge --all"],
+)
 def test_nobody_there(command: str):
     address = f"127.0.0.1:{free_port()}"
     code, out, error = edgeroute(*command.split(), "--admin", address)
@@ -181,7 +265,7 @@ def test_nobody_there(command: str):
         (b"HTTP/1.1 403 No\r\ncontent-length: 5\r\n\r\n\x1b[2J\xff", "refuses: \ufffd[2J"),
     ],
 )
-@pytest.mark.parametrize("command", ["status", "reload", "replicas list"])
+@pytest.mark.parametrize("command", ["status", "reload", "replicas list", "cache report", "cache purge --all"])
 def test_somebody_else_there(command: str, answered: bytes, expected: str):
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

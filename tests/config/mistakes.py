@@ -569,10 +569,76 @@ models:
     lb_policy: least_conn
   smart: {targets: [vllm/a], strategy: {name: bounded-hash, mean_load_percentage: 125, ttl: 60}}
 """,
+    "cache_values": """
+cache: {path: "", size: 256MB, memory: 10, entries: 0, redis: "http://:hunter2@cache"}
+models:
+  a: {targets: [openai/a], cache: {mode: exact, ttl: 0s}}
+  b: {targets: [openai/a], cache: {mode: exact, ttl: -5m}}
+  c: {targets: [openai/a], cache: {mode: exact, ttl: 3600, max_temperature: 2.5}}
+  d: {targets: [openai/a], cache: {mode: exact, ttl: 31d}}
+  e: {targets: [openai/a], cache: {mode: semantic, threshold: 95, turns: 0}}
+  f: {targets: [openai/a], cache: {mode: semantic, threshold: 95%, scope: tenant, serve: shadow, replay: instant}}
+  g: {targets: [openai/a], cache: {ttl: 1h}}
+  h: {targets: [openai/a], cache: off}
+  i: {targets: [openai/a], cache: true}
+  j: {targets: [openai/a], cache: {}}
+  k: {targets: [openai/a], cache: {mode: semantic, threshold: -0.1, share: 1}}
+""",
+    "cache_redis": """
+cache: {redis: "redis://user:hunter2@cache:6379/0?x=1"}
+""",
+    "cache_without_effect": """
+models:
+  fast: {targets: [openai/a], cache: {mode: exact, threshold: 0.97, serve: always, turns: 2, ttl: 1m}}
+rules:
+  - {name: a, when: 'stream', cache: {mode: off, ttl: 30s}}
+  - {name: b, when: 'stream', cache: {}}
+  - {name: c, when: 'stream', cache: none}
+  - {name: d, when: 'stream', cache: off, reject: No.}
+""",
+    "embedders": """
+models:
+  a: {targets: [openai/a], cache: {mode: semantic, embedder: opnai/small}}
+  b: {targets: [openai/a], cache: {mode: semantic, embedder: a}}
+  c: {targets: [openai/a], cache: {mode: semantic, embedder: openai/}}
+  d: {targets: [openai/a], cache: {mode: semantic, embedder: {target: "openai/*", wait: 50}}}
+  e: {targets: [openai/a], cache: {mode: semantic, embedder: anthropic/claude-haiku-4-5}}
+  f: {targets: [openai/a], cache: {mode: semantic, embedder: {wait: 50ms}}}
+  g: {targets: [openai/a], cache: {mode: semantic, embedder: {target: openai/small, wait: 1m, model: b}}}
+  h: {targets: [openai/a], cache: {mode: exact, embedder: openai/small, judge: openai/a}}
+  i: {targets: [openai/a], cache: {mode: semantic, embedder: [openai/small], judge: anthropic/claude-haiku-4-5}}
+  j: {targets: [openai/a], cache: {mode: semantic, serve: always, judge: openai/a}}
+  k: {targets: [openai/a], cache: {mode: semantic, judge: opnai/a}}
+  l: {targets: [openai/a], cache: {mode: semantic, judge: {target: openai/a}}}
+""",
+    "words_of_others_in_caches": """
+litellm_settings: {cache: true}
+cache_params: {type: redis, host: localhost, ttl: 600}
+cache: {type: redis, host: localhost, password: hunter2, ttl: 600, namespace: a, similarity_threshold: 0.8, url: a}
+models:
+  a: {targets: [openai/a], cache: {mode: simple, max_age: 60}}
+  b: {targets: [openai/a], cache: {mode: redis-semantic, similarity_threshold: 0.8, namespace: a, redis: "redis://h"}}
+  c: {targets: [openai/a], cache: {mode: semantic, conversation_history_threshold: 3, cache_by_model: 1, treshold: 1}}
+  d: {targets: [openai/a], ttl: 1h}
+rules:
+  - {name: a, when: 'stream', cache: {scope: team}}
+defaults: {cache: exact}
+""",
 }
 
 # Valid, with warnings.
 DOUBTS = {
+    "caches_in_doubt": """
+cache: {redis: "redis://:hunter2@cache:6379"}
+models:
+  faq: {targets: [openai/a], cache: {mode: semantic, threshold: 0.8, scope: team}}
+  strict: {targets: [openai/a], cache: {mode: semantic, threshold: 0.9}}
+  never: {targets: [openai/a], cache: {mode: semantic, threshold: 0.995}}
+""",
+    "caches_unused": """
+cache: {size: 1GiB}
+rules: [{name: fresh, when: 'stream', cache: off}, {name: short, when: '!stream', cache: {ttl: 1m}}]
+""",
     "listeners_in_doubt": """
 admin: 0.0.0.0:9400
 tls: {certificate: tls/localhost.crt, key: tls/open.key}

@@ -14,7 +14,12 @@ from edgeroute.config import Address, Config, ConfigError, Loaded, Secret, load
 
 CONFIG = Path(__file__).parents[2] / "config"
 ENVIRON = {"OPENAI_API_KEY": "sk-openai-do-not-print", "ANTHROPIC_API_KEY": "sk-anthropic-do-not-print"}
-OF_THE_EXAMPLE = {**ENVIRON, "ANTHROPIC_API_KEY_2": "sk-2-do-not-print", "EDGEROUTE_ADMIN_KEY": "sk-3-do-not-print"}
+OF_THE_EXAMPLE = {
+    **ENVIRON,
+    "ANTHROPIC_API_KEY_2": "sk-2-do-not-print",
+    "EDGEROUTE_ADMIN_KEY": "sk-3-do-not-print",
+    "HOME": "/home/edgeroute",
+}
 DIGITS = hashlib.sha256(b"sk-demo").hexdigest()
 HASH = f"sha256:{DIGITS}"
 MINIMAL = f"""
@@ -26,6 +31,7 @@ virtual_keys: {{demo: {{hash: "{HASH}"}}}}
 RULE: dict[str, Any] = {
     "virtual_key": None, "team": None, "priority": 0, "on_error": "no_match", "models": [], "sticky": None,
     "pin": None, "body": [], "headers": [], "tag": None, "fallbacks": None, "reject": None, "continue": False,
+    "cache": None,
 }  # fmt: skip
 # The example of the design document, with a hash and a path that exist.
 DESIGN = f"""
@@ -115,7 +121,7 @@ def test_the_example_of_the_design_as_workers_get_it(tmp_path: Path) -> None:
             "index_bytes": 8 << 20,
             "second_price": 0.01,
         }
-        empty: dict[str, Any] = {"alias": None, "fallbacks": []}
+        empty: dict[str, Any] = {"alias": None, "fallbacks": [], "cache": None, "embedder": None, "judge": None}
         return {"name": name, "targets": list(targets), "strategy": {"name": strategy, **settings}, **empty, **given}
 
     def rule(name: str, when: str, model: str) -> dict[str, Any]:
@@ -173,6 +179,7 @@ def test_the_example_of_the_design_as_workers_get_it(tmp_path: Path) -> None:
         "max_reply": 67_108_864,
         "max_stream": 8_388_608,
         "max_in_flight": 2048,
+        "cache": None,
     }
 
 

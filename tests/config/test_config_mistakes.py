@@ -17,6 +17,7 @@ _SECRETS = {
     "SECRET": "swordfish-do-not-print",
     "TWO_LINES": "first-do-not-print\nsecond-do-not-print",
     "EMPTY": "",
+    "HOME": "/home/somebody",
     "PEM": "-----BEGIN CERTIFICATE-----\ndo-not-print",
 }
 _LITERALS = ("do-not-print", "sk-very-secret-1234", "hunter2", "sk-plain-text-key")

@@ -5,7 +5,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-import yaml
+import yaml12
 
 from edgeroute.config.schema_json import json_schema, render_json_schema
 
@@ -21,7 +21,7 @@ def test_it_is_a_schema_and_accepts_the_files_we_ship() -> None:
     schema = json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     for name in ("quickstart.yaml", "example.yaml"):
-        jsonschema.validate(yaml.safe_load((CONFIG / name).read_text(encoding="utf-8")), schema)
+        jsonschema.validate(yaml12.load_file(CONFIG / name), schema)
 
 
 def test_every_setting_is_described() -> None:
@@ -55,6 +55,12 @@ def test_every_setting_is_described() -> None:
         {"models": {"fast": {"targets": [{"target": "a/b", "price": {"input": 1}}]}}},
         {"models": {"fast": {"targets": [{"target": "a/b", "price": {"input": -1, "output": 1}}]}}},
         {"models": {"fast": {"fallbacks": ["slow"]}}},
+        {"models": {"fast": {"targets": ["a/b"], "cache": "off"}}},
+        {"models": {"fast": {"targets": ["a/b"], "cache": {"ttl": "1h"}}}},
+        {"models": {"fast": {"targets": ["a/b"], "cache": {"mode": "semantic", "threshold": 95}}}},
+        {"cache": {"size": "1TB"}},
+        {"cache": {"redis": "http://h"}},
+        {"rules": [{"name": "a", "when": "true", "cache": "on"}]},
         {"rules": [{"name": "a", "when": "true"}]},
         {"rules": [{"name": "a", "when": "true", "model": "fast", "reject": "no"}]},
         {"rules": [{"name": "a", "when": "true", "sticky": "user"}]},
@@ -64,12 +70,12 @@ def test_every_setting_is_described() -> None:
     ],
 )
 def test_it_refuses_what_the_loader_refuses(change: dict[str, Any]) -> None:
-    example = yaml.safe_load((CONFIG / "example.yaml").read_text(encoding="utf-8"))
+    example = yaml12.load_file(CONFIG / "example.yaml")
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**example, **change}, json_schema())
 
 
 @pytest.mark.parametrize("change", [{"workers": "${WORKERS}"}, {"drain": "${DRAIN}"}, {"log": "${LOG}"}])
 def test_any_value_may_be_a_variable(change: dict[str, Any]) -> None:
-    example = yaml.safe_load((CONFIG / "example.yaml").read_text(encoding="utf-8"))
+    example = yaml12.load_file(CONFIG / "example.yaml")
     jsonschema.validate({**example, **change}, json_schema())

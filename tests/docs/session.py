@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import yaml
+import yaml12
 from pages import ROOT, Block
 from waiting import PATIENCE, free_port, wait_for
 
@@ -27,7 +28,7 @@ Config = dict[str, Any]
 _LISTEN, _ADMIN, _MOCK = 4000, 9400, 4010
 _PORTS = (_LISTEN, _ADMIN, _MOCK, 4001, 9401)
 _BACKGROUND = re.compile(r"edgeroute (run|mock)\b(?!.*--(faults|help))|make run\b|uvicorn ")
-_NEEDS_ROUTER = re.compile(rf":{_LISTEN}\b|:{_ADMIN}\b|edgeroute (status|replicas|reload)\b")
+_NEEDS_ROUTER = re.compile(rf":{_LISTEN}\b|:{_ADMIN}\b|edgeroute (status|replicas|cache|reload)\b")
 _OF_OTHERS = re.compile(r"EDGEROUTE_|\w+_PROXY$", re.IGNORECASE)
 """Variables that would change what routers and clients do."""
 _PROGRAMS = {
@@ -152,7 +153,7 @@ class Session:
         """A configuration with everything that a fragment may refer to."""
         found: Config = {}
         for text in (_BASE.read_text(), (self.folder / "edgeroute.yaml").read_text(), fragment):
-            for setting, value in yaml.safe_load(text).items():
+            for setting, value in yaml12.load(text).items():
                 found[setting] = {**found.get(setting, {}), **value} if isinstance(value, dict) else value
         by_hash = {key["hash"]: name for name, key in found["virtual_keys"].items()}
         return found | {"virtual_keys": {name: found["virtual_keys"][name] for name in by_hash.values()}}
@@ -224,7 +225,7 @@ class Session:
         def ready() -> bool:
             assert process.poll() is None, output.read_text()
             said = output.read_text()
-            return re.search(r"is ready: |ready on |startup complete", said) is not None or (mock and "http://" in said)
+            return re.search(r"is ready: |ready on |running on http", said) is not None or (mock and "http://" in said)
 
         wait_for(ready)
         return output.read_text()

@@ -20,6 +20,8 @@ class Place(Enum):
     PROXY = "requests that proxies received"
     GENERATION = "the configuration in the private run directory"
     CERTIFICATE = "certificate and key in the private run directory"
+    CACHE = "the folder of the cache"
+    REDIS = "what Redis received"
     LOG = "standard output and standard error of the router"
     ADMIN = "answers of the admin listener"
     COMMAND = "output of other commands"
@@ -47,6 +49,7 @@ POLICY: dict[str, frozenset[Place]] = {
     "header that a rule sets": CREDENTIAL,
     "password of a proxy": TUNNEL,
     "password of a proxy from the environment": TUNNEL,
+    "password of Redis": frozenset({Place.REDIS, Place.GENERATION}),
     "certificate of an authority": frozenset({Place.GENERATION}),
     "private key of the listener": frozenset({Place.CERTIFICATE}),
     "admin key": NOWHERE,
@@ -70,6 +73,8 @@ POLICY: dict[str, frozenset[Place]] = {
     "prompt of a completion": CONTENT,
     "input of a response": CONTENT,
     "instructions of a response": CONTENT,
+    "question that is kept": frozenset({Place.PROVIDER, Place.CACHE}),
+    "question that an embedder gets": frozenset({Place.PROVIDER, Place.CACHE}),
     "system prompt": CONTENT,
     "tool arguments": CONTENT,
     "embeddings input": CONTENT,
@@ -89,6 +94,7 @@ POLICY: dict[str, frozenset[Place]] = {
     # Answers
     "answer": ANSWER,
     "answer in events": ANSWER,
+    "answer that is kept": frozenset({Place.CLIENT, Place.CACHE}),
     "header of a provider": ANSWER,
     "cookie of a provider": NOWHERE,
     "error of a provider": ANSWER,

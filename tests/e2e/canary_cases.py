@@ -28,6 +28,10 @@ PROMPTS: dict[str, Any] = {
     "metadata": {"system": canary("system prompt", "be {}")},
     "max_tokens": 9,
 }
+QUESTION: dict[str, Any] = {
+    "model": "kept",
+    "messages": [{"role": "user", "content": canary("question that is kept", "what is {}?")}],
+}
 FIELDS: dict[str, dict[str, Any]] = {
     COMPLETIONS: {"prompt": [canary("prompt of a completion", "complete {}")]},
     RESPONSES: {

@@ -1,4 +1,4 @@
-"""A provider whose answers are full of canaries; the model that it is asked for says how it behaves."""
+"""A provider whose answers are full of canaries; the model that it is asked for says how it behaves. And a Redis."""
 
 import json
 import socket
@@ -10,6 +10,7 @@ from typing import Any
 from canaries import canary
 
 _ANSWER = canary("answer", "the answer {}")
+_KEPT = canary("answer that is kept", "the kept answer {}")
 _EVENT = canary("answer in events", "an event {}")
 _ERROR = canary("error of a provider", "the error {}")
 _UNREADABLE = canary("answer that nobody can read", "unreadable {}")
@@ -64,6 +65,32 @@ class CanaryProvider:
         self._server.server_close()
 
 
+class CanaryRedis:
+    """Refuses every command, as Redis does with one that it does not know: it repeats the arguments."""
+
+    def __init__(self) -> None:
+        self.received: list[bytes] = []
+        redis = self
+
+        class Connection(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                while (said := self.request.recv(65_536)) != b"":
+                    redis.received.append(said)
+                    arguments = b" ".join(said.split(b"\r\n")[2::2])
+                    self.wfile.write(b"-ERR unknown command, with args: " + arguments + b"\r\n")
+
+        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Connection)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+        self.address = f"127.0.0.1:{self._server.server_address[1]}"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
 def _answer(head: bytes, body: dict[str, Any]) -> tuple[bytes, str]:
     """The bytes of an answer, and what becomes of the connection after them: keep, close or hold."""
     fields = {name: value.decode() for name, _, value in (line.partition(b": ") for line in head.split(b"\r\n"))}
@@ -77,6 +104,11 @@ def _answer(head: bytes, body: dict[str, Any]) -> tuple[bytes, str]:
             return _response(200, _events(head), "text/event-stream"), "keep"
         case "answer":
             return _response(200, _completion(head)), "keep"
+        case "kept":
+            return _response(200, kept_answer()), "keep"
+        case "vectors":
+            vectors = {"object": "list", "data": [{"index": 0, "embedding": [1.0, 2.0]}]}
+            return _response(200, json.dumps(vectors).encode()), "keep"
         case "error-401":
             return _response(401, _error(about_credential)), "keep"
         case "error-403":
@@ -147,6 +179,12 @@ def _completion(head: bytes) -> bytes:
     if b"/chat/" not in head:
         return json.dumps({"object": "text_completion", "choices": [{"index": 0, "text": _ANSWER}]}).encode()
     choice = {"index": 0, "message": {"role": "assistant", "content": _ANSWER}}
+    return json.dumps({"object": "chat.completion", "choices": [choice]}).encode()
+
+
+def kept_answer() -> bytes:
+    """A whole answer, of which a cache has reason to keep it."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": _KEPT}, "finish_reason": "stop"}
     return json.dumps({"object": "chat.completion", "choices": [choice]}).encode()
 
 

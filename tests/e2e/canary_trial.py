@@ -12,7 +12,7 @@ from pathlib import Path
 from canaries import Evidence, Place, canary, core, found, hash_of, mark
 from canary_cases import FIELDS, KEY, LIMITED, OF_TEAM, PROMPTS, Case
 from canary_faults import MISPLACED, VIRTUAL_KEY
-from canary_provider import CanaryProvider
+from canary_provider import CanaryProvider, CanaryRedis
 from e2e_router import Answer, Config, Http, Router
 from e2e_tls import Authority, Proxy
 from waiting import PATIENCE, free_port, wait_for
@@ -20,23 +20,25 @@ from waiting import PATIENCE, free_port, wait_for
 ADMIN_KEY = canary("admin key")
 WRONG_ADMIN_KEY = canary("admin key that is wrong")
 PROXY_PASSWORD = canary("password of a proxy")
+REDIS_PASSWORD = canary("password of Redis")
 OTHER_PROXY_PASSWORD = canary("password of a proxy from the environment")
 
 
 class Surroundings:
-    """Who is there besides the router: providers, one of them by https, and proxies on the way to it."""
+    """Who is there besides the router: providers, one of them by https, proxies on the way to it, and Redis."""
 
     def __init__(self, folder: Path) -> None:
         self.authority = Authority(folder / "authority")
         self.provider = CanaryProvider()
         self.secure = CanaryProvider(self.authority.server())
+        self.redis = CanaryRedis()
         self.proxy, self.other_proxy = (
             Proxy("Basic " + b64encode(f"user:{password}".encode()).decode())
             for password in (PROXY_PASSWORD, OTHER_PROXY_PASSWORD)
         )
 
     def close(self) -> None:
-        for each in (self.provider, self.secure, self.proxy, self.other_proxy):
+        for each in (self.provider, self.secure, self.redis, self.proxy, self.other_proxy):
             each.close()
 
 
@@ -73,9 +75,17 @@ def configuration(around: Surroundings, face: str, log: str) -> Config:
         "tls": {"certificate": str(authority.certificate), "key": str(authority.key)},
         "admin_key": ADMIN_KEY,
         "mock": {"first_token": "1ms", "token_interval": "0ms"},
+        "cache": {"path": "cache", "size": "4MiB", "redis": f"redis://user:{REDIS_PASSWORD}@{around.redis.address}"},
         "providers": providers,
         "models": {f"{name}/*": f"{name}/*" for name in providers}
-        | {"second-try": {"targets": ["dead/answer", "env/error-500", "literal/answer"]}},
+        | {"second-try": {"targets": ["dead/answer", "env/error-500", "literal/answer"]}}
+        | {"kept": {"targets": ["env/kept"], "cache": "semantic"}}
+        | {
+            f"kept-by-{embedder}": {
+                "targets": ["env/kept"], "cache": {"mode": "semantic", "embedder": f"env/{embedder}"}
+            }
+            for embedder in ("vectors", "error-401", "error-500-credential")
+        },
         "defaults": {"timeouts": {"connect": "10s", "first_byte": "3s"}},
         "rules": [
             {"name": "marked", "when": "true", "continue": True,

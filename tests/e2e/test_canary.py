@@ -15,7 +15,7 @@ from typing import Any, get_type_hints
 import msgspec
 import pytest
 from canaries import Place, canary, core, found, hash_of
-from canary_cases import CASES, CHAT, KEY, LIMITED, PROMPTS, RESPONSES, Case
+from canary_cases import CASES, CHAT, KEY, LIMITED, PROMPTS, QUESTION, RESPONSES, Case
 from canary_faults import (
     BIFROST,
     FAULTY_FILES,
@@ -26,8 +26,9 @@ from canary_faults import (
     MISPLACED,
     VIRTUAL_KEY,
 )
+from canary_provider import kept_answer
 from canary_trial import ADMIN_KEY, WRONG_ADMIN_KEY, Trial, bytes_of, descendants, request_id
-from e2e_router import Http
+from e2e_router import Answer, Http
 from waiting import free_port, wait_for
 
 from edgeroute._native import Cells, Snapshot, Worker
@@ -76,6 +77,42 @@ def test_a_client_that_leaves_and_one_that_has_to_wait(trial: Trial) -> None:
     wait_for(lambda: "disconnected" in trial.router.said())
 
 
+def test_an_answer_that_is_kept(trial: Trial) -> None:
+    """It is given again, and lies on the disk with its question, as nothing else of the request does."""
+    body = json.dumps(QUESTION | {"metadata": PROMPTS["metadata"]}).encode()
+
+    def ask() -> Answer | None:
+        answer = trial.send("POST", CHAT, body, trial.headers("kept", KEY), "kept")
+        return answer if answer.headers["x-edgeroute-cache"].startswith("hit") else None
+
+    answer = wait_for(ask)  # the other worker may not know of it yet
+    assert isinstance(answer, Answer)
+    assert found(bytes_of(answer)) - {"request id"} == {"answer that is kept"}
+    for path in (trial.folder / "cache").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        trial.evidence.add(Place.CACHE, path.name, path.name.encode() + path.read_bytes())
+    wait_for(lambda: "answers are not shared over Redis" in trial.router.said())
+
+
+def test_questions_that_embedders_get(trial: Trial) -> None:
+    """They lie on the disk with their vectors; what embedders say else is nobody's business."""
+    for embedder, question in (
+        ("vectors", "question that an embedder gets"),
+        ("error-401", "prompt"),
+        ("error-500-credential", "prompt"),
+    ):
+        messages = [{"role": "user", "content": canary(question, "what is {}?")}]
+        body = json.dumps({"model": f"kept-by-{embedder}", "messages": messages}).encode()
+        answer = trial.send("POST", CHAT, body, trial.headers("embedded", KEY), embedder)
+        sees = found(bytes_of(answer)) - {"request id", "header of a provider"}
+        assert (answer.status, sees) == (200, {"answer that is kept"})
+    for embedder in ("error-401", "error-500-credential"):
+        wait_for(lambda embedder=embedder: f"the cache's embedder `env/{embedder}` fails" in trial.router.said())
+    [file] = (path for path in (trial.folder / "cache").iterdir() if path.name.endswith(".mdb"))
+    wait_for(lambda: "question that an embedder gets" in found(file.read_bytes()))
+    trial.evidence.add(Place.CACHE, file.name, file.read_bytes())
+
+
 def test_the_admin_listener(trial: Trial) -> None:
     own, wrong = core("path, its first characters"), (KEY, WRONG_ADMIN_KEY, f"{WRONG_ADMIN_KEY} {ADMIN_KEY}", "", None)
     for method, path, status, guarded in (
@@ -84,6 +121,8 @@ def test_the_admin_listener(trial: Trial) -> None:
         ("GET", "/metrics", 200, False),
         ("GET", "/status", 200, True),
         ("POST", "/reload", 200, True),
+        ("GET", "/cache", 200, True),
+        ("POST", "/cache/purge", 400, True),
         ("POST", "/status", 405, False),
         ("GET", f"/{own}", 404, False),
     ):
@@ -163,8 +202,27 @@ def test_commands(trial: Trial) -> None:
         trial.command("completion", shell, status=0)
 
 
+def test_answers_that_are_written_down(trial: Trial) -> None:
+    """They come into the cache, which the command then says nothing of but their number."""
+    line = {"virtual_key": "everything", "request": QUESTION, "response": json.loads(kept_answer())}
+    secret = canary("request that is explained")
+    wrong = [line | {"headers": secret}, line | {"ttl": secret}, line | {"request": {"model": 1, "user": secret}}]
+    good = trial.write("good.json", json.dumps(line))
+    bad = trial.write("bad.json", "\n".join(map(json.dumps, wrong)) + f'\n{{"request": {secret}')
+    for form in ([], ["--json"]):
+        assert "1" in trial.command("cache", "warm", good, "-c", "edgeroute.yaml", *form, status=0)
+        trial.command("cache", "warm", bad, "-c", "edgeroute.yaml", *form, status=1)
+
+
 @pytest.mark.parametrize(
-    "command", [[*name, *form] for name in (["status"], ["reload"], ["replicas", "list"]) for form in ([], ["--json"])],
+    "command",
+    [
+        [*name, *form]
+        for name in (
+            ["status"], ["reload"], ["replicas", "list"], ["cache", "report"], ["cache", "purge", "--model", "kept"]
+        )
+        for form in ([], ["--json"])
+    ],
     ids=" ".join,
 )  # fmt: skip
 def test_commands_for_a_running_router(trial: Trial, command: list[str]) -> None:
@@ -258,6 +316,7 @@ def test_every_command_is_here() -> None:
         "status",
         "reload",
         "replicas",
+        "cache",
         "import",
         "completion",
         "schema",
@@ -274,7 +333,7 @@ def test_every_secret_setting_has_a_canary() -> None:
     private = {kind.__name__ for kind in (Secret, *Secret.__subclasses__(), *PemFile.__subclasses__())}
     assert {name for name, hint in hints if private & set(re.findall(r"\w+", hint))} == {
         "Config.admin_key", "Tls.certificate", "Tls.key", "Provider.api_key", "Provider.api_keys", "Provider.headers",
-        "Provider.proxy", "Provider.ca_file", "Settings.headers",
+        "Provider.proxy", "Provider.ca_file", "Settings.headers", "Cache.redis",
     }  # fmt: skip
 
 
@@ -321,7 +380,19 @@ def test_processes_and_files(trial: Trial) -> None:
         trial.evidence.add(place, str(path), path.name.encode() + path.read_bytes())
     assert not any((trial.folder / "tmp").iterdir())
     assert not any((trial.folder / "home").iterdir())
-    ours = {"run", "tmp", "home", "authority", "provider-key", "output.txt", "other-run", "folder", "open", "empty"}
+    ours = {
+        "run",
+        "cache",
+        "tmp",
+        "home",
+        "authority",
+        "provider-key",
+        "output.txt",
+        "other-run",
+        "folder",
+        "open",
+        "empty",
+    }
     strange = {path.name for path in trial.folder.iterdir()} - ours
     assert not {name for name in strange if not name.endswith((".yaml", ".json", ".csv"))}
 
@@ -432,6 +503,7 @@ def test_canaries_are_where_they_may_be(trial: Trial) -> None:
             trial.evidence.add(Place.PROVIDER, "a provider", received)
         for sent in provider.sent:
             trial.evidence.add(Place.GIVEN, "a provider", sent)
+    trial.evidence.add(Place.REDIS, "Redis", b"".join(around.redis.received))
     for proxy in (around.proxy, around.other_proxy):
         trial.evidence.add(Place.PROXY, "a proxy", b"".join(proxy.received))
         assert around.secure.address in proxy.targets

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Generator
@@ -233,6 +234,18 @@ def test_replies_are_deterministic() -> None:
     assert answer(model="n")[4:] != answer()[4:]
     assert vector("m", "hi", seed=0, dimensions=4) == vector("m", "hi", seed=0, dimensions=4)
     assert vector("m", "hi", seed=1, dimensions=4) != vector("m", "hi", seed=0, dimensions=4)
+
+
+def test_vectors_are_near_where_words_are_shared() -> None:
+    def cosine(one: str, other: str) -> float:
+        both = (struct.unpack("<512f", vector("m", text, seed=0, dimensions=512)) for text in (one, other))
+        return sum(x * y for x, y in zip(*both, strict=True))
+
+    assert cosine("How far is the moon?", "the moon: how far is it") > 0.8
+    assert cosine("How far is the moon?", "HOW FAR is the moon") == pytest.approx(1)
+    assert abs(cosine("How far is the moon?", "why do cats purr")) < 0.2
+    assert cosine("?!", "?!") == pytest.approx(1)
+    assert vector("m", "word " * 100_000, seed=0, dimensions=4) == vector("m", "word " * 64, seed=0, dimensions=4)
 
 
 def test_equal_requests_get_equal_bytes(mock: Mock) -> None:

@@ -17,7 +17,7 @@ def rules(policy: str) -> list[str]:
 
 
 def test_the_page_lists_them():
-    assert len(POLICIES) == 11
+    assert len(POLICIES) == 12
     page = (EXAMPLES / "README.md").read_text()
     assert sorted(re.findall(r"^\| \[([a-z-]+\.yaml)\]", page, re.MULTILINE)) == POLICIES
 

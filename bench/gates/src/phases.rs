@@ -180,7 +180,7 @@ impl Host {
     }
 
     fn ticket(&self, request: &Request<'_>, index: usize) -> Ticket {
-        let facts = LiveFacts { cells: &self.cells, unix_ms: AT.unix_ms };
+        let facts = LiveFacts::new(&self.cells, AT.unix_ms);
         decide(&self.snapshot, &self.row, &facts, request, AT, index as u64)
     }
 

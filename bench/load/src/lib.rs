@@ -26,6 +26,6 @@ pub use engine::Engine;
 pub use generator::{Load, generate};
 pub use mock::Mock;
 pub use reply::Replies;
-pub use requests::{Kind, Mix, Traffic};
+pub use requests::{Kind, Mix, Prompts, Traffic};
 pub use results::{Quantiles, Summary};
 pub use yardstick::{Yardstick, yardstick};

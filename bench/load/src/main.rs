@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use edgeroute_load::{Arrivals, Engine, Load, Mix, Mock, Traffic, generate, tls_server, yardstick};
+use edgeroute_load::{Arrivals, Engine, Load, Mix, Mock, Prompts, Traffic, generate, tls_server, yardstick};
 use serde::Serialize;
 
 /// The two ends of a benchmark: a mock provider, and a generator of load that keeps to its schedule.
@@ -85,6 +85,9 @@ struct GenerateOptions {
     /// Share of requests that the mock fails.
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
     failing: f64,
+    /// What to ask: `texts` of about 0.9 kB, short `questions`, or the same ones `reworded`.
+    #[arg(long, default_value = "texts", value_parser = prompts)]
+    prompts: Prompts,
     /// The model to ask for.
     #[arg(long, default_value = "mock")]
     model: String,
@@ -146,6 +149,7 @@ impl GenerateOptions {
                 body: self.body,
                 mock: self.mock,
                 mix: Mix { malformed: self.malformed, abandoned: self.abandoned, failing: self.failing },
+                prompts: self.prompts,
             },
             arrivals: self.rate.map(|rate| Arrivals::new(rate, self.poisson)),
             duration: self.duration,
@@ -160,6 +164,15 @@ impl GenerateOptions {
 
 fn print(seen: &impl Serialize) -> Result<(), Box<dyn Error>> {
     Ok(writeln!(io::stdout(), "{}", serde_json::to_string_pretty(seen)?)?)
+}
+
+fn prompts(written: &str) -> Result<Prompts, String> {
+    match written {
+        "texts" => Ok(Prompts::Texts),
+        "questions" => Ok(Prompts::Questions),
+        "reworded" => Ok(Prompts::Reworded),
+        _ => Err("it is `texts`, `questions` or `reworded`".to_owned()),
+    }
 }
 
 /// Authority and path of a URL.

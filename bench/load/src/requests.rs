@@ -38,6 +38,20 @@ pub struct Traffic {
     pub mock: Option<String>,
     /// What is wrong with some.
     pub mix: Mix,
+    /// What they ask.
+    pub prompts: Prompts,
+}
+
+/// What requests ask.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Prompts {
+    /// A long text each, after a system prompt of its own.
+    #[default]
+    Texts,
+    /// A short question each, after one system prompt for all.
+    Questions,
+    /// The same questions in other words.
+    Reworded,
 }
 
 /// Shares of requests that are not good.
@@ -154,9 +168,11 @@ fn whole(
     streams: bool,
     padding: usize,
 ) -> Vec<u8> {
-    let system = format!("You are a helpful assistant. {}.", words(random, 30));
-    let question = format!("Question {number}: \\\"{}\\\"\\n{}", words(random, 20), words(random, 50));
-    let (temperature, limit) = (random.rand_range(1..10), random.rand_range(100..500));
+    let (system, question, parameters) = match traffic.prompts {
+        Prompts::Texts => texts(number, random),
+        Prompts::Questions => asking(&format!("How do I change the {}?", subject(number))),
+        Prompts::Reworded => asking(&format!("how can i change the {}, please", subject(number))),
+    };
     let end = if padding == 0 { END } else { "" };
     let messages = match traffic.dialect() {
         Dialect::AnthropicMessages => {
@@ -172,12 +188,27 @@ fn whole(
         (_, Some(mock)) => format!(r#""mock":{mock},"#),
         (_, None) => String::new(),
     };
-    let body = format!(
-        r#"{{"model":"{}",{stream}{mock}"temperature":0.{temperature},"max_tokens":{limit},{messages}"#,
-        traffic.model
-    );
+    let body = format!(r#"{{"model":"{}",{stream}{mock}{parameters}{messages}"#, traffic.model);
     let Traffic { path, key, .. } = traffic;
     post(traffic, path, key.as_deref(), number, &body, body.len() + padding)
+}
+
+/// System prompt, prompt and parameters of a request that is like no other.
+fn texts(number: usize, random: &mut Rand64) -> (String, String, String) {
+    let system = format!("You are a helpful assistant. {}.", words(random, 30));
+    let question = format!("Question {number}: \\\"{}\\\"\\n{}", words(random, 20), words(random, 50));
+    let (temperature, limit) = (random.rand_range(1..10), random.rand_range(100..500));
+    (system, question, format!(r#""temperature":0.{temperature},"max_tokens":{limit},"#))
+}
+
+/// The same of one that differs from others in its question alone.
+fn asking(question: &str) -> (String, String, String) {
+    ("You are a helpful assistant.".to_owned(), question.to_owned(), String::new())
+}
+
+fn subject(number: usize) -> String {
+    let word = |step: usize| WORDS.get(number / step % WORDS.len()).copied().unwrap_or_default();
+    format!("{} of the {} {}", word(1), word(WORDS.len()), word(WORDS.len() * WORDS.len()))
 }
 
 /// A request that makes no sense, each in its way.
@@ -248,6 +279,7 @@ mod tests {
             body: 0,
             mock: None,
             mix: Mix::default(),
+            prompts: Prompts::default(),
         }
     }
 
@@ -284,6 +316,20 @@ mod tests {
                 assert_eq!(document.get("mock").is_some(), mock.is_some());
             }
         }
+    }
+
+    #[test]
+    fn questions_are_as_many_in_other_words() {
+        let sent = |prompts| {
+            let traffic = Traffic { prompts, ..traffic("/v1/chat/completions") };
+            let requests = requests(&traffic);
+            let bodies = requests.all.iter().map(|request| parts(request, &[]).1);
+            bodies.collect::<HashSet<_>>()
+        };
+        let (questions, reworded) = (sent(Prompts::Questions), sent(Prompts::Reworded));
+        assert_eq!((questions.len(), reworded.len()), (VARIETY, VARIETY));
+        assert!(questions.is_disjoint(&reworded));
+        assert!(questions.iter().all(|body| body.contains("You are a helpful assistant.\"")));
     }
 
     #[test]

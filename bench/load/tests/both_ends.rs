@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use edgeroute_load::{Arrivals, Engine, Kind, Load, Mix, Mock, Summary, Traffic, generate};
+use edgeroute_load::{Arrivals, Engine, Kind, Load, Mix, Mock, Prompts, Summary, Traffic, generate};
 
 const MS: Duration = Duration::from_millis(1);
 const EVENTS: u64 = 7;
@@ -33,6 +33,7 @@ fn load(address: SocketAddr, path: &str, stream: bool) -> Load {
         body: 0,
         mock: Some(format!(r#"{{"events":{EVENTS},"first_ms":5,"gap_ms":1}}"#)),
         mix: Mix::default(),
+        prompts: Prompts::default(),
     };
     Load {
         address,

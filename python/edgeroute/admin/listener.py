@@ -15,6 +15,7 @@ import msgspec
 from edgeroute import telemetry
 from edgeroute.config import Secret
 from edgeroute.replicas.changes import Command
+from edgeroute.supervisor.caches import PurgeCommand
 
 _TEXT = "text/plain; charset=utf-8"
 _JSON = "application/json"
@@ -53,6 +54,14 @@ class Answers(Protocol):
 
     def replicas(self) -> dict[str, Any]:
         """Every replica, as JSON can hold it."""
+        ...
+
+    def cache(self) -> dict[str, Any]:
+        """What the cache holds and does, as JSON can hold it."""
+        ...
+
+    def purge_cache(self, command: PurgeCommand) -> Outcome:
+        """Remove answers from the cache, and wait until they are gone."""
         ...
 
     def status(self) -> dict[str, Any]:
@@ -110,6 +119,20 @@ def change_replica(answers: Answers, body: Body) -> Reply:
     return _told(answers.change_replica(command))
 
 
+def cache(answers: Answers, _: Body) -> Reply:
+    """What the cache holds, how often it answers, and what speaks for and against it, as JSON."""
+    return 200, _JSON, json.dumps(answers.cache()) + "\n"
+
+
+def purge_cache(answers: Answers, body: Body) -> Reply:
+    """Remove answers from the cache and say what became of it, as JSON."""
+    try:
+        command = msgspec.json.decode(body(), type=PurgeCommand)
+    except (msgspec.DecodeError, UnicodeDecodeError, RefusedBodyError) as error:
+        return 400, _TEXT, f'this says not what to purge: {error}; send JSON such as {{"model": "faq"}}\n'
+    return _told(answers.purge_cache(command))
+
+
 def _told(outcome: Outcome) -> Reply:
     return _OUTCOME_STATUS[outcome.result], _JSON, msgspec.json.encode(outcome).decode() + "\n"
 
@@ -120,11 +143,13 @@ ROUTES: dict[str, dict[str, Callable[[Answers, Body], Reply]]] = {
     "/metrics": {"GET": metrics},
     "/status": {"GET": status},
     "/replicas": {"GET": replicas, "POST": change_replica},
+    "/cache": {"GET": cache},
+    "/cache/purge": {"POST": purge_cache},
     "/reload": {"POST": reload},
 }
 """Who answers at each path, by method."""
 
-GUARDED = {"/status", "/replicas", "/reload"}
+GUARDED = {"/status", "/replicas", "/cache", "/cache/purge", "/reload"}
 """What not everybody who reaches the listener may ask."""
 
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "keys": "Make and hash virtual keys.",
     "status": "Show workers, targets and limits of a running router.",
     "replicas": "Show and change the replicas of a running router.",
+    "cache": "Show the cache of a running router, and remove answers from it.",
     "reload": "Make a running router read its configuration again.",
     "import": "Translate the configuration of another gateway.",
     "mock": "Start the mock provider on its own.",

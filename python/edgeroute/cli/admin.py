@@ -1,6 +1,7 @@
-"""Asking a running router: what `status`, `replicas` and `reload` share."""
+"""Asking a running router: what `status`, `replicas`, `cache` and `reload` share."""
 
 import http.client
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -37,10 +38,9 @@ admin_option = click.option(
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of a reload or a change, as the router tells it."""
+    """What became of a reload or a change, as the router tells it, with more for scripts."""
 
     result: str
-    generation: int
     message: str
 
 
@@ -78,7 +78,7 @@ def tell_outcome(body: bytes, admin: Address, as_json: bool) -> NoReturn:
     outcome = understood(body, Outcome, admin)
     done = outcome.result in ("applied", "unchanged")
     if as_json:
-        echo_json(msgspec.to_builtins(outcome))
+        echo_json(json.loads(body))
     else:
         click.echo(printable(outcome.message), err=not done)
     sys.exit(ExitStatus.DONE if done else ExitStatus.FAILED)

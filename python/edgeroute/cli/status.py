@@ -9,6 +9,7 @@ import msgspec
 from rich.text import Text
 
 from edgeroute.cli.admin import admin_option, ask, understood
+from edgeroute.cli.cache import StoreState, summary
 from edgeroute.cli.options import json_option
 from edgeroute.cli.output import Screen, echo_json, printable, table
 from edgeroute.cli.replicas import Live, live_tables
@@ -80,13 +81,14 @@ class Status(Live, frozen=True, kw_only=True):
     reason: str | None = None
     targets: list[Target] = msgspec.field(default_factory=list[Target])
     limits: list[Owner] = msgspec.field(default_factory=list[Owner])
+    cache: StoreState | None = None
 
 
 @click.command("status", epilog="Example: edgeroute status --admin 127.0.0.1:9400")
 @admin_option
 @json_option
 def command(admin: Address, as_json: bool) -> None:
-    """Show a running router: workers, generation, targets' health, changed replicas, limits in use.
+    """Show a running router: workers, generation, targets' health, changed replicas, limits in use, the cache.
 
     EDGEROUTE_ADMIN_KEY is sent as the router's `admin_key`.
 
@@ -112,6 +114,7 @@ def render(status: Status, screen: Screen) -> str:
         table(screen, ("target", "in flight", "breaker", "replica"), _targets(status), {"in flight"}),
         *live_tables(status, screen),
         table(screen, ("owner", "limit", "used", "most", "full"), _limits(status), {"used", "most", "full"}),
+        table(screen, ("cache", ""), summary(status.cache) if status.cache else []),
     ]
     return "\n\n".join(filter(None, tables))
 

@@ -7,7 +7,7 @@ from edgeroute.config.models import split_target
 from edgeroute.config.names import Names
 from edgeroute.config.providers import LIKELY_CREDENTIALS, forbidden_header
 
-ACTIONS = ("model", "pin", "set", "remove", "fallbacks", "tag")
+ACTIONS = ("model", "pin", "set", "remove", "fallbacks", "cache", "tag")
 """What a rule may do, several together; `reject` stands alone."""
 
 _ONLY_WITH_MODELS = "sticky says who gets the same of several models: model: {ONE: 80, OTHER: 20}"

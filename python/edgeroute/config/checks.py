@@ -1,5 +1,6 @@
 """What the parts of a configuration say of each other: names exist, nothing goes in circles."""
 
+from edgeroute.config.caches import check_caches, warn_caches
 from edgeroute.config.diagnostics import suggest
 from edgeroute.config.document import Document, Path
 from edgeroute.config.listeners import check_listeners, warn_listeners
@@ -28,6 +29,7 @@ def check(document: Document, config: Config) -> None:
     for name in names.models:
         _check_model(document, names, name)
     check_strategies(document, config, names)
+    check_caches(document, config, names)
     _check_cycles(document, names)
     check_rules(document, config, names)
     for name in document.names("teams"):
@@ -37,6 +39,7 @@ def check(document: Document, config: Config) -> None:
         warn_listeners(document, config)
         warn_providers(document, config)
         warn_strategies(document, config, names)
+        warn_caches(document, config)
         _warn_timeouts(document, config)
         _warn_placeholders(document, config)
         warn_unlimited(document, config)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from msgspec.structs import replace
 
+from edgeroute.config.caches import check_place
 from edgeroute.config.checks import check
 from edgeroute.config.diagnostics import ConfigError, Diagnostic, Source
 from edgeroute.config.document import Document, secret_spans
@@ -76,6 +77,7 @@ def _load(source: Source, variables: Variables, watched: list[Path], options: Ma
     document.diagnostics += included
     check(document, config)
     document.diagnostics += _check_proxy(config, variables.environ)
+    document.diagnostics += check_place(config, variables.environ)
     watched = [*watched, *variables.files]
     notes = [each for each in document.diagnostics if each.severity == "note"]
     found = [each for each in document.diagnostics if each.severity != "note"]

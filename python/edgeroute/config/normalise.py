@@ -5,9 +5,12 @@ credentials, so it stays in memory and never reaches a log.
 """
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 
 import orjson
+from msgspec.structs import replace
 
+from edgeroute.config.caches import cache_path, has_cache, helpers
 from edgeroute.config.members import Member, Members, configured
 from edgeroute.config.models import (
     Target,
@@ -26,21 +29,24 @@ from edgeroute.config.schema import (
     AddedFallbacks,
     Config,
     Limits,
+    ModelCache,
+    Pool,
     Provider,
     Rejection,
     Removals,
     Rule,
+    RuleCache,
     Settings,
     Strategy,
 )
-from edgeroute.config.values import Url
+from edgeroute.config.values import KeyHash, Url
 
 
 def normalise(config: Config, environ: Mapping[str, str], members: Members | None = None) -> bytes:
     """A checked configuration as JSON bytes; the same configuration and environment give the same bytes.
 
-    Its providers have the replicas `members`, else those that it lists itself. Of the environment only the proxies
-    are read: HTTPS_PROXY, NO_PROXY. Raises Malformed about HTTPS_PROXY.
+    Its providers have the replicas `members`, else those that it lists itself. Of the environment the proxies are
+    read (HTTPS_PROXY, NO_PROXY), and where answers are kept. Raises Malformed about HTTPS_PROXY.
     """
     timeouts = config.defaults.timeouts
     members = configured(config) if members is None else members
@@ -75,8 +81,17 @@ def normalise(config: Config, environ: Mapping[str, str], members: Members | Non
             "max_reply": config.max_reply,
             "max_stream": config.max_stream,
             "max_in_flight": config.max_in_flight,
+            "cache": _cache(config, environ) if has_cache(config) else None,
         }
     )
+
+
+def with_names_as_keys(config: Config) -> Config:
+    """The configuration with virtual keys whose credentials are their names, because theirs are nowhere written."""
+    keys = {
+        name: replace(key, hash=KeyHash(sha256(name.encode()).hexdigest())) for name, key in config.virtual_keys.items()
+    }
+    return replace(config, virtual_keys=keys)
 
 
 def _provider(
@@ -137,7 +152,53 @@ def _model(config: Config, name: str) -> dict[str, object]:
         ],
         "strategy": _strategy(model.strategy),
         "fallbacks": model.fallbacks,
+        "cache": _model_cache(config.models[name]),
+        **_helpers(config.models[name]),
     }
+
+
+def _cache(config: Config, environ: Mapping[str, str]) -> dict[str, object]:
+    cache = config.cache
+    return {
+        "path": cache_path(config, environ),
+        "bytes": cache.size,
+        "memory": cache.memory,
+        "entries": cache.entries,
+        "redis": cache.redis.reveal() if cache.redis else None,
+    }
+
+
+def _model_cache(value: str | Pool) -> dict[str, object] | None:
+    cache = None if isinstance(value, str) else value.cache
+    return cache and _written(cache)
+
+
+def _helpers(value: str | Pool) -> dict[str, object]:
+    cache = None if isinstance(value, str) else value.cache
+    named = {} if cache is None else helpers(cache)
+    targets = {setting: {"provider": each.provider, "model": each.model} for setting, each in named.items()}
+    wait = (cache and cache.embedder and cache.embedder.wait) or 0
+    embedder = {"target": targets["embedder"], "wait_ms": wait} if "embedder" in targets else None
+    return {"embedder": embedder, "judge": targets.get("judge")}
+
+
+def _written(cache: ModelCache) -> dict[str, object]:
+    return {
+        "mode": cache.mode,
+        "ttl_ms": cache.ttl,
+        "scope": cache.scope,
+        "serve": cache.serve,
+        "threshold_permille": round(cache.threshold * 1000),
+        "share": cache.share,
+        "replay": cache.replay,
+        "max_temperature_permille": round(cache.max_temperature * 1000),
+        "turns": cache.turns,
+        "count_tokens": cache.count_tokens,
+    }
+
+
+def _rule_cache(cache: RuleCache | None) -> dict[str, object] | None:
+    return None if cache is None else {"mode": cache.mode, "ttl_ms": cache.ttl}
 
 
 def _strategy(strategy: Strategy) -> dict[str, object]:
@@ -181,6 +242,7 @@ def _rule(rule: Rule) -> dict[str, object]:
         "fallbacks": fallbacks if rule.fallbacks is not None else None,
         "reject": {"status": reject.status, "message": reject.message} if reject else None,
         "continue": rule.continues,
+        "cache": _rule_cache(rule.cache),
     }
 
 

@@ -26,7 +26,15 @@ from edgeroute.config.values import (
     parse_quantity,
 )
 from edgeroute.config.variables import Variables
-from edgeroute.config.vocabulary import CREDENTIALS, FOREIGN, HASH, LATER, foreign_variable, foreign_word
+from edgeroute.config.vocabulary import (
+    CREDENTIALS,
+    FOREIGN,
+    FOREIGN_IN,
+    HASH,
+    LATER,
+    foreign_variable,
+    foreign_word,
+)
 
 _Choice = tuple[inspect.Type, dict[str, Any]]
 """A type without its metadata, and what the schema adds to it."""
@@ -260,10 +268,10 @@ class _Reader:
         try:
             number = parse_decimal(text, extra.get("decimals", 9))
         except ValueError as problem:
-            return self._refuse(path, f"{_setting(path)} must be {problem}{_not(node, text)}", None)
+            return self._refuse(path, f"{_setting(path)} must be {problem}{_not(node, text)}", extra.get("cure"))
         if (least is not None and number < least) or (most is not None and number > most):
             bounds = f"from {least or 0:g} to {most or 0:.7g}"
-            return self._refuse(path, f"{_setting(path)} must be {bounds}{_not(node, text)}", None)
+            return self._refuse(path, f"{_setting(path)} must be {bounds}{_not(node, text)}", extra.get("cure"))
         return number
 
     def _condition(self, node: Scalar, path: Path) -> Any:
@@ -282,12 +290,15 @@ class _Reader:
         name = key.text
         known = [each.encode_name for each in kind.fields]
         noun = _section(kind).noun
+        here = FOREIGN_IN.get(_section(kind).__name__, {})
         if _section(kind) not in _sections():  # of another file than the configuration
             near = nearest(name, known)
             message, advice = (
                 f'unknown setting "{_shorten(name)}" in {noun}',
                 suggest(near, known, "what can be set here"),
             )
+        elif name in here:
+            message, advice = f'unknown setting "{name}" in {noun}', here[name]
         elif name in LATER:
             message, advice = f'"{name}" is not enforced by this version', LATER[name]
         elif name in CREDENTIALS and _section(kind) is VirtualKey:

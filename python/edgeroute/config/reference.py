@@ -197,6 +197,40 @@ _PARTS = (
         '    strategy: {name: session, key: [session, "header:x-conversation", user]}',
     ),
     _Part(
+        "cache",
+        schema.Cache,
+        "cache: {path: /var/cache/edgeroute, size: 2GiB}\n"
+        "models:\n"
+        "  fast: {targets: [openai/gpt-5-mini], cache: exact}",
+    ),
+    _Part(
+        "cache of a model",
+        schema.ModelCache,
+        "models:\n"
+        "  faq:\n"
+        "    targets: [openai/gpt-5-mini]\n"
+        "    cache: {mode: semantic, ttl: 8h, scope: team, share: true}\n"
+        "  embed: {targets: [openai/text-embedding-3-small], cache: exact}",
+    ),
+    _Part(
+        "embedder",
+        schema.Embedder,
+        "models:\n"
+        "  faq:\n"
+        "    targets: [openai/gpt-5-mini]\n"
+        "    cache:\n"
+        "      mode: semantic\n"
+        "      threshold: 0.92\n"
+        "      embedder: {target: openai/text-embedding-3-small, wait: 50ms}",
+    ),
+    _Part(
+        "cache of a rule",
+        schema.RuleCache,
+        "rules:\n"
+        '  - {name: fresh, when: \'headers["x-fresh"] == "1"\', cache: off}\n'
+        "  - {name: short, when: 'last_user_text.contains(\"price\")', cache: {mode: exact, ttl: 30s}}",
+    ),
+    _Part(
         "rules",
         schema.Rule,
         "rules:\n"

@@ -18,12 +18,14 @@ from edgeroute.config.values import (
     Address,
     Condition,
     FilePath,
+    FolderPath,
     HashKey,
     HeaderValue,
     Json,
     KeyHash,
     Network,
     ProxyUrl,
+    RedisUrl,
     Secret,
     Url,
     parse_quantity,
@@ -352,6 +354,129 @@ class Strategy(Section, frozen=True):
     ] = 0.01
 
 
+class Cache(Section, frozen=True):
+    """Where answers are kept that models or rules with a `cache` give again; all workers of the host share them."""
+
+    noun: ClassVar[str] = "cache"
+    path: Annotated[
+        FolderPath | None,
+        _about("Its folder. Default: `$CACHE_DIRECTORY`, `$XDG_CACHE_HOME/edgeroute` or `~/.cache/edgeroute`."),
+    ] = None
+    size: Annotated[
+        int,
+        _size(
+            "The most it takes on the disk, an answer 1/32 of it; then the oldest go. More takes a restart.",
+            "1MiB",
+            "1024GiB",
+        ),
+    ] = 256 << 20
+    memory: Annotated[int, _size("The most that each worker keeps of it in memory.", "64KiB", "64GiB")] = 32 << 20
+    entries: Annotated[int, Meta(description="The most answers; then the oldest go.", ge=1, le=10_000_000)] = 100_000
+    redis: Annotated[
+        RedisUrl | None, _about("A Redis or Valkey behind it, which several hosts share: `redis://` or `rediss://`.")
+    ] = None
+
+
+class Embedder(Section, frozen=True):
+    """Who makes the vectors of questions; `provider/model` alone, or a map."""
+
+    noun: ClassVar[str] = "an embedder"
+    shorthand: ClassVar[str | None] = "target"
+    target: Annotated[str, _about("`provider/model`: its `/embeddings` is asked, as OpenAI has it.")]
+    wait: (
+        Annotated[int, _time("How long a request waits for its vector. Default: not at all.", "1ms", "10s")] | None
+    ) = None
+
+
+class ModelCache(Section, frozen=True):
+    """Which answers of a model are given again; a mode alone, or a map with settings of it."""
+
+    noun: ClassVar[str] = "the cache of a model"
+    shorthand: ClassVar[str | None] = "mode"
+    mode: Annotated[
+        Literal["exact", "semantic"],
+        _about("`exact`: to the same request; `semantic`: also to a last question that means the same."),
+    ]
+    ttl: Annotated[
+        int,
+        Meta(
+            description="How long an answer is given again. From 1s to 720h.",
+            ge=parse_quantity("1s", "milliseconds"),
+            le=parse_quantity("720h", "milliseconds"),
+            extra={"unit": "milliseconds", "cure": "to switch the cache off, take the line with cache out"},
+            extra_json_schema={"unit": "milliseconds"},
+        ),
+    ] = 3_600_000
+    scope: Annotated[
+        Literal["virtual_key", "team", "everybody"],
+        _about("Who gets the answers to whose requests; a virtual key without a team is a team of its own."),
+    ] = "virtual_key"
+    max_temperature: Annotated[
+        float,
+        Meta(
+            description="Requests with a higher `temperature` bypass the cache.",
+            ge=0,
+            le=2,
+            extra={"decimals": 3},
+        ),
+    ] = 0.3
+    share: Annotated[
+        bool, _about("Whether identical requests that are under way in a worker share one exchange with the provider.")
+    ] = False
+    replay: Annotated[
+        Literal["at-once", "paced"], _about("How streams are given again: whole, or with the pauses that they had.")
+    ] = "at-once"
+    count_tokens: Annotated[
+        bool, _about("Whether answers from the cache count against limits of tokens; requests always count.")
+    ] = False
+    serve: Annotated[
+        Literal["observe", "always"],
+        _about(
+            "For `semantic`: `observe` lets the model answer and compares, until enough comparisons have shown that "
+            "answers like it are right; `always` does not wait for that."
+        ),
+    ] = "observe"
+    threshold: Annotated[
+        float,
+        Meta(
+            description="For `semantic`: how sure it must be that a question means the same as one before.",
+            ge=0,
+            le=1,
+            extra={"decimals": 3, "cure": "it is a confidence from 0 to 1, as in 0.95"},
+        ),
+    ] = 0.95
+    turns: Annotated[
+        int,
+        Meta(description="For `semantic`: the most messages of the user that a conversation may have.", ge=1, le=100),
+    ] = 1
+    embedder: Annotated[
+        Embedder | None,
+        _about(
+            "For `semantic`: who makes the vectors of questions, which are sent there. `threshold` is then that of "
+            "their cosine. Default: edgeroute itself."
+        ),
+    ] = None
+    judge: Annotated[
+        str | None,
+        _about(
+            "For `serve: observe`: `provider/model` that is asked whether two answers say the same, where they cannot "
+            "be compared otherwise. Default: nobody is asked."
+        ),
+    ] = None
+
+
+class RuleCache(Section, frozen=True):
+    """What a rule changes of the model's cache; a mode alone, or a map."""
+
+    noun: ClassVar[str] = "the cache of a rule"
+    shorthand: ClassVar[str | None] = "mode"
+    mode: Annotated[
+        Literal["off", "exact", "semantic"] | None,
+        _about("Whether there is one, whatever the model says. Default: the model's."),
+    ] = None
+    ttl: Annotated[int, _time("How long the answer is given again. Default: the model's.", "1s", "720h")] | None = None
+
+
 class Pool(Section, frozen=True):
     """A model that is served by several targets, or has a strategy or fallbacks."""
 
@@ -365,6 +490,9 @@ class Pool(Section, frozen=True):
         _about("How targets and their replicas are ordered. Default: `ordered` for a list, `weighted` for a map."),
     ] = None
     fallbacks: Annotated[list[str], _about("Models to try, in order, when every target failed.")] = []
+    cache: Annotated[ModelCache | None, _about("Whether answers are given again, and which; none are, if not set.")] = (
+        None
+    )
 
 
 class Rejection(Section, frozen=True):
@@ -437,6 +565,9 @@ class Rule(Section, frozen=True):
         _about("Action: try these models, in order, instead of the model's own fallbacks, or after them."),
     ] = None
     tag: Annotated[Slug | None, _about("Action: add this word to `tags`, for later rules and the log.")] = None
+    cache: Annotated[
+        RuleCache | None, _about("Action: give other answers again than the model says, none, or for another time.")
+    ] = None
     continues: Annotated[bool, _about("Whether rules match again afterwards, each once.")] = field(
         default=False, name="continue"
     )
@@ -481,7 +612,7 @@ class Config(Section, frozen=True):
     )
     admin_key: Annotated[
         Secret | None,
-        _about("Bearer token of /status, /replicas and /reload on `admin`; without one they answer this machine only."),
+        _about("Bearer token of all but probes and metrics on `admin`; without one they answer this machine only."),
     ] = None
     trusted_proxies: Annotated[
         list[Network],
@@ -513,6 +644,7 @@ class Config(Section, frozen=True):
         default_factory=dict[str, Provider]
     )
     defaults: Annotated[Defaults, _about("What holds for every model.")] = Defaults()
+    cache: Annotated[Cache, _about("Where answers are kept, if a model or a rule has a `cache`.")] = Cache()
     models: Annotated[
         dict[ModelName, str | Pool],
         _about("What clients ask for: `provider/model`, another model's name, or targets. A name may end in `*`."),

@@ -13,7 +13,18 @@ import msgspec
 import orjson
 
 from edgeroute.config.actions import ACTIONS
-from edgeroute.config.schema import Config, Discovery, Pool, Provider, Replica, Rule, Section, Strategy
+from edgeroute.config.schema import (
+    Config,
+    Discovery,
+    ModelCache,
+    Pool,
+    Provider,
+    Replica,
+    Rule,
+    RuleCache,
+    Section,
+    Strategy,
+)
 from edgeroute.config.values import QUANTITY_PATTERNS, Json, Value, format_quantity
 
 _VARIABLE = {"$ref": "#/$defs/Variable"}
@@ -31,7 +42,7 @@ _CONSTRAINTS: dict[str, dict[str, Any]] = {
     Pool.__name__: {"properties": {"targets": {"minItems": 1, "minProperties": 1}}},
 }
 # Sections for which a single value may be written.
-_WITH_SHORTHAND: tuple[type[Section], ...] = (Replica, Strategy)
+_WITH_SHORTHAND: tuple[type[Section], ...] = (Replica, Strategy, ModelCache, RuleCache)
 
 
 def json_schema() -> dict[str, Any]:

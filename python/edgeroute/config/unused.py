@@ -1,5 +1,6 @@
 """Warnings about what a correct configuration has and nothing leads to."""
 
+from edgeroute.config.caches import helpers, model_caches
 from edgeroute.config.document import Document
 from edgeroute.config.models import fallbacks_of, match, models_of, split_target
 from edgeroute.config.names import Names
@@ -10,6 +11,8 @@ def warn_unused(document: Document, config: Config, names: Names) -> None:
     """Reports providers without targets, teams without keys, and models that no request can reach."""
     serving = {target.provider for model in names.interpreted.values() for target in model.targets}
     serving |= {split_target(rule.pin).provider for rule in config.rules if rule.pin is not None}
+    for cache in model_caches(config).values():
+        serving |= {target.provider for target in helpers(cache).values()}
     for name in config.providers:
         if name not in serving:
             message = f'provider "{name}" serves no model'

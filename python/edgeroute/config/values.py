@@ -19,6 +19,7 @@ _UNITS = {
 }
 _URL = "write it as in https://api.example.com/v1"
 _PROXY = "write http://host:port; with http://user:password@host:port, special characters as %XX"
+_REDIS = "write redis://host:6379; with redis://user:password@host:6379/0, special characters as %XX"
 _CREDENTIALS = "write % as %25, no line breaks and the like, and no colon in the user"
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::0*([1-9][0-9]{0,4}))?")
 _EXAMPLES = {"milliseconds": "such as 500ms, 2s, 15m or 1h", "bytes": "such as 64KiB or 8MiB"}
@@ -124,6 +125,32 @@ class ProxyUrl(Secret):
         if not _can_be_sent(credentials):
             raise Malformed("user or password of this proxy cannot be sent to it", _CREDENTIALS)
         return cls(f"http://{credentials}{at}{host}:{port or 80}")
+
+
+class RedisUrl(Secret):
+    """A Redis or Valkey, as `redis[s]://[[user]:password@]host[:port][/number]`; a secret, because of the password."""
+
+    __slots__ = ()
+    expected: ClassVar[str] = "a URL such as redis://host:6379"
+    pattern: ClassVar[str] = r"^[Rr][Ee][Dd][Ii][Ss][Ss]?://([^/?#@]*@)?[^/?#@]+(/[0-9]{0,4})?$"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Takes redis or rediss (TLS), a host, and what else is needed; the port is 6379 if not written."""
+        scheme, separator, rest = text.partition("://")
+        if not separator or scheme.lower() not in ("redis", "rediss"):
+            raise Malformed("a Redis or Valkey is reached by redis:// or, with TLS, rediss://", _REDIS)
+        if not re.fullmatch(cls.pattern, text) or not re.fullmatch(r"[!-~]+", text):
+            raise Malformed("after the scheme there is a host, a port and the number of a database", _REDIS)
+        authority, slash, database = rest.partition("/")
+        credentials, at, authority = authority.rpartition("@")
+        try:
+            host, port = _host_and_port(authority)
+        except ValueError:
+            raise Malformed("the host or the port of this Redis is malformed", _REDIS) from None
+        if re.search("%(?![0-9A-Fa-f]{2})", credentials):
+            raise Malformed("user or password of this Redis cannot be read", "write % as %25")
+        return cls(f"{scheme.lower()}://{credentials}{at}{host}:{port or 6379}{slash}{database}".removesuffix("/"))
 
 
 class Network(str):
@@ -245,6 +272,20 @@ class FilePath(str):
         """Takes any path; whether the file is there is found out when it is needed."""
         if not text.strip() or "\0" in text:
             raise Malformed("this is not the path of a file", "name the file, from the folder of the configuration")
+        return cls(text)
+
+
+class FolderPath(FilePath):
+    """The path of a folder, resolved in the same way."""
+
+    __slots__ = ()
+    expected: ClassVar[str] = "the path of a folder"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Takes any path; the folder is made when it is needed."""
+        if not text.strip() or "\0" in text:
+            raise Malformed("this is not the path of a folder", "name the folder, from that of the configuration")
         return cls(text)
 
 

@@ -13,6 +13,14 @@ _ADMIN = 'write admin_key: "${EDGEROUTE_ADMIN_KEY}", at the top of the file'
 _FORWARDED = "write trusted_proxies: [10.0.0.0/8], at the top of the file"
 _STRATEGY = "write strategy in each model: strategy: least-load"
 _PRICE = "write price: {input: …, cached_input: …, output: …} in the target, each per million tokens"
+_IN_MODELS = "write it in each model: cache: {mode: exact, ttl: 1h}"
+_SIMILARITY = "write it in each model: cache: {mode: semantic, threshold: 0.95}"
+_EMBEDS = "edgeroute embeds questions itself; for another one write embedder: provider/model in a model's cache"
+_OF_PROVIDER = "add a provider with it, and write target: provider/model"
+_REDIS = "write redis: redis://user:password@host:6379"
+_PLACE = "where answers are kept stands at the top of the file: cache: {path: FOLDER, size: 256MiB, redis: URL}"
+_ALWAYS_IN_KEY = "requests that differ in model, provider, system prompt or tools never share an answer"
+_CACHE = "write cache: exact, or semantic, in each model; where answers are kept is cache: {path: FOLDER} at the top"
 _TOP = "write each setting at the top of the file; see `edgeroute schema`"
 
 # What to write instead of a setting of another gateway.
@@ -85,7 +93,6 @@ FOREIGN = {
     "input_cost_per_token": _PRICE,
     "output_cost_per_token": _PRICE,
     "cache_read_input_token_cost": _PRICE,
-    "ttl": "write lifetime",
     "replicas": "write urls: [ONE, OTHER], or discover: {dns: …} to find them",
     "backends": "write urls: [ONE, OTHER], or discover: {dns: …} to find them",
     "service_discovery": "write discover: {dns: …}, {srv: …} or {file: …}",
@@ -123,6 +130,49 @@ FOREIGN = {
     "log_level": "write log: text or log: json; every request is one line",
     "api_key_hash": HASH,
     "users": "write virtual_keys, grouped by teams",
+    "cache_params": _CACHE,
+    "caching": _CACHE,
+    "semantic_cache": _CACHE,
+}
+
+# The same in one section only, by its type in the schema.
+FOREIGN_IN = {
+    "PromptCache": {"ttl": "write lifetime"},
+    "Cache": {
+        **dict.fromkeys(("ttl", "max_age", "default_in_memory_ttl", "default_in_redis_ttl"), _IN_MODELS),
+        **dict.fromkeys(("threshold", "similarity_threshold"), _SIMILARITY),
+        **dict.fromkeys(("host", "port", "password", "url", "redis_url"), _REDIS),
+        **dict.fromkeys(("mode", "type", "enabled", "cache_params", "supported_call_types"), _CACHE),
+        **dict.fromkeys(("embedding_model", "redis_semantic_cache_embedding_model", "embedder"), _EMBEDS),
+        "namespace": "write scope in each model's cache, or a path of its own",
+        "disk_cache_dir": "write path",
+        "max_size": "write size for the disk, and memory for what each worker keeps of it",
+        "max_entries": "write entries",
+    },
+    "ModelCache": {
+        **dict.fromkeys(("max_age", "expiration"), "write ttl, with a unit: 1h"),
+        **dict.fromkeys(("type", "enabled", "strategy"), "write mode: exact or semantic"),
+        **dict.fromkeys(("similarity_threshold", "semantic_threshold"), "write threshold: 0.95"),
+        **dict.fromkeys(("path", "size", "memory", "entries", "redis"), _PLACE),
+        **dict.fromkeys(("namespace", "cache_key", "default_cache_key"), "write scope: virtual_key, team or everybody"),
+        **dict.fromkeys(("conversation_history_threshold", "max_messages"), "write turns, which counts the user's"),
+        **dict.fromkeys(("exclude_system_prompt", "cache_by_model", "cache_by_provider"), _ALWAYS_IN_KEY),
+        "embedding_model": "write embedder: provider/model",
+        "dimension": "it is what the embedder gives",
+        **dict.fromkeys(("single_flight", "coalesce"), "write share: true"),
+        "temperature": "write max_temperature",
+    },
+    "Embedder": {
+        "model": "write target: provider/model",
+        **dict.fromkeys(("url", "base_url", "api_base", "api_key"), _OF_PROVIDER),
+        **dict.fromkeys(("timeout", "max_wait"), "write wait"),
+        **dict.fromkeys(("dimension", "dimensions"), "it is what the target gives"),
+    },
+    "RuleCache": {
+        **dict.fromkeys(("max_age", "expiration"), "write ttl, with a unit: 30s"),
+        **dict.fromkeys(("type", "enabled"), "write mode: off, exact or semantic"),
+        **dict.fromkeys(("scope", "threshold", "serve"), "a rule changes mode and ttl; the rest stands in the model"),
+    },
 }
 
 # Settings of other gateways that hold a credential; in a virtual key our word is hash.
@@ -134,10 +184,9 @@ LATER = {
     "budgets": _BUDGETS,
     "customers": "customers come later; a team is the largest group now",
     "customer": "customers come later; a team is the largest group now",
-    "cache": "caching comes later",
     "classify": "classification of requests comes later",
     "storage": "storage comes later",
-    "redis": "limits over several hosts come later",
+    "redis": "limits over several hosts come later; for cached answers write cache: {redis: redis://host:6379}",
     "hedge": "hedging comes later",
     "guardrails": "guardrails come later",
 }
@@ -208,6 +257,19 @@ _STRATEGIES = {
     "bah": "affinity",
 }
 
+# What modes, scopes and the like of caches are called elsewhere.
+_CACHES = {
+    **dict.fromkeys(("simple", "direct", "hash", "true", "on", "local", "redis", "disk"), "exact"),
+    **dict.fromkeys(("similar", "similarity", "redis-semantic", "valkey-semantic", "qdrant-semantic"), "semantic"),
+    **dict.fromkeys(("false", "no", "none", "disabled", "no-store", "bypass"), "off"),
+    **dict.fromkeys(("key", "user", "api-key", "private"), "virtual_key"),
+    **dict.fromkeys(("tenant", "group"), "team"),
+    **dict.fromkeys(("all", "global", "public", "shared"), "everybody"),
+    **dict.fromkeys(("shadow", "dry-run"), "observe"),
+    **dict.fromkeys(("instant", "immediate"), "at-once"),
+    "original": "paced",
+}
+
 _FOREIGN_VARIABLE = re.compile(r"(?:os\.environ/|env\.)([A-Za-z_][A-Za-z0-9_]*)")
 
 
@@ -219,5 +281,8 @@ def foreign_variable(text: str) -> str | None:
 
 def foreign_word(text: str, ours: Collection[object]) -> str | None:
     """What to write instead of a word that other gateways have for one of ours, or None."""
-    word = _STRATEGIES.get(text.lower().replace("_", "-"))
-    return f'the nearest here is "{word}"' if word in ours else None
+    written = text.lower().replace("_", "-")
+    if "exact" in ours and "off" not in ours and _CACHES.get(written, written) == "off":
+        return "take the line out: without it nothing is cached"
+    words = {table[written] for table in (_STRATEGIES, _CACHES) if written in table}
+    return next((f'the nearest here is "{word}"' for word in words if word in ours), None)

@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from edgeroute.config.diagnostics import Source
 from edgeroute.migrate.bifrost_governance import Governance
 from edgeroute.migrate.bifrost_reasons import AZURE, CLIENT, EMPTY_LISTS, KEY, NETWORK, PLUGINS, PROVIDER, TOP
+from edgeroute.migrate.caches import read_bifrost_cache
 from edgeroute.migrate.draft import (
     Draft,
     Model,
@@ -130,7 +131,10 @@ class _Bifrost:
         for plugin in self._top.maps("plugins"):
             if plugin.flag("enabled", otherwise=True):
                 name = plugin.text("name") or "plugin"
-                self._report.add(plugin.place, reason_for(name, PLUGINS, TOP["plugins"]))
+                if name.startswith("semantic_cache"):
+                    read_bifrost_cache(self._draft, plugin)
+                else:
+                    self._report.add(plugin.place, reason_for(name, PLUGINS, TOP["plugins"]))
         self._top.report_unread(TOP)
         report_untranslated(self._draft)
         return self._draft

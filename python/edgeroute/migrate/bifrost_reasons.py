@@ -9,7 +9,8 @@ _LOGS = Reason("not needed", "a request is one log line and its metrics; content
 _BUDGETS = Reason("left out", "budgets come later", "limit with limits: {tokens_per_minute: …}")
 _PRICES = Reason("left out", "prices matter to strategies cost and affinity only", "write price in a target")
 _MCP = Reason("left out", "edgeroute serves chat, completions, embeddings, responses and messages")
-_CACHE = Reason("left out", "caching comes later", "remove it from what clients rely on")
+_CACHE = Reason("left out", "a cache is switched on in models and rules", "see docs/how-to/caches.md")
+_VECTORS = Reason("not needed", "questions and answers are kept in a file of the host")
 _OWN_LIMITS = Reason("left out", "limits belong to teams and virtual keys", "write limits there")
 _BODIES = Reason("left out", "bodies pass to providers unchanged", "let clients send what they mean")
 _DESCRIPTION = Reason("not needed", "descriptions are comments")
@@ -22,7 +23,8 @@ EMPTY_LISTS = 'write ["*"] for all; if the file is for 1.4, write "version": 1 a
 TOP = {
     "$* schema version source_of_truth encryption_key": _STORE,
     "config_store logs_store framework": _STORE,
-    "vector_store local_cache semantic_cache": _CACHE,
+    "vector_store": _VECTORS,
+    "local_cache semantic_cache": _CACHE,
     "plugins": _PLUGINS,
     "mcp mcp_*": _MCP,
     "auth_config": _DASHBOARD,
@@ -38,7 +40,7 @@ PLUGINS = {
     "telemetry prometheus": Reason("not needed", "metrics are built in: /metrics of the admin listener"),
     "logging": _LOGS,
     "otel maxim datadog": Reason("left out", "there are no exporters", "ship the log lines, and scrape the metrics"),
-    "semantic_cache* local_cache*": _CACHE,
+    "local_cache*": _CACHE,
     "mocker": Reason("left out", "the mock provider is a provider", "see `edgeroute mock --help`"),
 }
 CLIENT = {

@@ -100,6 +100,9 @@ class Draft:
     settings: dict[str, str] = field(default_factory=dict[str, str])
     attempts: int | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
+    cache: dict[str, str | int] = field(default_factory=dict[str, str | int])
+    """`mode`, and `ttl` in milliseconds, of the cache that every model gets; none without."""
+    redis: str | None = None
     providers: dict[str, Provider] = field(default_factory=dict[str, Provider])
     models: dict[str, Model] = field(default_factory=dict[str, Model])
     rules: list[Rule] = field(default_factory=list[Rule])

@@ -14,6 +14,7 @@ from edgeroute.config.models import match
 from edgeroute.config.providers import CREDENTIAL_HEADERS
 from edgeroute.config.vocabulary import foreign_variable
 from edgeroute.migrate.access import Access
+from edgeroute.migrate.caches import read_litellm_cache
 from edgeroute.migrate.draft import (
     Draft,
     Model,
@@ -124,6 +125,7 @@ class _LiteLLM:
         self._fallbacks(router, module)
         self._deadlines(router, module)
         self._logging(module)
+        read_litellm_cache(self._draft, module)
         self._keys(self._top.map("general_settings"), exports)
         router.report_unread(ROUTER)
         module.report_unread(MODULE)

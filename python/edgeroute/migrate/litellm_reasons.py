@@ -17,7 +17,9 @@ _HEALTH = Reason(
     "three connect failures in a row take a replica to the end of the order for ten seconds; no other failure does",
     "see docs/architecture.md",
 )
-_CACHE = Reason("left out", "caching comes later", "remove it from what clients rely on")
+_CACHE = Reason(
+    "left out", "a cache is switched on in models and rules", "see what clients may say in docs/how-to/caches.md"
+)
 _PRICES = Reason(
     "left out",
     "budgets come later, and prices matter to strategies cost and affinity only",

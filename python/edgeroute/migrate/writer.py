@@ -24,7 +24,10 @@ def write(draft: Draft, origin: str) -> str:
         lines += ["", *(f"{name}: {_scalar(value)}" for name, value in draft.settings.items())]
     lines += _section("defaults", _defaults(draft))
     lines += _section("providers", {name: (_provider(each), each.comment) for name, each in draft.providers.items()})
-    lines += _section("models", {name: (_model(each), _lines(each.places)) for name, each in draft.models.items()})
+    lines += ["", f"cache: {_flow({'redis': draft.redis})}"] if draft.redis is not None else []
+    cache = _cache(draft.cache)
+    models = {name: (_model(each, cache), _lines(each.places)) for name, each in draft.models.items()}
+    lines += _section("models", models)
     if draft.rules:
         lines += ["", "rules:"]
     for rule in draft.rules:
@@ -55,15 +58,21 @@ def _provider(provider: Provider) -> Value:
     )
 
 
-def _model(model: Model) -> Value:
+def _cache(settings: Mapping[str, str | int]) -> Value | None:
+    """The cache of a model: its mode alone where nothing else is said."""
+    mode, ttl = settings.get("mode"), settings.get("ttl")
+    return {"mode": mode, "ttl": format_quantity(int(ttl), "milliseconds")} if mode and ttl else mode
+
+
+def _model(model: Model, cache: Value | None) -> Value:
     if model.alias is not None:
         return model.alias
     targets = model.targets
-    if len(targets) == 1 and not model.fallbacks and not targets[0].timeouts:
+    if len(targets) == 1 and not model.fallbacks and not targets[0].timeouts and cache is None:
         return targets[0].name
     alike = model.strategy is not None and len({each.weight for each in targets}) == 1
     written = _listed(targets) if model.ordered or alike else _weighted(targets)
-    return _given(targets=written, strategy=model.strategy, fallbacks=list(model.fallbacks))
+    return _given(targets=written, strategy=model.strategy, fallbacks=list(model.fallbacks), cache=cache)
 
 
 def _listed(targets: list[Target]) -> Value:

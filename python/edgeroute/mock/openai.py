@@ -119,7 +119,7 @@ def chat(body: bytes, *, seed: int, length: int | None) -> Reply:
 
 
 def embeddings(body: bytes, *, seed: int, length: int | None) -> Reply:
-    """Answer an embeddings request: equal texts have equal vectors."""
+    """Answer an embeddings request: texts of the same words have equal vectors."""
     del length
     request = msgspec.json.decode(body, type=EmbeddingsRequest)
     texts = inputs("input", request.input)

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import math
+import re
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -18,6 +19,7 @@ _WORDS = _VOCABULARY.split()
 _IDENTITY_BYTES = 12
 _LONGEST_BY_ITSELF = 51
 _ARGUMENT_PIECE = 6
+_WORDS_OF_VECTOR = 64
 
 
 class BadRequestError(Exception):
@@ -126,8 +128,13 @@ def tokens(text: str) -> int:
 
 
 def vector(model: str, text: str, *, seed: int, dimensions: int) -> bytes:
-    """A unit vector for ``text``: ``dimensions`` little-endian 32-bit floats."""
-    numbers = struct.unpack(f"<{dimensions}h", _noise(seed, model, text, 2 * dimensions))
+    """A unit vector for ``text``: ``dimensions`` little-endian 32-bit floats.
+
+    The more words two texts share, in any order and letter case, the nearer they are; of long texts the first count.
+    """
+    words = re.findall(r"\w+", text.casefold())[:_WORDS_OF_VECTOR] or [text]
+    of_words = (struct.unpack(f"<{dimensions}h", _noise(seed, model, word, 2 * dimensions)) for word in words)
+    numbers = [sum(column) for column in zip(*of_words, strict=True)]
     norm = math.hypot(*numbers) or 1.0
     return struct.pack(f"<{dimensions}f", *(number / norm for number in numbers))
 

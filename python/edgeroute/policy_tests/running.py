@@ -3,15 +3,13 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import orjson
-from msgspec.structs import replace
 
 from edgeroute._native import explain
-from edgeroute.config.normalise import normalise
-from edgeroute.config.values import Json, KeyHash
+from edgeroute.config.normalise import normalise, with_names_as_keys
+from edgeroute.config.values import Json
 from edgeroute.policy_tests.loading import CREDENTIAL_HEADERS, Suite
 from edgeroute.policy_tests.schema import Case, Expectation, Refusal, Request
 
@@ -55,7 +53,9 @@ def run(suite: Suite) -> list[Outcome]:
     explained: dict[int, Any] = {}
     for by_name in {*named}:
         places = [place for place, each in enumerate(named) if each == by_name]
-        normalised = _with_names_as_keys(suite) if by_name else suite.loaded.normalised
+        normalised = (
+            normalise(with_names_as_keys(suite.loaded.config), suite.environ) if by_name else suite.loaded.normalised
+        )
         decisions = explain(normalised, [written[place] for place in places])
         explained |= zip(places, map(json.loads, decisions), strict=True)
     return [_outcome(case, line, explained[place]) for place, (case, line) in enumerate(cases)]
@@ -66,15 +66,6 @@ def _key(request: Request, suite: Suite) -> str | None:
     if any(header.lower() in CREDENTIAL_HEADERS for header in request.headers):
         return None
     return request.key if request.key is not None else suite.tests.key
-
-
-def _with_names_as_keys(suite: Suite) -> bytes:
-    """The configuration with virtual keys whose credentials are their names, because theirs are nowhere written."""
-    config = suite.loaded.config
-    keys = {
-        name: replace(key, hash=KeyHash(sha256(name.encode()).hexdigest())) for name, key in config.virtual_keys.items()
-    }
-    return normalise(replace(config, virtual_keys=keys), suite.environ)
 
 
 def _write(request: Request, key: str | None) -> bytes:

@@ -89,6 +89,11 @@ class Generations:
         self._changes = replicas.discovery.changes
         self._publish(first, replicas.normalised(first.config))
 
+    @property
+    def config(self) -> Config:
+        """The configuration that is published."""
+        return self._current.config
+
     def changed(self) -> bool:
         """Whether a watched file has new content since the last look."""
         return self._watch.changed()

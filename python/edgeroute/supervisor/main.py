@@ -30,6 +30,7 @@ from edgeroute.replicas.sets import ReplicaSets
 from edgeroute.supervisor import handover
 from edgeroute.supervisor.addresses import accepts, reserve
 from edgeroute.supervisor.banner import banner
+from edgeroute.supervisor.caches import Caches, PurgeCommand, Purged
 from edgeroute.supervisor.certificate import ServerCertificate
 from edgeroute.supervisor.child import Child
 from edgeroute.supervisor.cores import usable_cores
@@ -112,6 +113,7 @@ class Supervisor:
         self._renewal_due = False
         self._requests: queue.SimpleQueue[tuple[Command | None, Future[Reloaded]]] = queue.SimpleQueue()
         self._was_ready = False
+        self._caches = Caches(environ)
         self._silent: set[int] = set()
         self._unreachable: set[str] = set()
         self._deaths = 0
@@ -134,6 +136,7 @@ class Supervisor:
             self._look_after_workers()
             self._do_what_is_wanted()
             self.generations.look(now)
+            self._caches.follow(self.generations.config)
             if self._renewal_due and self._accepting:  # earlier, SIGHUP would end it
                 self._renewal_due = False
                 self._server.hang_up()
@@ -180,6 +183,14 @@ class Supervisor:
         """The same for a change of a replica."""
         return self._request(command)
 
+    def cache(self) -> dict[str, Any]:
+        """The store, how often each model's cache answers, and what it has refused."""
+        return self._caches.report(self.generations.config, samples(self._cells.sums()))
+
+    def purge_cache(self, command: PurgeCommand) -> Purged:
+        """Remove answers from the cache, and wait until they are gone."""
+        return self._caches.purge(command, self.generations.config)
+
     def replicas(self) -> dict[str, Any]:
         """Every replica, and how they differ from the configuration."""
         return self.generations.listed_replicas(_unix_ms())
@@ -197,6 +208,7 @@ class Supervisor:
             ),
             ("edgeroute_worker_deaths_total", self._deaths),
             *replica_samples(self.generations.replicas(_unix_ms())),
+            *self._caches.samples(),
             (f'edgeroute_build_info{{version="{__version__}"}}', 1),
         ]
 
@@ -221,6 +233,7 @@ class Supervisor:
                 for each in self._live()
             ],
             **self.generations.status(now_ms),
+            "cache": self._caches.summary(samples(self._cells.sums())),
         }
 
     def _request(self, command: Command | None) -> Reloaded:
@@ -273,6 +286,8 @@ class Supervisor:
         self._deaths += len(dead)
         for pid in dead:
             _log.error("worker %d died", pid)
+        if dead:  # it may have been the only one that listened
+            self._accepting = self._accepting and self._is_listening()
         live = {each.pid: each for each in self._live()}
         silent = {pid for pid, each in live.items() if _unix_ms() - each.heartbeat_ms >= STALE_HEARTBEAT_MS}
         for pid in silent - self._silent:

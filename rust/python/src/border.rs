@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::io::Write;
 
-use edgeroute_router::Field;
+use edgeroute_router::{Field, forward};
+use edgeroute_upstream::Head;
 use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -64,6 +65,16 @@ impl<'py> HeaderList<'py> {
         self.list.append((name, latin_1(py, value)))
     }
 
+    /// Those of a provider's that clients may see; returns its status.
+    pub(crate) fn push_relayed(&self, head: &Head) -> PyResult<u16> {
+        for (name, value) in head.iter() {
+            if forward::passes_back(name) {
+                self.push(name, value)?;
+            }
+        }
+        Ok(head.status())
+    }
+
     /// edgeroute's own headers. What may hold a client's text (a wildcard's model) is percent-encoded.
     pub(crate) fn push_own(&self, id: &str, own: &OwnHeaders) -> PyResult<()> {
         static ID: OwnName = OwnName::new("x-request-id");
@@ -71,12 +82,16 @@ impl<'py> HeaderList<'py> {
         static TARGET: OwnName = OwnName::new("x-edgeroute-target");
         static RULE: OwnName = OwnName::new("x-edgeroute-rule");
         static ATTEMPTS: OwnName = OwnName::new("x-edgeroute-attempts");
+        static CACHE: OwnName = OwnName::new("x-edgeroute-cache");
         static OVERHEAD: OwnName = OwnName::new("x-edgeroute-overhead-us");
         self.push_named(&ID, id.as_bytes())?;
         for (name, value) in [(&MODEL, &own.model), (&TARGET, &own.target), (&RULE, &own.rule)] {
             if let Some(value) = value {
                 self.push_named(name, &visible(value))?;
             }
+        }
+        if let Some(cache) = &own.cache {
+            self.push_named(&CACHE, cache.as_bytes())?;
         }
         let mut digits = itoa::Buffer::new();
         self.push_named(&ATTEMPTS, digits.format(own.attempts).as_bytes())?;

@@ -3,14 +3,22 @@
 //! lock is held while Python runs.
 
 mod border;
+mod cache;
 mod cells;
 mod direct_future;
+mod embedding;
 mod exchange;
+mod flight;
+mod inquiry;
+mod judgement;
 mod placement;
+mod recall;
 mod rule_findings;
 mod rules;
+mod sharing;
 mod snapshot;
 mod state;
+mod store;
 mod ticket;
 mod worker;
 
@@ -25,6 +33,9 @@ const _: () = assert!(
         && align_of::<cells::PyCells>() <= 16
         && align_of::<cells::WorkerStatus>() <= 16
         && align_of::<rules::RuleSet>() <= 16
+        && align_of::<store::PyStore>() <= 16
+        && align_of::<store::StoreStatistics>() <= 16
+        && align_of::<store::ModelEvidence>() <= 16
         && align_of::<rules::Expression>() <= 16
         && align_of::<placement::Ring>() <= 16
         && align_of::<placement::AffinityIndex>() <= 16
@@ -32,11 +43,15 @@ const _: () = assert!(
         && align_of::<placement::Prompt>() <= 16
         && align_of::<placement::RoundRobin>() <= 16
         && align_of::<placement::Latency>() <= 16
+        && align_of::<cache::Bank>() <= 16
+        && align_of::<cache::SemanticCache>() <= 16
 );
 
 /// The compiled core of edgeroute; see `_native.pyi`.
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<cache::Bank>()?;
+    module.add_class::<cache::SemanticCache>()?;
     module.add_class::<cells::PyCells>()?;
     module.add_class::<cells::WorkerStatus>()?;
     module.add_class::<direct_future::DirectFuture>()?;
@@ -49,14 +64,20 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<rules::Expression>()?;
     module.add_class::<rules::RuleSet>()?;
     module.add_class::<snapshot::PySnapshot>()?;
+    module.add_class::<store::ModelEvidence>()?;
+    module.add_class::<store::PyStore>()?;
+    module.add_class::<store::StoreStatistics>()?;
     module.add_class::<ticket::PyTicket>()?;
     module.add_class::<worker::Worker>()?;
+    module.add_function(wrap_pyfunction!(cache::compare, module)?)?;
+    module.add_function(wrap_pyfunction!(cache::embed, module)?)?;
     module.add_function(wrap_pyfunction!(rule_findings::check_rules, module)?)?;
     module.add_function(wrap_pyfunction!(rule_findings::lint_rules, module)?)?;
     module.add_function(wrap_pyfunction!(rule_findings::rule_codes, module)?)?;
     module.add_function(wrap_pyfunction!(rule_findings::rule_functions, module)?)?;
     module.add_function(wrap_pyfunction!(placement::least_load, module)?)?;
     module.add_function(wrap_pyfunction!(placement::power_of_two, module)?)?;
+    module.add_function(wrap_pyfunction!(store::least_share, module)?)?;
     module.add_function(wrap_pyfunction!(snapshot::explain, module)?)?;
     module.add_function(wrap_pyfunction!(snapshot::explain_rules, module)?)?;
     module.add_function(wrap_pyfunction!(rule_findings::first_failures, module)?)?;

@@ -114,7 +114,7 @@ pub(crate) fn explain_rules(normalised: &[u8]) -> PyResult<Vec<u8>> {
     serde_json::to_vec(&RuleSearch::of(&compile_alone(normalised)?)).map_err(value_error)
 }
 
-fn compile_alone(normalised: &[u8]) -> PyResult<Snapshot> {
+pub(crate) fn compile_alone(normalised: &[u8]) -> PyResult<Snapshot> {
     let cells = Cells::anonymous(Layout::default()).map_err(os_error)?;
     Snapshot::compile(normalised, &cells, 0, unix_ms()).map_err(value_error)
 }
@@ -128,7 +128,7 @@ fn explain_one(snapshot: &Snapshot, request: &[u8]) -> PyResult<Vec<u8>> {
     serde_json::to_vec(&edgeroute_router::explain(snapshot, &request)).map_err(value_error)
 }
 
-fn wall_clock() -> Option<Timestamp> {
+pub(crate) fn wall_clock() -> Option<Timestamp> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
     Timestamp::from_unix(i64::try_from(since.as_secs()).ok()?, 0)
 }

@@ -3,25 +3,28 @@
 //! has to be done in Python is returned, and done when the lock is released.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use edgeroute_router::{
     Content, End, Event as RouterEvent, Failure, FailureKind, Now, Step, Ticket, forward,
 };
-use edgeroute_upstream::{Body, Deadlines, Event, ExchangeId, Head, Origin};
-use edgeroute_wire::{EventStream, Piece, usage};
+use edgeroute_upstream::{Body, Deadlines, Event, ExchangeId, Head, Origin, Request};
+use edgeroute_wire::{EventStream, Piece, Usage, usage};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use smallvec::SmallVec;
 
 use crate::exchange::{HIGH_WATER, Stream, content, failure};
+use crate::flight::{Ended, Landed, Listener, Role};
+use crate::recall::Kept;
 use crate::snapshot::Loaded;
 use crate::worker::Core;
 
 pub(crate) struct State {
     pub(crate) ticket: Ticket,
+    pub(crate) loaded: Arc<Loaded>,
     /// The client's body; gone once a response is being relayed.
     pub(crate) body: Option<Py<PyBytes>>,
     pub(crate) headers: Vec<(&'static str, Vec<u8>)>,
@@ -34,10 +37,22 @@ pub(crate) struct State {
     pub(crate) client: Option<Py<PyAny>>,
     /// The task that listens; cancelled with the end of the request.
     pub(crate) watcher: Option<Py<PyAny>>,
-    pub(crate) response: Option<(Head, Vec<u8>)>,
+    pub(crate) response: Option<Response>,
     /// Boxed: most requests have none.
     pub(crate) stream: Option<Box<Stream>>,
+    /// Where a request reads its stream that shares it with others.
+    pub(crate) listener: Option<Box<Listener>>,
     pub(crate) closed: bool,
+}
+
+/// A response to hand over.
+pub(crate) enum Response {
+    /// Of the request's own exchange.
+    Own(Head, Vec<u8>),
+    /// Of an exchange that it shares.
+    Shared { reply: Arc<(Head, Vec<u8>)>, whole: bool },
+    /// Of the cache.
+    Kept(Box<Kept>),
 }
 
 /// A future to fulfil, with events or with nothing but the news.
@@ -48,11 +63,11 @@ pub(crate) struct Wake {
 
 /// All that `upstream` needs for one attempt.
 pub(crate) struct Outgoing<'a> {
-    pub(crate) origin: Arc<Origin>,
-    pub(crate) path: String,
-    pub(crate) headers: forward::Fields<'a>,
-    pub(crate) body: Body,
-    pub(crate) deadlines: Deadlines,
+    origin: Arc<Origin>,
+    path: String,
+    headers: forward::Fields<'a>,
+    body: Body,
+    deadlines: Deadlines,
 }
 
 /// A name; usual ones stay off the heap.
@@ -65,40 +80,31 @@ pub(crate) struct OwnHeaders {
     pub(crate) rule: Option<Text>,
     pub(crate) attempts: u32,
     pub(crate) overhead_us: u64,
+    pub(crate) cache: Option<String>,
 }
 
-impl State {
-    pub(crate) fn new(ticket: Ticket, body: Py<PyBytes>, headers: Vec<(&'static str, Vec<u8>)>) -> Self {
-        Self {
-            ticket,
-            body: Some(body),
-            headers,
-            exchange: None,
-            waiter: None,
-            client: None,
-            watcher: None,
-            response: None,
-            stream: None,
-            closed: false,
-        }
-    }
-
-    /// The current attempt; None if there is none.
-    pub(crate) fn outgoing(&self, py: Python<'_>, loaded: &Loaded, now: Now) -> Option<Outgoing<'_>> {
-        let attempt = self.ticket.attempt(now)?;
+impl<'a> Outgoing<'a> {
+    /// The current attempt of a ticket; None if there is none. `client` and `headers` are what the client sent.
+    pub(crate) fn of(
+        ticket: &'a Ticket,
+        client: &Bytes,
+        headers: &'a [(&'static str, Vec<u8>)],
+        loaded: &Loaded,
+        now: Now,
+    ) -> Option<Self> {
+        let attempt = ticket.attempt(now)?;
         let origin = loaded.origins.get(attempt.provider_index)?.get(attempt.replica_index)?;
-        let client = Bytes::from_owner(PyBackedBytes::from(self.body.as_ref()?.bind(py).clone()));
         let mut body = Body::default();
-        let splice = self.ticket.splice(client.len(), |piece| {
+        let splice = ticket.splice(client.len(), |piece| {
             body.push(match piece {
                 Piece::Kept(range) => client.slice(range),
                 Piece::New(bytes) => Bytes::copy_from_slice(bytes),
             });
         });
         splice.ok()?;
-        Some(Outgoing {
+        Some(Self {
             path: [origin.base_path(), attempt.path].concat(),
-            headers: forward::attempt_headers(&attempt, &self.headers),
+            headers: forward::attempt_headers(&attempt, headers),
             origin: Arc::clone(origin),
             body,
             deadlines: Deadlines {
@@ -110,6 +116,53 @@ impl State {
         })
     }
 
+    /// Starts its exchange.
+    pub(crate) fn start(self, core: &Core) -> ExchangeId {
+        let request = Request {
+            origin: self.origin,
+            path: &self.path,
+            headers: &self.headers,
+            body: self.body,
+            deadlines: self.deadlines,
+        };
+        core.client.lock().start(request, Instant::now())
+    }
+}
+
+impl State {
+    pub(crate) fn new(
+        ticket: Ticket,
+        loaded: Arc<Loaded>,
+        body: Py<PyBytes>,
+        headers: Vec<(&'static str, Vec<u8>)>,
+    ) -> Self {
+        Self {
+            ticket,
+            loaded,
+            body: Some(body),
+            headers,
+            exchange: None,
+            waiter: None,
+            client: None,
+            watcher: None,
+            response: None,
+            stream: None,
+            listener: None,
+            closed: false,
+        }
+    }
+
+    /// Whether Python has nothing to do with it any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.closed || self.left().is_some()
+    }
+
+    /// The current attempt; None if there is none.
+    pub(crate) fn outgoing(&self, py: Python<'_>, now: Now) -> Option<Outgoing<'_>> {
+        let client = Bytes::from_owner(PyBackedBytes::from(self.body.as_ref()?.bind(py).clone()));
+        Outgoing::of(&self.ticket, &client, &self.headers, &self.loaded, now)
+    }
+
     /// Takes what happened to the exchange.
     pub(crate) fn take(&mut self, core: &Core, event: Event) -> Option<Wake> {
         let now = core.now();
@@ -117,7 +170,17 @@ impl State {
             Event::Response { head, body } => {
                 self.exchange = None;
                 let dialect = self.ticket.dialect();
-                let usage = (head.status() < 300).then(|| usage::read(dialect, &body)).flatten();
+                let is_fine = head.status() < 300;
+                if is_fine && self.ticket.asks_for_all_texts(&body, now) {
+                    return self.wake(None);
+                }
+                // The provider may have been asked for less than the client.
+                let completed = if is_fine { self.ticket.complete(&body) } else { Ok(None) };
+                let completed = match completed {
+                    Ok(completed) => completed,
+                    Err(detail) => return self.fail(core, FailureKind::Protocol, detail),
+                };
+                let usage = is_fine.then(|| usage::read(dialect, &body)).flatten();
                 let withheld = || why_withheld(&self.ticket, &body, now);
                 let content = match content(&head) {
                     Content::Json if head.status() >= 400 => {
@@ -126,19 +189,26 @@ impl State {
                     content => content,
                 };
                 self.ticket.advance(RouterEvent::Responded { status: head.status(), content, usage }, now);
-                self.keep(head, body)
+                if is_fine && self.listener.is_some() {
+                    self.fill_texts(core, &body);
+                }
+                let wake = self.keep(core, head, completed.unwrap_or(body), usage);
+                self.fill(core, usage);
+                wake
             }
             Event::Head(head) => {
                 let status = head.status();
                 let responded = RouterEvent::Responded { status, content: Content::Events, usage: None };
                 self.ticket.advance(responded, now);
                 if matches!(self.ticket.step(), Step::Relay) {
-                    let events = EventStream::new(self.ticket.dialect(), self.ticket.hides_usage());
+                    // What is recorded is for those, too, who want to see the usage.
+                    let hides_usage = self.ticket.hides_usage() && self.listener.is_none();
+                    let events = EventStream::new(self.ticket.dialect(), hides_usage);
                     self.stream = Some(Box::new(Stream::new(events)));
                 } else {
                     self.cancel(core);
                 }
-                self.keep(head, Vec::new())
+                self.keep(core, head, Vec::new(), None)
             }
             Event::Chunk(chunk) => {
                 let stream = self.stream.as_mut()?;
@@ -149,22 +219,25 @@ impl State {
                     stream.waiting.truncate(waited);
                     stream.broken = Some("error_event");
                     self.cancel(core);
-                    return self.end_stream(End::ProviderError, now);
+                    return self.end_stream(core, End::ProviderError);
                 }
                 if stream.events.events() > 0 {
                     self.ticket.first_event(now);
                 }
+                if let Some(listener) = &mut self.listener {
+                    listener.record(std::mem::take(&mut stream.waiting));
+                }
                 if let Some(error) = failed {
                     self.cancel(core);
                     let failure = Failure { kind: FailureKind::Protocol, detail: error.to_string() };
-                    return self.end_stream(End::Failed(failure), now);
+                    return self.end_stream(core, End::Failed(failure));
                 }
                 self.wake_reader(core)
             }
             Event::End => {
                 self.exchange = None;
                 let end = self.stream.as_mut()?.finish();
-                self.end_stream(end, now)
+                self.end_stream(core, end)
             }
             Event::Failed(error) => {
                 self.exchange = None;
@@ -175,16 +248,28 @@ impl State {
                         End::Failed(_) => End::Failed(failure),
                         end => end,
                     };
-                    return self.end_stream(end, now);
+                    return self.end_stream(core, end);
                 }
                 self.ticket.advance(RouterEvent::Failed(failure), now);
+                self.land(core);
                 self.wake(None)
             }
         }
     }
 
+    /// The exchange has failed though the provider does not say so.
+    #[cold]
+    fn fail(&mut self, core: &Core, kind: FailureKind, detail: &str) -> Option<Wake> {
+        self.ticket.advance(RouterEvent::Failed(Failure { kind, detail: detail.into() }), core.now());
+        self.land(core);
+        self.wake(None)
+    }
+
     /// The next whole events: empty at the end of the stream, None while there are none.
     pub(crate) fn next_events(&mut self, core: &Core) -> Option<Vec<u8>> {
+        if self.listener.is_some() {
+            return self.hear(core);
+        }
         let Some(stream) = &mut self.stream else { return Some(Vec::new()) };
         if stream.waiting.is_empty() && !stream.ended {
             return None;
@@ -194,10 +279,19 @@ impl State {
 
     /// Ends a stream of which too much waits for the client; what waits is dropped.
     pub(crate) fn cap(&mut self, core: &Core) -> Option<Wake> {
+        let detail = "the stream is larger than max_stream".into();
+        let end = End::Failed(Failure { kind: FailureKind::TooLarge, detail });
+        if let Some(listener) = &mut self.listener {
+            listener.broken = Some(FailureKind::TooLarge.name());
+            if let Err(end) = self.leave_to_others(core, end) {
+                self.cancel(core);
+                self.end_listening(core, end);
+            }
+            return self.wake(Some(Vec::new()));
+        }
         self.cancel(core);
         self.stream.as_mut()?.waiting = Vec::new();
-        let detail = "the stream is larger than max_stream".into();
-        self.end_stream(End::Failed(Failure { kind: FailureKind::TooLarge, detail }), core.now())
+        self.end_stream(core, end)
     }
 
     /// Ends what is under way because the process stops: the client is told, and no other target is tried.
@@ -206,18 +300,41 @@ impl State {
         let failure =
             Failure { kind: FailureKind::Stopping, detail: "the time for open responses is over".into() };
         if self.stream.is_some() {
-            return self.end_stream(End::Failed(failure), core.now());
+            return self.end_stream(core, End::Failed(failure));
+        }
+        if let Some(listener) = self.listener.as_mut().filter(|listener| listener.role != Role::Leads) {
+            listener.broken = Some(failure.kind.name());
+            self.end_listening(core, End::Failed(failure));
+            return self.wake(Some(Vec::new()));
         }
         self.ticket.advance(RouterEvent::Failed(failure), core.now());
+        self.land(core);
         self.wake(None)
     }
 
-    /// Ends the request: what is under way is cancelled, and the record is written.
+    /// Ends the request: what is under way is cancelled unless others need it, and the record is written.
     pub(crate) fn close(&mut self, core: &Core, id: &str) -> Option<Wake> {
+        if self.is_over() {
+            return None;
+        }
+        match self.leave_to_others(core, End::ClientGone) {
+            Ok(()) => self.wake(Some(Vec::new())),
+            Err(_) => self.end(core, id),
+        }
+    }
+
+    /// Ends the request, whoever else needs what is under way.
+    pub(crate) fn end(&mut self, core: &Core, id: &str) -> Option<Wake> {
         if self.closed {
             return None;
         }
         self.cancel(core);
+        if self.listener.is_some() {
+            let end = self.left().cloned().unwrap_or(End::ClientGone);
+            self.end_listening(core, end);
+            self.record(core, id);
+            return self.wake(Some(Vec::new()));
+        }
         let relayed = self.stream.as_ref().is_some_and(|stream| stream.ended && stream.waiting.is_empty());
         if !relayed {
             let stream = self.stream.as_ref();
@@ -250,6 +367,7 @@ impl State {
             rule: ticket.rule().map(|name| name.as_bytes().into()),
             attempts: ticket.attempts(),
             overhead_us,
+            cache: ticket.cache_header(),
         }
     }
 
@@ -263,14 +381,29 @@ impl State {
     }
 
     /// Keeps a response that is to be relayed, and wakes the gateway.
-    fn keep(&mut self, head: Head, body: Vec<u8>) -> Option<Wake> {
+    fn keep(&mut self, core: &Core, head: Head, body: Vec<u8>, usage: Option<Usage>) -> Option<Wake> {
         if matches!(self.ticket.step(), Step::Relay) {
-            self.response = Some((head, body));
+            self.response = Some(match &self.listener {
+                None => Response::Own(head, body),
+                Some(listener) => {
+                    let reply = Arc::new((head, body));
+                    let whole = self.stream.is_none();
+                    let (landed, outcome) = (Arc::clone(&reply), self.ticket.outcome());
+                    let landed = Landed::Response { reply: landed, outcome, usage, whole };
+                    listener.flight.lock().land(landed);
+                    if whole {
+                        self.close_flight(core);
+                    }
+                    Response::Shared { reply, whole }
+                }
+            });
+        } else {
+            self.land(core);
         }
         self.wake(None)
     }
 
-    fn wake(&mut self, events: Option<Vec<u8>>) -> Option<Wake> {
+    pub(crate) fn wake(&mut self, events: Option<Vec<u8>>) -> Option<Wake> {
         self.waiter.take().map(|future| Wake { future, events })
     }
 
@@ -286,6 +419,9 @@ impl State {
 
     /// Gives waiting events to a reader, or stops reading from the provider when too much waits.
     fn wake_reader(&mut self, core: &Core) -> Option<Wake> {
+        if self.listener.is_some() {
+            return self.wake_listener(core);
+        }
         let stream = self.stream.as_mut()?;
         if stream.waiting.is_empty() {
             return None;
@@ -304,16 +440,28 @@ impl State {
     }
 
     /// Nothing more will come. What waits is still relayed.
-    fn end_stream(&mut self, end: End, now: Now) -> Option<Wake> {
+    fn end_stream(&mut self, core: &Core, end: End) -> Option<Wake> {
         let stream = self.stream.as_mut()?;
         stream.ended = true;
         if let End::Failed(failure) = &end {
             stream.broken = Some(failure.kind.name());
         }
         let (usage, events) = (stream.usage(), stream.events.events());
-        self.ticket.advance(RouterEvent::Ended { end, usage, events }, now);
+        if let Some(listener) = &self.listener {
+            let (broken, sequence_number) = (stream.broken, stream.events.sequence_number());
+            listener.flight.lock().end(Ended { end: end.clone(), broken, usage, sequence_number });
+            self.close_flight(core);
+            if matches!(end, End::Complete) {
+                self.fill(core, usage);
+            }
+        }
+        self.ticket.advance(RouterEvent::Ended { end, usage, events }, core.now());
         let future = self.waiter.take()?;
-        Some(Wake { future, events: Some(std::mem::take(&mut self.stream.as_mut()?.waiting)) })
+        let events = match &self.listener {
+            Some(_) => self.hear(core).unwrap_or_default(),
+            None => std::mem::take(&mut self.stream.as_mut()?.waiting),
+        };
+        Some(Wake { future, events: Some(events) })
     }
 }
 

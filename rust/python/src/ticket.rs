@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
-use edgeroute_router::{Request, Step, Ticket, forward};
-use edgeroute_upstream::{Event, Request as Exchange};
+use edgeroute_router::{Event as RouterEvent, Request, Step, Ticket, forward};
+use edgeroute_upstream::Event;
 use edgeroute_wire::Dialect;
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyException, PyRuntimeError};
@@ -15,15 +15,16 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use crate::border::HeaderList;
+use crate::flight::Role;
+use crate::recall::Found;
 use crate::snapshot::Loaded;
-use crate::state::{State, Wake};
+use crate::state::{Response, State, Wake};
 use crate::worker::Core;
 
 /// A request in the works.
 #[pyclass(frozen, name = "Ticket", module = "edgeroute._native")]
 pub(crate) struct PyTicket {
     core: Arc<Core>,
-    loaded: Arc<Loaded>,
     id: String,
     state: Mutex<State>,
 }
@@ -47,12 +48,13 @@ impl PyTicket {
     #[getter]
     fn step(&self) -> u8 {
         let state = self.state.lock();
-        if state.closed {
+        if state.is_over() {
             return Self::CLOSED;
         }
         match state.ticket.step() {
-            Step::Attempt => Self::ATTEMPT,
-            Step::Relay => Self::RELAY,
+            Step::Attempt | Step::Join | Step::Embed => Self::ATTEMPT,
+            Step::Answer(_) if state.response.is_none() && state.listener.is_none() => Self::ATTEMPT,
+            Step::Relay | Step::Answer(_) => Self::RELAY,
             Step::List(_) => Self::LIST,
             Step::Describe(_) => Self::DESCRIBE,
             Step::Refuse(_) => Self::REFUSE,
@@ -79,7 +81,7 @@ impl PyTicket {
     /// The most bytes that a stream may have on a face without back-pressure.
     #[getter]
     fn max_stream(&self) -> u64 {
-        self.loaded.snapshot.max_stream
+        self.state.lock().ticket.snapshot().max_stream
     }
 
     /// Names to list (`LIST`), or the one to describe (`DESCRIBE`).
@@ -103,8 +105,8 @@ impl PyTicket {
         }
     }
 
-    /// Starts the exchange of the current attempt. `future` is fulfilled with None when `step` has changed. `client`
-    /// is what `Worker.lasting` gives, if it takes long; with None it is not among those.
+    /// Starts the exchange of the current attempt, joins one, or waits for a vector. `future` is fulfilled with None when `step` has
+    /// changed. `client` is what `Worker.lasting` gives, if it takes long; with None it is not among those.
     fn attempt<'py>(
         slf: &Bound<'py, Self>,
         future: Bound<'py, PyAny>,
@@ -112,37 +114,29 @@ impl PyTicket {
     ) -> PyResult<Bound<'py, PyAny>> {
         let this = slf.get();
         let mut state = this.state.lock();
-        if state.closed || !matches!(state.ticket.step(), Step::Attempt) {
-            drop(state);
-            fulfil(slf.py(), Some(Wake { future: future.clone().unbind(), events: None }))?;
-            return Ok(future);
-        }
-        if state.waiter.is_some() {
+        if !state.is_over() && state.waiter.is_some() {
             return Err(PyRuntimeError::new_err("an attempt is under way"));
         }
-        let now = this.core.now();
-        let id = {
-            let Some(exchange) = state.outgoing(slf.py(), &this.loaded, now) else {
-                return Err(PyRuntimeError::new_err("there is no attempt to start"));
-            };
-            this.core.client.lock().start(
-                Exchange {
-                    origin: exchange.origin,
-                    path: &exchange.path,
-                    headers: &exchange.headers,
-                    body: exchange.body,
-                    deadlines: exchange.deadlines,
-                },
-                Instant::now(),
-            )
-        };
-        state.ticket.attempt_started(now);
-        state.exchange = Some(id);
-        state.waiter = Some(future.clone().unbind());
-        if state.watcher.is_none() {
-            state.client = client.map(Bound::unbind);
+        let waits = !state.is_over() && this.begin(slf, &mut state)?;
+        if waits {
+            state.waiter = Some(future.clone().unbind());
         }
-        this.core.open.lock().insert(id, slf.clone().unbind());
+        if !state.is_over() {
+            if state.exchange.is_none() {
+                this.core.open.lock().insert_without_exchange(slf.clone().unbind());
+            }
+            if state.watcher.is_none() {
+                state.client = client.map(Bound::unbind);
+            }
+        }
+        let patience = state.patience().filter(|_| waits);
+        drop(state);
+        if !waits {
+            fulfil(slf.py(), Some(Wake { future: future.clone().unbind(), events: None }))?;
+        }
+        if let Some(patience) = patience {
+            call_at(slf, &future, Instant::now() + patience)?;
+        }
         Ok(future)
     }
 
@@ -154,25 +148,35 @@ impl PyTicket {
         as_bytes: bool,
     ) -> PyResult<(u16, Bound<'py, PyList>, Option<Bound<'py, PyBytes>>)> {
         let mut state = self.state.lock();
-        let Some((head, body)) = state.response.take() else {
+        let Some(response) = state.response.take() else {
             return Err(PyRuntimeError::new_err("there is no response to relay"));
         };
         let client_body = state.body.take();
         let own = state.own_headers(self.core.now());
-        let whole = state.stream.is_none();
+        let whole = match &response {
+            Response::Own(..) => state.stream.is_none(),
+            Response::Shared { whole, .. } => *whole,
+            Response::Kept(kept) => kept.body.is_some(),
+        };
         if whole {
+            if let Response::Kept(kept) = &response {
+                state.ticket.advance(RouterEvent::Answered { usage: kept.usage }, self.core.now());
+            }
             state.record(&self.core, &self.id);
         }
         drop(state);
         drop(client_body);
         let headers = HeaderList::new(py, as_bytes);
-        for (name, value) in head.iter() {
-            if forward::passes_back(name) {
-                headers.push(name, value)?;
+        let (status, body) = match &response {
+            Response::Own(head, body) => (headers.push_relayed(head)?, body.as_slice()),
+            Response::Shared { reply, .. } => (headers.push_relayed(&reply.0)?, reply.1.as_slice()),
+            Response::Kept(kept) => {
+                headers.push("content-type", &kept.content_type)?;
+                (200, kept.body.as_deref().unwrap_or_default())
             }
-        }
+        };
         headers.push_own(&self.id, &own)?;
-        Ok((head.status(), headers.into_list(), whole.then(|| PyBytes::new(py, &body))))
+        Ok((status, headers.into_list(), whole.then(|| PyBytes::new(py, body))))
     }
 
     /// Headers of an answer of edgeroute's own; closes the ticket.
@@ -200,11 +204,12 @@ impl PyTicket {
     }
 
     /// The next whole events of a stream: bytes, empty at its end, or `create_future()` that will give them.
-    fn read<'py>(&self, py: Python<'py>, create_future: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    fn read<'py>(slf: &Bound<'py, Self>, create_future: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let (py, this) = (slf.py(), slf.get());
         let mut future: Option<Bound<'py, PyAny>> = None;
         loop {
-            let mut state = self.state.lock();
-            if let Some(events) = state.next_events(&self.core) {
+            let mut state = this.state.lock();
+            if let Some(events) = state.next_events(&this.core) {
                 drop(state);
                 return Ok(PyBytes::new(py, &events).into_any());
             }
@@ -213,6 +218,12 @@ impl PyTicket {
             }
             if let Some(future) = future {
                 state.waiter = Some(future.clone().unbind());
+                state.call_when_told(slf);
+                let due = state.listener.as_mut().and_then(|listener| listener.due.take());
+                drop(state);
+                if let Some(due) = due {
+                    call_at(slf, &future, due)?;
+                }
                 return Ok(future);
             }
             drop(state);
@@ -220,16 +231,32 @@ impl PyTicket {
         }
     }
 
+    /// More of a replayed stream is due, or the vector is not waited for any longer.
+    fn go_on(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let this = slf.get();
+        let (mut waits, mut due) = (None, None);
+        this.change(slf.py(), |state| {
+            let wake = state.embedded(&this.core).or_else(|| state.follow(&this.core));
+            waits = state.waiter.as_ref().map(|future| future.clone_ref(slf.py()));
+            due = state.listener.as_mut().and_then(|listener| listener.due.take());
+            wake
+        })?;
+        match (waits, due) {
+            (Some(future), Some(due)) => call_at(slf, future.bind(slf.py()), due),
+            _ => Ok(()),
+        }
+    }
+
     /// Code of what broke the stream, once `read` has given its end; None if it ended as it should.
     #[getter]
     fn broken(&self) -> Option<&'static str> {
-        self.state.lock().stream.as_ref().and_then(|stream| stream.broken)
+        self.state.lock().broken().0
     }
 
     /// The number that the next event of the stream has, where the dialect numbers its events.
     #[getter]
     fn sequence_number(&self) -> u64 {
-        self.state.lock().stream.as_ref().map_or(0, |stream| stream.events.sequence_number())
+        self.state.lock().broken().1
     }
 
     /// Keeps the task that listens to `client` until the request ends.
@@ -240,36 +267,54 @@ impl PyTicket {
 
     /// The stream is larger than a face without back-pressure may hold: ends it.
     fn cap(&self, py: Python<'_>) -> PyResult<()> {
-        let wake = self.state.lock().cap(&self.core);
-        fulfil(py, wake)
+        self.change(py, |state| state.cap(&self.core))
     }
 
-    /// Ends the request: cancels what is still under way and writes the record. May be called again.
+    /// Ends the request: cancels what is still under way, unless others need it, and writes the record. May be called
+    /// again.
     pub(crate) fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let mut state = self.state.lock();
-        let wake = state.close(&self.core, &self.id);
-        let (client, watcher) = (state.client.take(), state.watcher.take());
-        drop(state);
-        drop(client);
-        let told = fulfil(py, wake);
-        if let Some(watcher) = watcher
-            && let Err(error) = watcher.call_method0(py, intern!(py, "cancel"))
-        {
-            error.write_unraisable(py, Some(watcher.bind(py)));
-        }
-        told
+        let (mut needless, mut client) = (None, ClientWatch::default());
+        let told = self.change(py, |state| {
+            let wake = state.close(&self.core, &self.id);
+            needless = state.leave(&self.core);
+            client = ClientWatch::take(state);
+            wake
+        });
+        let leader = needless.and_then(|exchange| self.core.open.lock().find(py, exchange));
+        let ended = leader.map_or(Ok(()), |leader| leader.get().end(py));
+        client.cancel(py);
+        told.and(ended)
     }
 }
 
 impl PyTicket {
+    pub(crate) fn is_over(&self) -> bool {
+        self.state.lock().is_over()
+    }
+
     pub(crate) fn take_client(&self) -> Option<Py<PyAny>> {
         self.state.lock().client.take()
     }
 
     /// Ends what is under way because the process stops.
     pub(crate) fn stop(&self, py: Python<'_>) -> PyResult<()> {
-        let wake = self.state.lock().stop(&self.core);
-        fulfil(py, wake)
+        self.change(py, |state| {
+            let wake = state.stop(&self.core);
+            state.end_for_others(&self.core, &self.id);
+            wake
+        })
+    }
+
+    /// Ends the request, whoever else needs what is under way.
+    pub(crate) fn end(&self, py: Python<'_>) -> PyResult<()> {
+        let mut client = ClientWatch::default();
+        let told = self.change(py, |state| {
+            let wake = state.end(&self.core, &self.id);
+            client = ClientWatch::take(state);
+            wake
+        });
+        client.cancel(py);
+        told
     }
 
     pub(crate) fn new(
@@ -285,20 +330,155 @@ impl PyTicket {
             .filter(|id| !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic()))
             .map_or_else(|| new_id(seed), str::to_owned);
         let headers = match ticket.step() {
-            Step::Attempt => forward::client_headers(ticket.dialect(), request),
+            // What is to be recalled may turn out to be gone.
+            Step::Attempt | Step::Answer(_) | Step::Join | Step::Embed => {
+                forward::client_headers(ticket.dialect(), request)
+            }
             _ => Vec::new(),
         };
-        Self { core, loaded, id, state: Mutex::new(State::new(ticket, body, headers)) }
+        core.ask_for_vector(&loaded, &ticket);
+        let mut state = State::new(ticket, loaded, body, headers);
+        state.answer_at_once(&core);
+        Self { core, id, state: Mutex::new(state) }
+    }
+
+    /// Takes what the store had for it.
+    pub(crate) fn fetched(slf: &Bound<'_, Self>, found: Found) -> PyResult<()> {
+        let this = slf.get();
+        this.change(slf.py(), |state| {
+            let wake = state.fetched(&this.core, found);
+            this.note_replay(slf, state);
+            wake
+        })
+    }
+
+    /// A replay goes on for as long as its stream did.
+    fn note_replay(&self, slf: &Bound<'_, Self>, state: &State) {
+        if state.listener.as_ref().is_some_and(|listener| matches!(listener.role, Role::Replays { .. })) {
+            self.core.replays.lock().push(slf.clone().unbind());
+        }
+    }
+
+    /// The vector of its question is there, or will not come.
+    pub(crate) fn embedded(&self, py: Python<'_>) -> PyResult<()> {
+        self.change(py, |state| state.embedded(&self.core))
     }
 
     /// Takes what happened to the exchange and tells the gateway, if it has to do something.
-    pub(crate) fn deliver(&self, py: Python<'_>, event: Event) -> PyResult<()> {
-        let wake = {
-            let mut state = self.state.lock();
-            if state.closed { None } else { state.take(&self.core, event) }
-        };
-        fulfil(py, wake)
+    pub(crate) fn deliver(slf: &Bound<'_, Self>, event: Event) -> PyResult<()> {
+        let this = slf.get();
+        this.change(slf.py(), |state| {
+            if state.closed {
+                return None;
+            }
+            let wake = state.take(&this.core, event);
+            if state.left().is_some() {
+                this.go_on_for_others(slf, state);
+            }
+            wake
+        })
     }
+
+    /// Nobody but others who share the exchange waits for it: what the gateway would do is done here.
+    #[cold]
+    fn go_on_for_others(&self, slf: &Bound<'_, Self>, state: &mut State) {
+        let again = state.exchange.is_none() && matches!(state.ticket.step(), Step::Attempt);
+        if again && !self.start(slf, state) {
+            // Nobody waits for this ticket.
+            _ = state.end(&self.core, &self.id);
+        }
+        state.end_for_others(&self.core, &self.id);
+    }
+
+    /// Begins what the step says; false if the gateway can go on at once.
+    fn begin(&self, slf: &Bound<'_, Self>, state: &mut State) -> PyResult<bool> {
+        if matches!(state.ticket.step(), Step::Embed) {
+            if state.wait_for_vector(&self.core, slf) {
+                return Ok(true);
+            }
+            _ = state.embedded(&self.core);
+        }
+        if matches!(state.ticket.step(), Step::Join) && state.join(&self.core) {
+            state.call_when_told(slf);
+            // What it has joined may have come to something already.
+            _ = state.follow(&self.core);
+            return Ok(matches!(state.ticket.step(), Step::Join));
+        }
+        if matches!(state.ticket.step(), Step::Answer(_)) && state.recall(&self.core, slf) {
+            return Ok(true);
+        }
+        self.note_replay(slf, state);
+        if !matches!(state.ticket.step(), Step::Attempt) {
+            return Ok(false);
+        }
+        match self.start(slf, state) {
+            true => Ok(true),
+            false => Err(PyRuntimeError::new_err("there is no attempt to start")),
+        }
+    }
+
+    /// Starts the exchange of the current attempt; false if there is none.
+    fn start(&self, slf: &Bound<'_, Self>, state: &mut State) -> bool {
+        let now = self.core.now();
+        state.lead(&self.core);
+        let id = {
+            let Some(exchange) = state.outgoing(slf.py(), now) else { return false };
+            exchange.start(&self.core)
+        };
+        state.ticket.attempt_started(now);
+        state.take_off(id);
+        self.core.open.lock().insert(id, slf.clone().unbind());
+        true
+    }
+
+    /// Changes the state, and then tells the gateway of this request, and those of others that wait for it.
+    fn change(&self, py: Python<'_>, change: impl FnOnce(&mut State) -> Option<Wake>) -> PyResult<()> {
+        let (wake, followers) = {
+            let mut state = self.state.lock();
+            let wake = change(&mut state);
+            (wake, state.take_followers())
+        };
+        let told = fulfil(py, wake);
+        followers.into_iter().fold(told, |told, follower| {
+            let this = follower.get();
+            let wake = {
+                let mut state = this.state.lock();
+                let wake = state.follow(&this.core);
+                if wake.is_none() && state.waiter.is_some() {
+                    state.call_when_told(follower.bind(py));
+                }
+                wake
+            };
+            told.and(fulfil(py, wake))
+        })
+    }
+}
+
+/// What tells that the client left, and the task that listens to it.
+#[derive(Default)]
+struct ClientWatch(Option<Py<PyAny>>, Option<Py<PyAny>>);
+
+impl ClientWatch {
+    fn take(state: &mut State) -> Self {
+        Self(state.client.take(), state.watcher.take())
+    }
+
+    /// Nobody has to know any more.
+    fn cancel(self, py: Python<'_>) {
+        let Self(_client, Some(watcher)) = self else { return };
+        if let Err(error) = watcher.call_method0(py, intern!(py, "cancel")) {
+            error.write_unraisable(py, Some(watcher.bind(py)));
+        }
+    }
+}
+
+/// Calls `go_on` at that moment.
+fn call_at(ticket: &Bound<'_, PyTicket>, future: &Bound<'_, PyAny>, due: Instant) -> PyResult<()> {
+    let py = ticket.py();
+    let delay = due.saturating_duration_since(Instant::now()).as_secs_f64();
+    let event_loop = future.call_method0(intern!(py, "get_loop"))?;
+    let go_on = ticket.getattr(intern!(py, "go_on"))?;
+    event_loop.call_method1(intern!(py, "call_later"), (delay, go_on)).map(drop)
 }
 
 fn new_id(seed: u64) -> String {

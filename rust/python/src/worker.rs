@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use edgeroute_cache::Index;
 use edgeroute_router::{LiveFacts, LogFormat, Now, Request, decide, refuse_unread, turn_away};
 use edgeroute_shared::{Owner, Row};
 use edgeroute_upstream::{Client, Event, ExchangeId, Settings};
@@ -16,6 +17,10 @@ use pyo3::types::{PyBytes, PyList};
 
 use crate::border::{Headers, os_error};
 use crate::cells::PyCells;
+use crate::embedding::Vectors;
+use crate::flight::Flights;
+use crate::inquiry::Inquiries;
+use crate::recall::Cache;
 use crate::snapshot::{Loaded, PySnapshot};
 use crate::ticket::PyTicket;
 
@@ -25,6 +30,12 @@ pub(crate) struct Core {
     pub(crate) row: Arc<Row>,
     pub(crate) client: Mutex<Client>,
     pub(crate) open: Mutex<Open>,
+    pub(crate) flights: Flights,
+    pub(crate) cache: Cache,
+    pub(crate) inquiries: Inquiries,
+    pub(crate) vectors: Vectors,
+    /// Tickets that replay a stream with its pauses; those that are over go with the next look.
+    pub(crate) replays: Mutex<Vec<Py<PyTicket>>>,
     log: Mutex<Vec<u8>>,
     pub(crate) format: LogFormat,
     epoch: Instant,
@@ -38,6 +49,9 @@ pub(crate) struct Open {
     young: Vec<ExchangeId>,
     /// Those that began between the last two looks. Most have ended.
     older: Vec<ExchangeId>,
+    /// Tickets without an exchange of their own, likewise.
+    young_others: Vec<Py<PyTicket>>,
+    older_others: Vec<Py<PyTicket>>,
 }
 
 /// One worker process of a host.
@@ -60,16 +74,33 @@ impl Open {
         self.tickets.remove(&exchange)
     }
 
-    /// The tickets of exchanges that began before the last call and after the one before it.
+    pub(crate) fn insert_without_exchange(&mut self, ticket: Py<PyTicket>) {
+        self.young_others.push(ticket);
+    }
+
+    pub(crate) fn find(&self, py: Python<'_>, exchange: ExchangeId) -> Option<Py<PyTicket>> {
+        self.tickets.get(&exchange).map(|ticket| ticket.clone_ref(py))
+    }
+
+    /// The tickets of exchanges that began, or were joined, before the last call and after the one before it.
     fn lasting(&mut self, py: Python<'_>) -> Vec<Py<PyTicket>> {
+        let young = std::mem::take(&mut self.young_others);
+        let mut lasting = std::mem::replace(&mut self.older_others, young);
         let older = std::mem::replace(&mut self.older, std::mem::take(&mut self.young));
-        older.iter().filter_map(|exchange| Some(self.tickets.get(exchange)?.clone_ref(py))).collect()
+        lasting.extend(older.into_iter().filter_map(|exchange| self.find(py, exchange)));
+        lasting
     }
 }
 
 impl Core {
     pub(crate) fn now(&self) -> Now {
         Now { unix_ms: unix_ms(), monotonic_us: self.epoch.elapsed().as_micros() as u64 }
+    }
+
+    /// What a decision may ask, besides the request.
+    pub(crate) fn facts<'a>(&'a self, index: Option<&'a Index>, now: Now) -> LiveFacts<'a> {
+        let flights = Some(&self.flights as _);
+        LiveFacts { cache: index, flights, ..LiveFacts::new(self.row.cells(), now.unix_ms) }
     }
 
     /// Appends what a finished request writes.
@@ -90,6 +121,11 @@ impl Worker {
                 row: Arc::new(row),
                 client: Mutex::new(Client::new(Settings::default()).map_err(os_error)?),
                 open: Mutex::default(),
+                flights: Flights::default(),
+                cache: Cache::default(),
+                inquiries: Inquiries::default(),
+                vectors: Vectors::default(),
+                replays: Mutex::default(),
                 log: Mutex::default(),
                 format: if json { LogFormat::Json } else { LogFormat::Text },
                 epoch: Instant::now(),
@@ -122,13 +158,15 @@ impl Worker {
         self.core.row.generation().store(snapshot.0.snapshot.generation, Ordering::Release);
         *self.loaded.lock() = Some(Arc::clone(&snapshot.0));
         let mut client = self.core.client.lock();
+        self.core.cache.configure(snapshot.0.snapshot.cache.as_ref(), client.waker());
         client.set_max_body(snapshot.0.snapshot.max_reply);
         client.retain(snapshot.0.origins.iter().flatten().map(|origin| &**origin));
     }
 
-    /// Says that the worker lives.
+    /// Says that the worker lives, and what its store has lost.
     fn heartbeat(&self) {
         self.core.row.heartbeat(unix_ms());
+        self.core.cache.count(self.core.row.cells());
     }
 
     /// Decides a request; the ticket's `step` says what to do. `peer` is the address of the TCP peer, with or without
@@ -148,9 +186,16 @@ impl Worker {
         let fields = headers.fields()?;
         let request =
             Request { method, path, query, headers: fields.as_slice().into(), peer, body: body.as_bytes() };
-        let facts = LiveFacts { cells: self.core.row.cells(), unix_ms: now.unix_ms };
+        let mut index = loaded.snapshot.cache.as_ref().map(|_| self.core.cache.index.lock());
+        let facts = self.core.facts(index.as_deref().and_then(Option::as_ref), now);
         let seed = self.next_seed();
         let ticket = decide(&loaded.snapshot, &self.core.row, &facts, &request, now, seed);
+        if let Some((raw, keys)) = ticket.remembered()
+            && let Some(index) = index.as_deref_mut().and_then(Option::as_mut)
+        {
+            index.remember(raw, keys);
+        }
+        drop(index);
         Ok(PyTicket::new(Arc::clone(&self.core), loaded, ticket, &request, body.clone().unbind(), seed))
     }
 
@@ -190,6 +235,8 @@ impl Worker {
     /// each once.
     fn lasting(&self, py: Python<'_>) -> Vec<(Py<PyTicket>, Py<PyAny>)> {
         let tickets = self.core.open.lock().lasting(py);
+        let replays = self.take_replays();
+        self.core.replays.lock().extend(replays);
         let unwatched = |ticket: Py<PyTicket>| {
             let client = ticket.get().take_client()?;
             Some((ticket, client))
@@ -206,31 +253,50 @@ impl Worker {
             let last = !matches!(event, Event::Head(_) | Event::Chunk(_));
             let ticket = {
                 let mut open = self.core.open.lock();
-                if last {
-                    open.remove(exchange)
-                } else {
-                    open.tickets.get(&exchange).map(|ticket| ticket.clone_ref(py))
-                }
+                if last { open.remove(exchange) } else { open.find(py, exchange) }
             };
             if let Some(ticket) = ticket {
-                served = served.and(ticket.get().deliver(py, event));
+                served = served.and(PyTicket::deliver(ticket.bind(py), event));
+                continue;
+            }
+            for ticket in self.core.take_inquiry(exchange, event) {
+                served = served.and(ticket.get().embedded(py));
             }
         }
         *self.events.lock() = events;
-        served.map(|()| more)
+        let (fetched, more_news) = self.core.cache.follow(self.core.row.cells());
+        for (ticket, found) in fetched {
+            served = served.and(PyTicket::fetched(ticket.bind(py), found));
+        }
+        self.core.judge();
+        served.map(|()| more || more_news)
+    }
+
+    /// Sentences for the operator about the cache, since the last call.
+    fn take_warnings(&self) -> Vec<String> {
+        self.core.cache.take_warnings()
     }
 
     /// Ends the requests under way, telling their clients that the router is stopping; returns how many.
     fn stop(&self, py: Python<'_>) -> PyResult<usize> {
         let open = std::mem::take(&mut *self.core.open.lock()).tickets;
-        let told = open.values().map(|ticket| ticket.get().stop(py)).fold(Ok(()), Result::and);
-        told.map(|()| open.len())
+        let mut all: Vec<_> = open.into_values().chain(self.take_replays()).collect();
+        all.extend(self.core.cache.take_waiting());
+        all.extend(self.core.vectors.take_waiting());
+        let told = all.iter().map(|ticket| ticket.get().stop(py)).fold(Ok(()), Result::and);
+        told.map(|()| all.len())
     }
 
-    /// Closes the tickets whose exchange is under way. Nothing is reported to them any more.
+    /// Closes the tickets whose exchange is under way, and the cache's store. Nothing is reported to them any more.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let open = std::mem::take(&mut *self.core.open.lock()).tickets;
-        open.into_values().map(|ticket| ticket.get().close(py)).fold(Ok(()), Result::and)
+        let open = std::mem::take(&mut *self.core.open.lock());
+        let closed = open.tickets.values().map(|ticket| ticket.get().end(py)).fold(Ok(()), Result::and);
+        self.core.flights.clear();
+        self.core.end_inquiries();
+        self.core.vectors.forget();
+        let _replays = std::mem::take(&mut *self.core.replays.lock());
+        let _nobody_waits_for_it = py.detach(|| self.core.cache.close());
+        closed
     }
 
     /// The log lines since the last call.
@@ -243,6 +309,12 @@ impl Worker {
 impl Worker {
     fn loaded(&self) -> PyResult<Arc<Loaded>> {
         self.loaded.lock().clone().ok_or_else(no_configuration)
+    }
+
+    /// The replays that go on.
+    fn take_replays(&self) -> Vec<Py<PyTicket>> {
+        let replays = std::mem::take(&mut *self.core.replays.lock());
+        replays.into_iter().filter(|ticket| !ticket.get().is_over()).collect()
     }
 
     fn next_seed(&self) -> u64 {

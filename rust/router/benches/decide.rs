@@ -91,7 +91,7 @@ fn benchmark(criterion: &mut Criterion) {
                 at
             },
             |seed| {
-                let facts = LiveFacts { cells: &host.cells, unix_ms: AT.unix_ms };
+                let facts = LiveFacts::new(&host.cells, AT.unix_ms);
                 let request = chat(&headers, &bodies[seed % bodies.len()]);
                 let mut ticket =
                     decide(&host.snapshot, &host.row, &facts, black_box(&request), AT, seed as u64);
@@ -120,7 +120,7 @@ fn strategy(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, replicas: usiz
         })
         .collect();
     let ids: Vec<String> = (0..1_024).map(|id| format!("session {id}")).collect();
-    let facts = LiveFacts { cells: &cells, unix_ms: AT.unix_ms };
+    let facts = LiveFacts::new(&cells, AT.unix_ms);
     let mut seed = 0;
     let id = BenchmarkId::new(format!("{name}, {} kB", bytes / 1_000), replicas);
     group.bench_function(id, |bencher| {

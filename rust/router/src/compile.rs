@@ -11,8 +11,10 @@ use edgeroute_wire::{Dialect, quote};
 use crate::client_address::Network;
 use crate::config::{self, Config};
 use crate::hash::FastMap;
+use crate::inquiry::compile_inquiries;
 use crate::meter::{Sums, label};
 use crate::place::{Compiled, Compiler, Endpoint, Strategy};
+use crate::recall;
 use crate::refusal::without_text;
 use crate::rule::compile_rules;
 use crate::snapshot::{
@@ -77,6 +79,7 @@ impl Snapshot {
         let written = Written::new(&config.models)?;
         let (mut models, mut targets, names) = compile_models(&config, &written, cells)?;
         let (rules, conditions) = compile_rules(&config, &written, &mut targets, cells)?;
+        compile_inquiries(&config, &mut models, &mut targets, cells)?;
         let endpoints = compile_strategies(&config, &providers, &mut models, &mut targets, cells, now_ms)?;
         let teams =
             config.teams.iter().map(|each| team(each, &written, cells)).collect::<Result<Vec<_>, _>>()?;
@@ -112,6 +115,7 @@ impl Snapshot {
                 .iter()
                 .map(|text| network(text))
                 .collect::<Result<_, _>>()?,
+            cache: config.cache,
             sums: Sums::new(cells)?,
         })
     }
@@ -288,6 +292,11 @@ fn compile_models(
             targets: (first..targets.len() as u16).collect(),
             strategy: Strategy::Ordered,
             fallbacks: written.fallbacks(model, id as ModelId)?,
+            cache: model.cache,
+            embedder: None,
+            judge: None,
+            hash: edgeroute_cache::model_hash(&model.name),
+            fingerprint: recall::fingerprint(model),
         });
     }
     names.wildcards.sort_unstable_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
@@ -314,7 +323,7 @@ fn compile_strategies(
     Ok(endpoints)
 }
 
-pub(crate) fn target(
+fn target(
     written: &config::Target,
     config: &Config,
     place: &str,
@@ -341,6 +350,33 @@ pub(crate) fn target(
             gap_ms: written.gap_ms.unwrap_or(defaults.gap_ms),
         },
     })
+}
+
+/// The target of this name, of any model, or else a new one.
+pub(crate) fn named_target(
+    written: &config::Named,
+    config: &Config,
+    targets: &mut Vec<Target>,
+    cells: &Cells,
+    place: &str,
+) -> Result<u16, CompileError> {
+    let name = format!("{}/{}", written.provider, written.model);
+    if let Some(known) = targets.iter().position(|target| *target.name == *name) {
+        return Ok(known as u16);
+    }
+    let index = u16::try_from(targets.len())
+        .map_err(|_| CompileError::Invalid(format!("{place} names one target too many")))?;
+    let plain = config::Target {
+        provider: written.provider.clone(),
+        model: written.model.clone(),
+        weight: 1,
+        price: None,
+        connect_ms: None,
+        first_byte_ms: None,
+        gap_ms: None,
+    };
+    targets.push(target(&plain, config, place, cells)?);
+    Ok(index)
 }
 
 fn team(written: &config::Team, models: &Written<'_>, cells: &Cells) -> Result<Team, CompileError> {

@@ -37,6 +37,125 @@ pub(crate) struct Config {
     pub(crate) max_stream: u64,
     /// Most open requests of a worker.
     pub(crate) max_in_flight: usize,
+    /// Where answers are kept; none if no model and no rule asks for it.
+    pub(crate) cache: Option<Cache>,
+}
+
+/// Where the answers of all workers are kept.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    /// Directory of the store.
+    pub path: String,
+    /// Most bytes of it on the disk.
+    pub bytes: u64,
+    /// Most bytes of answers that a worker keeps in its memory.
+    pub memory: usize,
+    /// Most entries.
+    pub entries: usize,
+    /// URL of a Redis or Valkey that several hosts share.
+    pub redis: Option<Secret>,
+}
+
+/// Whether and how answers of a model are kept and given again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ModelCache {
+    /// For which requests.
+    pub(crate) mode: CacheMode,
+    /// For how long, in milliseconds.
+    pub(crate) ttl_ms: u64,
+    /// Who shares answers.
+    pub(crate) scope: CacheScope,
+    /// Whether answers to similar requests are given, or only compared at first.
+    pub(crate) serve: CacheServe,
+    /// How sure it must be that two questions mean the same, in thousandths.
+    pub(crate) threshold_permille: u32,
+    /// Whether identical requests in flight share one exchange.
+    pub(crate) share: bool,
+    /// How streams are given again.
+    pub(crate) replay: CacheReplay,
+    /// Requests of a higher temperature are not answered from the cache, in thousandths.
+    pub(crate) max_temperature_permille: u32,
+    /// Turns of the user that a request may have to be answered by similarity.
+    pub(crate) turns: u32,
+    /// Whether answers from the cache count against token limits.
+    pub(crate) count_tokens: bool,
+}
+
+/// What a rule that switches a cache on gets, where the model says nothing.
+impl Default for ModelCache {
+    fn default() -> Self {
+        Self {
+            mode: CacheMode::Exact,
+            ttl_ms: 3_600_000,
+            scope: CacheScope::VirtualKey,
+            serve: CacheServe::Observe,
+            threshold_permille: 950,
+            share: false,
+            replay: CacheReplay::AtOnce,
+            max_temperature_permille: 300,
+            turns: 1,
+            count_tokens: false,
+        }
+    }
+}
+
+/// Which requests are answered from the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CacheMode {
+    /// Those that were asked before.
+    Exact,
+    /// Also those that mean what was asked before.
+    Semantic,
+}
+
+/// Who shares answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CacheScope {
+    VirtualKey,
+    Team,
+    Everybody,
+}
+
+/// When answers to similar requests are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CacheServe {
+    /// Where comparisons have shown that they are right.
+    Observe,
+    /// Always.
+    Always,
+}
+
+/// How streams are given again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum CacheReplay {
+    AtOnce,
+    /// With the pauses that they had.
+    Paced,
+}
+
+/// What a rule changes of the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RuleCache {
+    /// Another mode.
+    pub(crate) mode: Option<RuleCacheMode>,
+    /// Another time, in milliseconds.
+    pub(crate) ttl_ms: Option<u64>,
+}
+
+/// A mode that a rule chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RuleCacheMode {
+    Off,
+    Exact,
+    Semantic,
 }
 
 /// A provider.
@@ -109,6 +228,22 @@ pub(crate) struct Model {
     pub(crate) strategy: Strategy,
     /// Models whose targets are tried after this one's.
     pub(crate) fallbacks: Vec<String>,
+    /// Whether and how its answers are kept.
+    pub(crate) cache: Option<ModelCache>,
+    /// Who makes the vectors of its questions, if not edgeroute itself.
+    pub(crate) embedder: Option<Embedder>,
+    /// Who says whether two of its answers say the same, where that cannot be compared.
+    pub(crate) judge: Option<Named>,
+}
+
+/// A target that makes vectors.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Embedder {
+    /// Which one.
+    pub(crate) target: Named,
+    /// How long a request may wait for its vector, in milliseconds.
+    pub(crate) wait_ms: u64,
 }
 
 /// How a pool orders its targets.
@@ -206,7 +341,7 @@ pub(crate) struct Rule {
     /// By whom it is drawn; by the request's seed if absent.
     pub(crate) sticky: Option<Sticky>,
     /// The one target to use.
-    pub(crate) pin: Option<Pin>,
+    pub(crate) pin: Option<Named>,
     /// Top-level fields of the body as JSON text, without one to remove them.
     pub(crate) body: Vec<(String, Option<String>)>,
     /// Header fields towards the provider, names in lower case; without a value to remove them.
@@ -220,6 +355,8 @@ pub(crate) struct Rule {
     /// Whether rules match again afterwards.
     #[serde(rename = "continue")]
     pub(crate) continues: bool,
+    /// What it changes of the cache.
+    pub(crate) cache: Option<RuleCache>,
 }
 
 /// What follows from a condition that cannot be evaluated.
@@ -257,7 +394,7 @@ pub(crate) struct Share {
 /// A target, which need not be one of a model's.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Pin {
+pub(crate) struct Named {
     /// Name of the provider.
     pub(crate) provider: String,
     /// Model name at the provider.

@@ -11,7 +11,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::facts::GivenFacts;
-use crate::plan::{Planned, plan};
+use crate::plan::{Plan, Planned, plan};
+use crate::recall::Fill;
+use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::snapshot::{Key, Snapshot};
 use crate::trace::{Phase, Reason, Trace};
@@ -80,6 +82,9 @@ pub struct Decision {
     /// Candidates in the order in which they are tried, as `provider/model at URL`, with `, credential 2` where there
     /// are several.
     pub candidates: Vec<String>,
+    /// What came of asking the cache, as the header `x-edgeroute-cache` has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<String>,
     /// Tokens that would be reserved.
     pub reserve_tokens: u64,
     /// The error that the client would get.
@@ -105,6 +110,25 @@ impl WrittenRequest {
         let written = object(&mut reader)?;
         reader.end()?;
         Ok(written)
+    }
+
+    fn plan(&self, snapshot: &Snapshot, trace: &mut Trace) -> (Plan, Result<Planned, Refusal>) {
+        let (path, query) = self.path.split_once('?').unwrap_or((&self.path, ""));
+        let names: Vec<String> = self.headers.keys().map(|name| name.to_ascii_lowercase()).collect();
+        let headers: Vec<(&[u8], &[u8])> = names
+            .iter()
+            .zip(self.headers.values())
+            .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+            .collect();
+        let request = Request {
+            method: &self.method,
+            path,
+            query,
+            headers: headers.as_slice().into(),
+            peer: &self.peer,
+            body: self.body.as_deref().map_or(&b""[..], |body| body.get().as_bytes()),
+        };
+        plan(snapshot, &self.facts, &request, self.seed, trace)
     }
 }
 
@@ -148,33 +172,37 @@ fn post() -> String {
     "POST".into()
 }
 
+/// What storing an answer to the request takes, under the key under which it would be looked for; else why it is not
+/// stored, in words.
+pub fn fill(snapshot: &Snapshot, written: &WrittenRequest) -> Result<Fill, String> {
+    let (plan, planned) = written.plan(snapshot, &mut Trace::default());
+    if let Err(refusal) = planned {
+        return Err(format!("the router would refuse the request: {}", refusal.message));
+    }
+    let Some(recall) = &plan.recall else { return Err("its model has no cache".into()) };
+    if recall.has_texts() {
+        return Err("each text of `input` is looked for by itself: write one line per text".into());
+    }
+    recall.fill(&plan).ok_or_else(|| format!("it is not kept: {}", recall.header()))
+}
+
 /// Plans the request as `decide` would, with the facts and the seed that it carries.
 pub fn explain(snapshot: &Snapshot, written: &WrittenRequest) -> Explanation {
-    let (path, query) = written.path.split_once('?').unwrap_or((&written.path, ""));
-    let names: Vec<String> = written.headers.keys().map(|name| name.to_ascii_lowercase()).collect();
-    let headers: Vec<(&[u8], &[u8])> = names
-        .iter()
-        .zip(written.headers.values())
-        .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
-        .collect();
-    let body = written.body.as_deref().map_or(&b""[..], |body| body.get().as_bytes());
-    let request = Request {
-        method: &written.method,
-        path,
-        query,
-        headers: headers.as_slice().into(),
-        peer: &written.peer,
-        body,
-    };
-
     let mut trace = Trace::on();
     if let Some(now) = written.facts.now {
         trace.note(Phase::Read, || format!("at {now}"));
     }
-    let (plan, planned) = plan(snapshot, &written.facts, &request, written.seed, &mut trace);
+    let (plan, planned) = written.plan(snapshot, &mut trace);
     let key = plan.key.and_then(|key| snapshot.key(key));
-    if let (Some(key), Ok(Planned::Attempt)) = (key, &planned) {
-        note_limits(snapshot, key, plan.tokens.unwrap_or(0), &mut trace);
+    if let (Some(key), Ok(Planned::Attempt | Planned::Recalled(_))) = (key, &planned) {
+        note_limits(snapshot, key, plan.reserved(&planned).unwrap_or(0), &mut trace);
+    }
+    let mut reasons = trace.into_reasons();
+    if plan.recall.as_ref().is_some_and(|recall| recall.has_texts()) {
+        let at = reasons.iter().rposition(|reason| reason.phase == Phase::Recall).map_or(0, |last| last + 1);
+        let note =
+            "each text of `input` has an entry of its own, whose key is told of a request for it alone";
+        reasons.insert(at, Reason { phase: Phase::Recall, note: note.into() });
     }
     let rule = plan.rules.last().and_then(|rule| snapshot.rule(*rule));
     let model = plan.model.and_then(|model| snapshot.model(model));
@@ -193,14 +221,15 @@ pub fn explain(snapshot: &Snapshot, written: &WrittenRequest) -> Explanation {
             .collect(),
         model: model.map(|model| model.name.to_string()),
         candidates: candidates.collect(),
-        reserve_tokens: plan.tokens.unwrap_or(0),
+        cache: plan.recall.as_ref().map(|recall| recall.header()),
+        reserve_tokens: plan.reserved(&planned).unwrap_or(0),
         refusal: planned.err().map(|refusal| Refused {
             status: refusal.status,
             code: refusal.code.name(),
             message: refusal.message,
         }),
     };
-    Explanation { reasons: trace.into_reasons(), decision }
+    Explanation { reasons, decision }
 }
 
 fn json((name, value): &(Box<str>, Option<Box<str>>)) -> (String, Option<Box<RawValue>>) {

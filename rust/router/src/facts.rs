@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use edgeroute_cache::guard::Veto;
+use edgeroute_cache::{Asked, Index, Known, Similar};
 use edgeroute_limits::{Breaker, Limits, Used};
 use edgeroute_placement::{Latency, PeakEwma, PrefillRate, SLOTS, TokensPerByte};
 use edgeroute_rules::Timestamp;
@@ -34,6 +36,22 @@ pub trait Facts {
     fn learned(&self, pool: &AffinityPool) -> Learned;
     /// How many blocks of a prompt each of its candidates has seen, by number of their slots.
     fn depths(&self, pool: &AffinityPool, chain: &[u64], depths: &mut [u16; SLOTS]);
+    /// The hash of a request as it was sent, by which its key is remembered; `parts` are what else changes its key.
+    fn raw_key(&self, parts: &[&[u8]], body: &[u8]) -> Option<u128>;
+    /// The key and the check of the request with this hash, if they have been computed before.
+    fn remembered(&self, raw: u128) -> Option<(u128, u128)>;
+    /// The entry of this key and check, unless it has expired.
+    fn exact(&self, key: u128, check: u128) -> Option<Known>;
+    /// The entry whose question is nearest to this one.
+    fn similar(&self, asked: &Asked<'_>) -> Similar;
+    /// Whether a request with this key is under way in this worker, and can be joined.
+    fn in_flight(&self, key: u128) -> bool;
+}
+
+/// Requests under way whose exchange others may share.
+pub trait Flights: std::fmt::Debug {
+    /// Whether there is one with this key that can be joined.
+    fn can_join(&self, key: u128) -> bool;
 }
 
 /// Facts read from the cells of this host, now.
@@ -43,6 +61,17 @@ pub struct LiveFacts<'a> {
     pub cells: &'a Cells,
     /// Wall clock, Unix milliseconds.
     pub unix_ms: u64,
+    /// What this worker knows of the cache, if there is one.
+    pub cache: Option<&'a Index>,
+    /// Its requests under way.
+    pub flights: Option<&'a dyn Flights>,
+}
+
+impl<'a> LiveFacts<'a> {
+    /// Facts of a host without a cache.
+    pub fn new(cells: &'a Cells, unix_ms: u64) -> Self {
+        Self { cells, unix_ms, cache: None, flights: None }
+    }
 }
 
 impl Facts for LiveFacts<'_> {
@@ -81,6 +110,26 @@ impl Facts for LiveFacts<'_> {
     fn depths(&self, pool: &AffinityPool, chain: &[u64], depths: &mut [u16; SLOTS]) {
         pool.depths(chain, (self.unix_ms / 1_000) as u32, depths);
     }
+
+    fn raw_key(&self, parts: &[&[u8]], body: &[u8]) -> Option<u128> {
+        Some(self.cache?.raw_key(parts, body))
+    }
+
+    fn remembered(&self, raw: u128) -> Option<(u128, u128)> {
+        self.cache?.remembered(raw)
+    }
+
+    fn exact(&self, key: u128, check: u128) -> Option<Known> {
+        self.cache?.get(key, self.unix_ms).filter(|known| known.check == check)
+    }
+
+    fn similar(&self, asked: &Asked<'_>) -> Similar {
+        self.cache.map_or(Similar::Nothing, |cache| cache.similar(asked, self.unix_ms))
+    }
+
+    fn in_flight(&self, key: u128) -> bool {
+        self.flights.is_some_and(|flights| flights.can_join(key))
+    }
 }
 
 /// How fast a replica has been, for prompts of any size.
@@ -91,6 +140,23 @@ pub struct GivenLatency {
     pub first_token_ms: f32,
     /// Milliseconds per further token.
     pub per_token_ms: f32,
+}
+
+/// An entry of the cache whose question is similar.
+#[derive(Clone, Copy, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GivenSimilar {
+    /// Cosine of the two questions.
+    pub similarity: f32,
+    /// How old it is, in milliseconds.
+    #[serde(default)]
+    pub age_ms: u64,
+    /// Whether there is evidence that its answer is right.
+    #[serde(default)]
+    pub proven: bool,
+    /// The veto that tells the questions apart, by its name.
+    #[serde(default, deserialize_with = "veto")]
+    pub veto: Option<Veto>,
 }
 
 /// Facts written down beforehand: for `explain`, tests and replay. The default is an idle host.
@@ -115,6 +181,12 @@ pub struct GivenFacts {
     pub tokens_per_byte: Option<f32>,
     /// Prompt tokens that a replica reads per second, as learned.
     pub prefill_rate: Option<f32>,
+    /// The entry of the same request, by its age in milliseconds.
+    pub cached_age_ms: Option<u64>,
+    /// The entry of the most similar request. Without one, no embedder has made the vector of the question.
+    pub similar: Option<GivenSimilar>,
+    /// Whether an identical request is under way.
+    pub in_flight: bool,
     /// Wall clock, in JSON as of RFC 3339; 1970 if nobody says.
     #[serde(deserialize_with = "moment")]
     pub now: Option<Timestamp>,
@@ -164,6 +236,46 @@ impl Facts for GivenFacts {
         let most = u16::try_from(chain.len()).unwrap_or(u16::MAX);
         pool.given_depths(|replica| self.seen.get(replica).copied().unwrap_or(0).min(most), depths);
     }
+
+    fn raw_key(&self, _: &[&[u8]], _: &[u8]) -> Option<u128> {
+        None
+    }
+
+    fn remembered(&self, _: u128) -> Option<(u128, u128)> {
+        None
+    }
+
+    fn exact(&self, _: u128, check: u128) -> Option<Known> {
+        self.cached_age_ms.map(|age_ms| known(check, age_ms))
+    }
+
+    fn similar(&self, asked: &Asked<'_>) -> Similar {
+        match self.similar {
+            Some(GivenSimilar { similarity, veto: Some(veto), .. }) if similarity >= asked.threshold => {
+                Similar::Refused { similarity, veto }
+            }
+            Some(GivenSimilar { similarity, age_ms, proven, .. }) if similarity >= asked.threshold => {
+                Similar::Found { key: 0, similarity, known: known(0, age_ms), is_proven: proven }
+            }
+            None if asked.has_embedder => Similar::NoVector,
+            _ => Similar::Nothing,
+        }
+    }
+
+    fn in_flight(&self, _: u128) -> bool {
+        self.in_flight
+    }
+}
+
+fn known(check: u128, age_ms: u64) -> Known {
+    Known { check, age_ms, body: None }
+}
+
+fn veto<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Veto>, D::Error> {
+    let Some(name) = Option::<Cow<'de, str>>::deserialize(deserializer)? else { return Ok(None) };
+    let names = || Veto::ALL.map(Veto::name).join(", ");
+    let found = Veto::ALL.into_iter().find(|veto| veto.name() == name);
+    found.map(Some).ok_or_else(|| D::Error::custom(format!("a veto is one of {}", names())))
 }
 
 fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {

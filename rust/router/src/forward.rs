@@ -45,6 +45,14 @@ pub fn client_headers(dialect: Dialect, request: &Request<'_>) -> Vec<(&'static 
     headers
 }
 
+/// The same of a request that no client sent.
+pub fn own_headers(dialect: Dialect) -> Vec<(&'static str, Vec<u8>)> {
+    match dialect {
+        Dialect::OpenAiChat | Dialect::OpenAiResponses => Vec::new(),
+        Dialect::AnthropicMessages => vec![("anthropic-version", ANTHROPIC_VERSION.to_vec())],
+    }
+}
+
 /// The header fields of an attempt: the credential as its dialect sends it, and `client`, what [`client_headers`] gave.
 /// The provider's own fields replace those of the same name, and what rules say replaces both.
 pub fn attempt_headers<'a>(attempt: &Attempt<'a>, client: &'a [(&'static str, Vec<u8>)]) -> Fields<'a> {

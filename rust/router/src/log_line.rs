@@ -126,9 +126,14 @@ impl<'a> LogLine<'a> {
 
     /// Microseconds as milliseconds with three decimals.
     pub(crate) fn milliseconds(&mut self, name: &str, us: u64) {
+        self.thousandths(name, us);
+    }
+
+    /// A number with three decimals.
+    pub(crate) fn thousandths(&mut self, name: &str, number: u64) {
         self.name(name);
-        self.decimal(us / 1_000);
-        let decimals = (us % 1_000) as u16;
+        self.decimal(number / 1_000);
+        let decimals = (number % 1_000) as u16;
         let digit = |number: u16| b'0' + (number % 10) as u8;
         self.out.extend_from_slice(&[b'.', digit(decimals / 100), digit(decimals / 10), digit(decimals)]);
     }

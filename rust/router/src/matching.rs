@@ -4,8 +4,9 @@ use edgeroute_rules::{Match, Pass};
 use edgeroute_wire::Change as FieldChange;
 use smallvec::SmallVec;
 
-use crate::config::{OnError, Sticky};
+use crate::config::{OnError, RuleCache, Sticky};
 use crate::plan::Plan;
+use crate::recall;
 use crate::refusal::{Code, Refusal};
 use crate::rule::{Action, Change, Choice, Rule};
 use crate::snapshot::{Found, Key, Resolved, Snapshot};
@@ -22,6 +23,8 @@ const MOST_NOTED: usize = 100;
 pub(crate) struct Changes<'a> {
     /// The model that a rule chose.
     pub(crate) model: Option<Found<'a>>,
+    /// Of the cache: mode and time each by the last rule that says it.
+    pub(crate) cache: Option<RuleCache>,
     /// Top-level fields of the body.
     pub(crate) body: SmallVec<[FieldChange<'a>; 4]>,
     /// What replaces the model's own fallbacks.
@@ -164,6 +167,10 @@ impl<'a> Changes<'a> {
                 self.added.extend(&fallbacks.models);
             }
         }
+        if let Some(new) = change.cache {
+            let before = self.cache.get_or_insert(new);
+            *before = RuleCache { mode: new.mode.or(before.mode), ttl_ms: new.ttl_ms.or(before.ttl_ms) };
+        }
         for (name, value) in &change.body {
             self.body.retain(|(known, _)| **known != **name);
             self.body.push((name, value.as_deref()));
@@ -244,6 +251,7 @@ fn describe(change: &Change, drawn: Option<&str>, snapshot: &Snapshot) -> String
         });
     }
     did.extend(change.tag.as_ref().map(|tag| format!("tag `{tag}`")));
+    did.extend(change.cache.map(recall::describe_change));
     if let Some(fallbacks) = &change.fallbacks {
         let names = fallbacks.models.iter().filter_map(|each| snapshot.model(each.model));
         let names: Vec<String> = names.map(|model| format!("`{}`", model.name)).collect();

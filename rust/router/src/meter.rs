@@ -28,6 +28,8 @@ enum Name {
     Requests { model: Option<ModelId>, target: Option<u16>, status: u16, outcome: Outcome },
     Attempts { target: u16, outcome: &'static str },
     Tokens { model: Option<ModelId>, output: bool },
+    Cache { model: Option<ModelId>, result: &'static str },
+    CacheRefused(&'static str),
     RuleMatches(u16),
     RuleErrors(u16),
     LimitRefusals { key: u32, of_team: bool, limit: &'static str },
@@ -115,6 +117,12 @@ impl<'a> Meter<'a> {
         if let Some(usage) = ticket.usage {
             self.add(Name::Tokens { model, output: false }, usage.input);
             self.add(Name::Tokens { model, output: true }, usage.output);
+        }
+        if let Some(recall) = ticket.recall() {
+            self.add(Name::Cache { model, result: recall.result.name() }, 1);
+            if let Some(why) = recall.why {
+                self.add(Name::CacheRefused(why.name()), 1);
+            }
         }
         for &rule in &ticket.plan.rules {
             self.add(Name::RuleMatches(rule), 1);
@@ -208,6 +216,10 @@ fn text(snapshot: &Snapshot, name: Name) -> String {
             model(id),
             if output { "output" } else { "input" }
         ),
+        Name::Cache { model: id, result } => {
+            format!("edgeroute_cache_requests_total{{model={},result={result:?}}}", model(id))
+        }
+        Name::CacheRefused(reason) => format!("edgeroute_cache_refused_total{{reason={reason:?}}}"),
         Name::RuleMatches(index) => format!("edgeroute_rule_matches_total{{rule={}}}", rule(index)),
         Name::RuleErrors(index) => format!("edgeroute_rule_errors_total{{rule={}}}", rule(index)),
         Name::LimitRefusals { key, of_team, limit } => {

@@ -15,6 +15,7 @@ use crate::facts::Facts;
 use crate::identify::{check_body, check_declared, check_head, identify, invalid_key};
 use crate::matching::match_rules;
 use crate::place::{Asked, Placed, check_dialect, place};
+use crate::recall::{Recall, Recalled, recall};
 use crate::refusal::{Code, Refusal, excerpt};
 use crate::request::{Endpoint, Request, dialect_of};
 use crate::rule::{self, HeaderChange};
@@ -51,6 +52,8 @@ pub(crate) struct Plan {
     pub(crate) new_fallbacks: Option<Vec<Resolved>>,
     /// What rules change of the header fields towards the provider, each once.
     pub(crate) headers: Vec<HeaderChange>,
+    /// What was found out about the cache, if the model has one.
+    pub(crate) recall: Option<Box<Recall>>,
     pub(crate) candidates: SmallVec<[Candidate; 8]>,
     /// What strategies that go by the prompt have found out.
     pub(crate) placed: Option<Box<Placed>>,
@@ -91,6 +94,7 @@ pub(crate) struct Candidate {
 #[derive(Debug)]
 pub(crate) enum Planned {
     Attempt,
+    Recalled(Recalled),
     List(Vec<String>),
     Describe(String),
 }
@@ -120,7 +124,7 @@ pub(crate) fn plan_head(snapshot: &Snapshot, request: &Request<'_>) -> (Plan, Re
 }
 
 impl Plan {
-    fn new(snapshot: &Snapshot, request: &Request<'_>) -> Self {
+    pub(crate) fn new(snapshot: &Snapshot, request: &Request<'_>) -> Self {
         Self {
             dialect: Dialect::OpenAiChat,
             operation: None,
@@ -137,6 +141,7 @@ impl Plan {
             pin: None,
             new_fallbacks: None,
             headers: Vec::new(),
+            recall: None,
             candidates: SmallVec::new(),
             placed: None,
             load_tokens: None,
@@ -234,13 +239,27 @@ impl Plan {
         };
         let output = output.saturating_mul(prompts).saturating_mul(choices.max(1));
         let output_tokens = output.min(snapshot.defaults.reserve_output);
-        place(self, &Asked { variables: &variables, changes: &changes.body, output_tokens }, seed, trace)?;
         if self.stream && dialect == Dialect::OpenAiChat {
             self.splice.usage = include_usage(&document).map_err(|error| invalid(error, "stream_options"))?;
         }
+        let recalled = recall(self, &variables, &changes, seed, trace)?;
+        if let Some(recalled) =
+            recalled.as_ref().filter(|recalled| recalled.is_certain() && !self.counts_recalled())
+        {
+            return Ok(Planned::Recalled(recalled.clone()));
+        }
+        let asked = Asked { variables: &variables, changes: &changes.body, output_tokens };
+        if let Err(refusal) = place(self, &asked, seed, trace) {
+            // An answer that is known can be given all the same.
+            match self.recall.as_deref_mut().filter(|_| recalled.is_some()) {
+                Some(recall) => recall.refusal = Some(refusal),
+                None => return Err(refusal),
+            }
+        }
+        let planned = recalled.map_or(Planned::Attempt, Planned::Recalled);
 
         if operation == Operation::CountTokens {
-            return Ok(Planned::Attempt);
+            return Ok(planned);
         }
         if key.counts_tokens || variables.prompt.is_measured() {
             self.prompt_tokens = variables.prompt.get().tokens;
@@ -252,7 +271,7 @@ impl Plan {
             self.load_tokens = Some((prompt, output_tokens));
         }
         self.tokens = Some(self.prompt_tokens.saturating_add(output));
-        Ok(Planned::Attempt)
+        Ok(planned)
     }
 
     /// Phases 1 and 2: what is asked for, and who asks.
@@ -278,6 +297,20 @@ impl Plan {
             None => format!("virtual key `{}`, no team", key.name),
         });
         Ok((endpoint, key))
+    }
+
+    /// Tokens that are reserved for what is done first.
+    pub(crate) fn reserved(&self, planned: &Result<Planned, Refusal>) -> Option<u64> {
+        let is_free = match planned {
+            Ok(Planned::Recalled(Recalled::Answer(_) | Recalled::Join)) => !self.counts_recalled(),
+            _ => false,
+        };
+        self.tokens.filter(|_| !is_free)
+    }
+
+    /// Whether tokens count that the cache saves.
+    pub(crate) fn counts_recalled(&self) -> bool {
+        self.recall.as_ref().is_some_and(|recall| recall.settings.count_tokens)
     }
 
     /// A candidate in words.

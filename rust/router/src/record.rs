@@ -2,8 +2,10 @@
 
 use crate::log_line::{LogFormat, LogLine};
 use crate::meter::Meter;
+use crate::recall::CacheResult;
 use crate::refusal::excerpt;
 use crate::request::Now;
+use crate::step::Hit;
 use crate::ticket::Ticket;
 
 impl Ticket {
@@ -50,6 +52,18 @@ impl Ticket {
         }
         line.texts("failed", "; ", self.failed.iter().map(String::as_str));
         line.number("attempts", self.attempts.into());
+        if let Some(recall) = self.recall() {
+            line.text("cache", recall.result.name());
+            if let CacheResult::Hit { hit, age_ms } = recall.result {
+                line.number("cache_age_ms", age_ms);
+                if let Hit::Semantic { similarity_permille } = hit {
+                    line.thousandths("similarity", similarity_permille.into());
+                }
+            }
+            if let Some(why) = recall.why {
+                line.text("cache_refused", why.name());
+            }
+        }
         line.flag("stream", plan.stream);
         if let Some(usage) = self.usage {
             line.number("input_tokens", usage.input);

@@ -4,8 +4,8 @@ use edgeroute_placement::weighted;
 use edgeroute_rules::RuleSet;
 use edgeroute_shared::Cells;
 
-use crate::compile::{CompileError, Written, target};
-use crate::config::{self, Config, OnError, Reject, Sticky};
+use crate::compile::{CompileError, Written, named_target};
+use crate::config::{self, Config, OnError, Reject, RuleCache, Sticky};
 use crate::draw::hash;
 use crate::snapshot::{Resolved, Target};
 use crate::variables;
@@ -43,6 +43,7 @@ pub(crate) struct Change {
     pub(crate) body: Vec<(Box<str>, Option<Box<str>>)>,
     pub(crate) headers: Vec<HeaderChange>,
     pub(crate) tag: Option<Box<str>>,
+    pub(crate) cache: Option<RuleCache>,
     /// Whether rules match again afterwards.
     pub(crate) continues: bool,
 }
@@ -189,11 +190,12 @@ fn change(
     });
     let change = Change {
         model,
-        pin: written.pin.as_ref().map(|pin| pinned(pin, config, targets, cells, place)).transpose()?,
+        pin: written.pin.as_ref().map(|pin| named_target(pin, config, targets, cells, place)).transpose()?,
         fallbacks: fallbacks.transpose()?,
         body: written.body.iter().map(boxed).collect(),
         headers: written.headers.iter().map(boxed).collect(),
         tag: written.tag.as_deref().map(Into::into),
+        cache: written.cache,
         continues: written.continues,
     };
     let nothing = change.model.is_none()
@@ -201,35 +203,9 @@ fn change(
         && change.fallbacks.is_none()
         && change.body.is_empty()
         && change.headers.is_empty()
-        && change.tag.is_none();
+        && change.tag.is_none()
+        && change.cache.is_none();
     if nothing { Err(CompileError::Invalid(format!("{place} has no action"))) } else { Ok(change) }
-}
-
-/// The target of this name, of any model, or else a new one.
-fn pinned(
-    written: &config::Pin,
-    config: &Config,
-    targets: &mut Vec<Target>,
-    cells: &Cells,
-    place: &str,
-) -> Result<u16, CompileError> {
-    let name = format!("{}/{}", written.provider, written.model);
-    if let Some(known) = targets.iter().position(|target| *target.name == *name) {
-        return Ok(known as u16);
-    }
-    let index = u16::try_from(targets.len())
-        .map_err(|_| CompileError::Invalid(format!("{place} pins one target too many")))?;
-    let plain = config::Target {
-        provider: written.provider.clone(),
-        model: written.model.clone(),
-        weight: 1,
-        price: None,
-        connect_ms: None,
-        first_byte_ms: None,
-        gap_ms: None,
-    };
-    targets.push(target(&plain, config, place, cells)?);
-    Ok(index)
 }
 
 fn boxed((name, value): &(String, Option<String>)) -> (Box<str>, Option<Box<str>>) {

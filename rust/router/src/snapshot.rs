@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use edgeroute_limits::{Breaker, Limits, Quotas};
 use edgeroute_placement::{Order, RoundRobin};
@@ -11,8 +12,10 @@ use edgeroute_wire::{Dialect, quote};
 use smallvec::SmallVec;
 
 use crate::client_address::Network;
-use crate::config::{Defaults, Engine, PromptCache};
+use crate::config::{Cache, Defaults, Engine, ModelCache, PromptCache};
 use crate::hash::FastMap;
+use crate::inquiry::Embedder;
+use crate::judge::Judge;
 use crate::meter::Sums;
 use crate::place::{Endpoint, EndpointId, EndpointIds, Strategy};
 use crate::plan::Candidate;
@@ -50,6 +53,8 @@ pub struct Snapshot {
     pub(crate) names: Names,
     /// Proxies whose `x-forwarded-for` is believed.
     pub(crate) trusted_proxies: Vec<Network>,
+    /// Where answers are kept, if a model or a rule asks for that.
+    pub cache: Option<Cache>,
     pub(crate) sums: Sums,
 }
 
@@ -148,6 +153,16 @@ pub(crate) struct Model {
     pub(crate) strategy: Strategy,
     /// Models tried afterwards, in order, their own fallbacks included.
     pub(crate) fallbacks: Vec<Resolved>,
+    /// Whether and how its answers are kept.
+    pub(crate) cache: Option<ModelCache>,
+    /// Who makes the vectors of its questions, if it is not the embedding that is built in.
+    pub(crate) embedder: Option<Arc<Embedder>>,
+    /// Who compares its answers, where they cannot be compared otherwise.
+    pub(crate) judge: Option<Arc<Judge>>,
+    /// What its entries in the cache have in common.
+    pub(crate) hash: u64,
+    /// What tells its targets from those of another configuration, in keys of the cache.
+    pub(crate) fingerprint: [u8; 16],
 }
 
 /// What a name in the configuration leads to, aliases followed.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use edgeroute_cache::Known;
 use edgeroute_wire::Usage;
 
 use crate::failure::Failure;
@@ -14,8 +15,18 @@ use crate::snapshot::{Credential, Provider, Replica};
 pub enum Step {
     /// Start the exchange that [`Ticket::attempt`](crate::Ticket::attempt) describes, then report what happened.
     Attempt,
-    /// Hand the response of the current attempt to the client, then report how it ended.
+    /// Hand the response of the current attempt, or of the exchange that was joined, to the client, then report how it
+    /// ended.
     Relay,
+    /// Answer with an entry of the cache, then report that all of it was handed over, or call
+    /// [`Ticket::missing`](crate::Ticket::missing) if its body is gone.
+    Answer(Answer),
+    /// Wait for the exchange of an identical request, of the same [`Ticket::recall_key`](crate::Ticket::recall_key),
+    /// then report what came of it, or call [`Ticket::missing`](crate::Ticket::missing) if there is none.
+    Join,
+    /// Wait until the embedder has made the vector of [`Ticket::question`](crate::Ticket::question), or for as long as
+    /// may be waited, then call [`Ticket::embedded`](crate::Ticket::embedded).
+    Embed,
     /// Answer with these model names.
     List(Vec<String>),
     /// Answer with the description of this model.
@@ -47,6 +58,54 @@ pub enum Event {
         /// Content events relayed.
         events: u64,
     },
+    /// All of the cache's answer was handed to the server.
+    Answered {
+        /// Usage of the reply when it was made.
+        usage: Option<Usage>,
+    },
+    /// The exchange of the identical request has come this far.
+    Joined(Joined),
+}
+
+/// An entry of the cache that answers a request.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Its key.
+    pub key: u128,
+    /// Why it answers.
+    pub hit: Hit,
+    /// What this worker knows of it. Where it has no body, the store is asked.
+    pub known: Known,
+}
+
+/// Why an entry answers a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hit {
+    /// It was made for the same request.
+    Exact,
+    /// It was made for one that means the same.
+    Semantic {
+        /// Cosine of the two, in thousandths.
+        similarity_permille: u16,
+    },
+}
+
+/// What came of the exchange that a request has joined.
+#[derive(Debug)]
+pub enum Joined {
+    /// A response, to be relayed.
+    Response {
+        /// HTTP status.
+        status: u16,
+        /// How the other request ends, as far as it has.
+        outcome: Outcome,
+        /// Usage found in a whole response.
+        usage: Option<Usage>,
+        /// Whether all of it is there; else [`Event::Ended`] follows.
+        whole: bool,
+    },
+    /// None: the other request ends with this refusal and outcome.
+    Refused(Refusal, Outcome),
 }
 
 /// What a response is.
@@ -61,7 +120,7 @@ pub enum Content {
 }
 
 /// How a relayed response ended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum End {
     /// As it should.
     Complete,

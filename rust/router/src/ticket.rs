@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use edgeroute_limits::{Held, Limits, Refused, Row};
-use edgeroute_wire::{Dialect, Edit, Piece, SpliceError, Usage, splice};
+use edgeroute_wire::{Dialect, Edit, Operation, Piece, SpliceError, Usage, splice};
 use smallvec::SmallVec;
 
 use crate::facts::{Facts, LiveFacts};
@@ -15,6 +15,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::meter::{self, Meter};
 use crate::place::{self, Carried, Reply};
 use crate::plan::{Candidate, Plan, Planned, plan, plan_head};
+use crate::recall::Recalled;
 use crate::refusal::{Code, Refusal};
 use crate::request::{Now, Request, dialect_of};
 use crate::snapshot::{Key, Replica, Snapshot, Target};
@@ -38,11 +39,11 @@ pub struct Ticket {
     pub(crate) failed: Vec<String>,
     pub(crate) outcome: Outcome,
     pub(crate) status: u16,
-    row: Arc<Row>,
-    step: Step,
-    held: Option<Held>,
+    pub(crate) row: Arc<Row>,
+    pub(crate) step: Step,
+    pub(crate) held: Option<Held>,
     /// The candidate that is being tried or was tried last.
-    current: Option<Candidate>,
+    pub(crate) current: Option<Candidate>,
     /// What the current attempt adds to the load of its endpoint.
     carried: Option<Carried>,
     next: usize,
@@ -73,6 +74,9 @@ pub fn decide(
     let mut ticket = Ticket::new(snapshot, row, plan, now);
     match planned {
         Ok(Planned::Attempt) => ticket.admit(facts, now),
+        Ok(Planned::Recalled(Recalled::Answer(answer))) => ticket.admit_recalled(Step::Answer(answer), now),
+        Ok(Planned::Recalled(Recalled::Join)) => ticket.admit_recalled(Step::Join, now),
+        Ok(Planned::Recalled(Recalled::Embed)) => ticket.admit_recalled(Step::Embed, now),
         Ok(Planned::List(names)) => ticket.step = Step::List(names),
         Ok(Planned::Describe(name)) => ticket.step = Step::Describe(name),
         Err(refusal) => ticket.refuse(refusal, Outcome::Refused),
@@ -108,7 +112,7 @@ pub fn turn_away(snapshot: &Snapshot, row: &Row, request: &Request<'_>) -> Diale
 }
 
 impl Ticket {
-    fn new(snapshot: &Arc<Snapshot>, row: &Arc<Row>, plan: Plan, now: Now) -> Self {
+    pub(crate) fn new(snapshot: &Arc<Snapshot>, row: &Arc<Row>, plan: Plan, now: Now) -> Self {
         Self {
             snapshot: Arc::clone(snapshot),
             row: Arc::clone(row),
@@ -182,9 +186,14 @@ impl Ticket {
         let quoted = self.target_entry().map_or_else(Cow::default, |target| target.quoted_model(self.rest()));
         let changes = self.plan.splice.changes.iter().map(|(span, with)| Edit { span: *span, with });
         let mut edits: SmallVec<[Edit<'_>; 4]> = changes.collect();
-        edits.extend(self.plan.splice.usage);
+        if let Some(usage) = self.plan.splice.usage {
+            edits.push(usage);
+        }
         if let Some(salt) = self.cache_salt() {
             edits.push(salt);
+        }
+        if let Some(texts) = self.missing_texts() {
+            edits.push(texts);
         }
         edits.push(Edit { span, with: &quoted });
         // They do not overlap, being of different top-level fields; insertions come before the first field.
@@ -207,6 +216,11 @@ impl Ticket {
     pub fn advance(&mut self, event: Event, now: Now) {
         match (event, &self.step) {
             (Event::Ended { end, usage, events }, _) if self.open => self.ended(end, usage, events, now),
+            (Event::Ended { end, usage, .. }, Step::Answer(_) | Step::Join | Step::Embed | Step::Relay)
+                if self.held.is_some() =>
+            {
+                self.recalled_ended(end, usage);
+            }
             (Event::Ended { end: End::ClientGone, .. }, _) => self.client_gone(),
             (Event::Ended { end: End::Failed(failure), .. }, Step::Relay) => self.cut(failure),
             (Event::Failed(failure), Step::Attempt) if self.open => self.attempt_failed(failure, now),
@@ -216,6 +230,9 @@ impl Ticket {
             (Event::Responded { status, content, usage }, Step::Attempt) if self.open => {
                 self.responded(status, content, usage, now);
             }
+            (Event::Answered { usage }, Step::Answer(_)) => self.settle_recalled(usage),
+            (Event::Joined(joined), Step::Join) => self.joined(joined, now),
+            (Event::Failed(failure), Step::Answer(_) | Step::Join | Step::Embed) => self.stopped(failure),
             _ => {}
         }
     }
@@ -255,6 +272,16 @@ impl Ticket {
     /// Name of the rule that matched; of several, the last.
     pub fn rule(&self) -> Option<&str> {
         self.snapshot.rule(*self.plan.rules.last()?).map(|rule| &*rule.name)
+    }
+
+    /// How the request ended, as far as it has.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// What a model is asked to do, if the request got so far.
+    pub fn operation(&self) -> Option<Operation> {
+        self.plan.operation
     }
 
     /// Attempts so far.
@@ -307,7 +334,7 @@ impl Ticket {
         self.snapshot.defaults.total_ms.saturating_sub(elapsed)
     }
 
-    fn admit(&mut self, facts: &dyn Facts, now: Now) {
+    pub(crate) fn admit(&mut self, facts: &dyn Facts, now: Now) {
         let reserved = match self.key() {
             Some(key) => Limits::reserve(&key.scopes, &self.row, self.plan.tokens, now.unix_ms),
             None => return,
@@ -322,7 +349,7 @@ impl Ticket {
     }
 
     #[cold]
-    fn limited(&mut self, refused: Refused) {
+    pub(crate) fn limited(&mut self, refused: Refused) {
         let (scope, limit) = match &refused {
             Refused::Requests { scope, .. } => (*scope, "requests_per_minute"),
             Refused::Tokens { scope, .. } => (*scope, "tokens_per_minute"),
@@ -349,12 +376,14 @@ impl Ticket {
             ),
         };
         refusal.retry_after = retry_after;
+        // It would have been a hit, or a miss; it is neither.
+        self.plan.recall = None;
         self.refuse(refusal, Outcome::Refused);
     }
 
     /// Takes the next candidate, those whose breaker is open last, so that the last usable one is always tried.
     /// Returns false where none is left.
-    fn open_next(&mut self, facts: &dyn Facts, now: Now) -> bool {
+    pub(crate) fn open_next(&mut self, facts: &dyn Facts, now: Now) -> bool {
         let most = self.snapshot.defaults.attempts;
         let Some(left) = self.plan.candidates.get(self.next..).filter(|left| !left.is_empty()) else {
             return false;
@@ -468,7 +497,7 @@ impl Ticket {
         }
         failed.push_str(&format!(": {reason}"));
         let row = Arc::clone(&self.row);
-        let facts = LiveFacts { cells: row.cells(), unix_ms: now.unix_ms };
+        let facts = LiveFacts::new(row.cells(), now.unix_ms);
         let another = self.remaining_ms(now) > 0 && self.open_next(&facts, now);
         if another {
             self.failed.push(failed);
@@ -497,6 +526,8 @@ impl Ticket {
         if status < 300 {
             self.step = Step::Relay;
             if content == Content::Json {
+                let spent = self.spent_on_texts();
+                let usage = usage.map(|usage| Usage { input: usage.input.saturating_add(spent), ..usage });
                 self.usage = usage;
                 self.learn(usage, now);
                 self.close_attempt("ok");
@@ -584,31 +615,31 @@ impl Ticket {
     }
 
     /// The client does not get all of the response.
-    fn cut(&mut self, failure: Failure) {
+    pub(crate) fn cut(&mut self, failure: Failure) {
         self.outcome = Outcome::Cut;
         self.failure = Some(failure);
     }
 
-    fn client_gone(&mut self) {
+    pub(crate) fn client_gone(&mut self) {
         self.outcome = Outcome::Disconnected;
         if self.times.overhead.is_none() {
             self.status = CLIENT_CLOSED_REQUEST;
         }
     }
 
-    fn refuse(&mut self, refusal: Refusal, outcome: Outcome) {
+    pub(crate) fn refuse(&mut self, refusal: Refusal, outcome: Outcome) {
         self.status = refusal.status;
         self.outcome = outcome;
         self.step = Step::Refuse(refusal);
     }
 
-    fn settle(&mut self, tokens: u64) {
+    pub(crate) fn settle(&mut self, tokens: u64) {
         if let Some(held) = self.held.take() {
             held.settle(&self.row, tokens);
         }
     }
 
-    fn waited(&mut self, now: Now) {
+    pub(crate) fn waited(&mut self, now: Now) {
         self.times.waited += now.monotonic_us.saturating_sub(self.times.attempt_started);
     }
 

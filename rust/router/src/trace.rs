@@ -14,6 +14,8 @@ pub enum Phase {
     Scan,
     /// Rules.
     Match,
+    /// The cache, and identical requests under way.
+    Recall,
     /// Targets and their order.
     Place,
     /// Limits.

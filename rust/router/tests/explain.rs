@@ -283,7 +283,7 @@ fn requests_do_not_print_secrets_or_content() {
     assert_eq!(
         format!("{written:?}"),
         "WrittenRequest { method: \"POST\", path: \"/v1/messages\", query_bytes: 10, headers: [\"x-api-key\"], \
-         peer: \"\", body_bytes: 18, facts: GivenFacts { tokens_used: 0.0, requests_used: 0.0, turn: 0, loads: {}, engines: {}, latencies: {}, seen: {}, tokens_per_byte: None, prefill_rate: None, now: None }, seed: 0 }"
+         peer: \"\", body_bytes: 18, facts: GivenFacts { tokens_used: 0.0, requests_used: 0.0, turn: 0, loads: {}, engines: {}, latencies: {}, seen: {}, tokens_per_byte: None, prefill_rate: None, cached_age_ms: None, similar: None, in_flight: false, now: None }, seed: 0 }"
     );
     let headers: &[Field<'_>] = &[(b"x-api-key", b"canary"), (b"x-\xff", b"canary")];
     let request = Request {

@@ -211,6 +211,15 @@ impl Client {
         !self.queue.is_empty()
     }
 
+    /// Makes the descriptor readable, from any thread, so that `poll` is called.
+    pub fn waker(&self) -> impl Fn() + Send + Sync + 'static {
+        let waker = Arc::clone(&self.waker);
+        move || {
+            // It fails only where a wake-up is under way already.
+            _ = waker.wake();
+        }
+    }
+
     /// When `poll` should be called at the latest, even if the descriptor stays silent.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.timers.next()

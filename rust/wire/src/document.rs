@@ -168,6 +168,11 @@ impl<'b> Document<'b> {
         scalar::decode(raw, 0).unwrap_or(Cow::Borrowed(raw))
     }
 
+    /// What stands in a span of the body.
+    pub fn text(&self, span: Span) -> &'b str {
+        self.body.get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+
     /// The text of a string field, escapes decoded; `None` if it is absent.
     pub fn string(&self, name: &str) -> Result<Option<Cow<'b, str>>, ScanError> {
         let Some(field) = self.get(name) else { return Ok(None) };
@@ -212,10 +217,6 @@ impl<'b> Document<'b> {
         };
         let kind = ScanErrorKind::WrongType { field: Excerpt::new(&self.key(field)), expected, found };
         Fault::new(kind, field.value.start as usize).locate(self.bytes())
-    }
-
-    fn text(&self, span: Span) -> &'b str {
-        self.body.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
     // Documents are read in place: moving one copies half a kilobyte.

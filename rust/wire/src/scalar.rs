@@ -119,6 +119,33 @@ pub(crate) fn decode_lossy(content: &str) -> Cow<'_, str> {
     decode_or(content, |_, _| Ok::<_, Infallible>(())).unwrap_or_else(|never| match never {})
 }
 
+/// Appends the text of a string's content; `None` where an escape stands for no character, half a surrogate pair
+/// included.
+pub fn unescape(content: &str, out: &mut Vec<u8>) -> Option<()> {
+    let mut rest = content.as_bytes();
+    while let Some(backslash) = memchr::memchr(b'\\', rest) {
+        let (plain, escape) = rest.split_at(backslash);
+        out.extend_from_slice(plain);
+        rest = match escape.get(1)? {
+            b'n' => {
+                out.push(b'\n');
+                escape.get(2..)?
+            }
+            same @ (b'"' | b'\\' | b'/') => {
+                out.push(*same);
+                escape.get(2..)?
+            }
+            _ => {
+                let (character, after) = escaped(content.get(content.len() - escape.len() + 1..)?).ok()?;
+                out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+                after.as_bytes()
+            }
+        };
+    }
+    out.extend_from_slice(rest);
+    Some(())
+}
+
 /// `malformed` is told of each escape that is none, and where it is.
 fn decode_or<E>(
     content: &str,

@@ -104,20 +104,11 @@ pub(crate) fn place(
                 note_dialect(target, provider, trace);
                 continue;
             }
-            let replicas = provider.replicas.len() as u16;
-            let credentials = provider.credentials.len().max(1) as u16;
-            let turn = if replicas.max(credentials) > 1 { turn_of(target, provider.turns) } else { 0 };
-            // Each pair of replica and credential comes first equally often.
-            let turn_of_credentials = turn / u64::from(replicas.max(1));
-            let first = provider.round.as_ref().map_or(turn, |round| round.at(turn).into());
-            for replica in rotated(replicas, first) {
-                if provider.round.is_some() && provider.is_drained(replica) {
-                    continue;
-                }
-                for credential in rotated(credentials, turn_of_credentials) {
-                    let candidate = Candidate { fallback, target: id, replica, credential };
-                    push(plan, snapshot, candidate, pool, trace);
-                }
+            let is_alone = provider.replicas.len().max(provider.credentials.len()) <= 1;
+            let turn = if is_alone { 0 } else { turn_of(target, provider.turns) };
+            for (replica, credential) in in_turn(provider, turn) {
+                let candidate = Candidate { fallback, target: id, replica, credential };
+                push(plan, snapshot, candidate, pool, trace);
             }
         }
     }
@@ -130,6 +121,19 @@ pub(crate) fn place(
         return Err(all_drained(model));
     }
     Err(no_target(plan.dialect, model, all()))
+}
+
+/// The replicas of a provider that take requests in turn, and at each the credentials in turn.
+pub(crate) fn in_turn(provider: &Provider, turn: u64) -> impl Iterator<Item = (u16, u16)> + use<'_> {
+    let replicas = provider.replicas.len() as u16;
+    let credentials = provider.credentials.len().max(1) as u16;
+    // Each pair of replica and credential comes first equally often.
+    let turn_of_credentials = turn / u64::from(replicas.max(1));
+    let first = provider.round.as_ref().map_or(turn, |round| round.at(turn).into());
+    let takes_requests = |replica: &u16| provider.round.is_none() || !provider.is_drained(*replica);
+    let credentials =
+        move |replica| rotated(credentials, turn_of_credentials).map(move |credential| (replica, credential));
+    rotated(replicas, first).filter(takes_requests).flat_map(credentials)
 }
 
 /// The candidates of a pool whose strategy looks at each of them.

@@ -42,7 +42,7 @@ impl Host {
     }
 
     pub fn decide(&self, request: &Request<'_>, now: Now, seed: u64) -> Ticket {
-        let facts = LiveFacts { cells: &self.cells, unix_ms: now.unix_ms };
+        let facts = LiveFacts::new(&self.cells, now.unix_ms);
         decide(&self.snapshot, &self.row, &facts, request, now, seed)
     }
 

@@ -2,7 +2,8 @@
 #![no_main]
 
 use edgeroute_wire::{
-    Document, Kind, MAX_DEPTH, Operation, ScanErrorKind, change_fields, include_usage, prompt, splice,
+    Document, Edit, Kind, MAX_DEPTH, Operation, Piece, ScanErrorKind, change_fields, include_usage, prompt,
+    splice,
 };
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
@@ -36,19 +37,27 @@ fn assert_same(document: &Document<'_>, parsed: &Map<String, Value>) {
         prompt::measure(document, operation).last_user.text();
         let _ = prompt::max_tokens(document, operation.dialect());
     }
-    let mut out = Vec::new();
     if let Ok(Some(edit)) = include_usage(document) {
-        splice(document.bytes(), &[edit], &mut out).expect("one edit");
-        let changed: Value = serde_json::from_slice(&out).expect("still JSON");
+        let changed: Value = serde_json::from_slice(&spliced(document, &[edit])).expect("still JSON");
         assert_eq!(changed["stream_options"]["include_usage"], true);
     }
     let edits = change_fields(document, &[("model", Some("7"))]);
-    let edits: Vec<_> = edits.iter().map(|(span, with)| edgeroute_wire::Edit { span: *span, with }).collect();
-    out.clear();
-    splice(document.bytes(), &edits, &mut out).expect("edits in order");
+    let edits: Vec<_> = edits.iter().map(|(span, with)| Edit { span: *span, with }).collect();
+    let changed = spliced(document, &edits);
     if !parsed.is_empty() {
-        assert_eq!(serde_json::from_slice::<Value>(&out).expect("still JSON")["model"], 7);
+        assert_eq!(serde_json::from_slice::<Value>(&changed).expect("still JSON")["model"], 7);
     }
+}
+
+fn spliced(document: &Document<'_>, edits: &[Edit<'_>]) -> Vec<u8> {
+    let body = document.bytes();
+    let mut out = Vec::new();
+    let spliced = splice(body.len(), edits, |piece| match piece {
+        Piece::Kept(range) => out.extend_from_slice(&body[range]),
+        Piece::New(bytes) => out.extend_from_slice(bytes),
+    });
+    spliced.expect("edits in order");
+    out
 }
 
 /// Of nested values only strings and brackets are checked; numbers may be of any size, and surrogates alone in strings.
