@@ -187,6 +187,19 @@ fn who_waits_is_answered_when_the_vector_comes() {
 }
 
 #[test]
+fn an_answer_to_the_same_request_that_comes_meanwhile_is_a_hit() {
+    let (mut cached, _) = cached(semantic("always"), 50);
+    let mut waiting = cached.ask(&asking(ALIKE));
+    assert!(matches!(waiting.step(), Step::Embed));
+    let hurried = cached.ask_with(&[("cache-control", "no-cache")], &asking(ALIKE));
+    let fill = cached.answer(hurried).unwrap();
+    learn(&mut cached, ALIKE, [1.0, 2.0]);
+    keep(&mut cached, &fill);
+    embedded(&cached, &mut waiting);
+    assert_eq!(header(waiting), "hit; age=0");
+}
+
+#[test]
 fn who_has_waited_in_vain_is_answered_by_the_model() {
     let (mut cached, _) = cached(semantic("observe"), 50);
     let mut ticket = cached.ask(&asking(ALIKE));

@@ -16,6 +16,7 @@ use edgeroute_cache::{Known, Reading, SemanticKey, Similar, canonical, text_key}
 use edgeroute_wire::{Change, Dialect, Operation};
 
 use crate::config::{CacheMode, CacheServe, ModelCache, RuleCache, RuleCacheMode};
+use crate::facts::Facts;
 use crate::matching::Changes;
 use crate::plan::Plan;
 use crate::refusal::Refusal;
@@ -254,7 +255,7 @@ impl Search<'_, '_> {
         let reads = recall.why.is_none();
         if let Some((key, check)) = remembered {
             recall.keys = Some(Keys { raw, key, check });
-            if reads && let Some(answer) = self.exact(recall) {
+            if reads && let Some(answer) = recall.exact(facts) {
                 return Some(answer);
             }
         }
@@ -290,7 +291,7 @@ impl Search<'_, '_> {
             }
             if reads
                 && remembered.is_none()
-                && let Some(answer) = self.exact(recall)
+                && let Some(answer) = recall.exact(facts)
             {
                 return Some(answer);
             }
@@ -321,13 +322,6 @@ impl Search<'_, '_> {
         }
     }
 
-    /// The entry of the same request.
-    fn exact(&self, recall: &mut Recall) -> Option<Recalled> {
-        let keys = recall.keys?;
-        let known = self.variables.facts.exact(keys.key, keys.check)?;
-        recall.answer(keys.key, known, Hit::Exact)
-    }
-
     /// The entry of a request that means the same, if it may answer.
     fn similar(&self, recall: &mut Recall, trace: &mut Trace) -> Option<Recalled> {
         let question = recall.question.as_ref()?;
@@ -338,6 +332,13 @@ impl Search<'_, '_> {
 }
 
 impl Recall {
+    /// The entry of the same request.
+    fn exact(&mut self, facts: &dyn Facts) -> Option<Recalled> {
+        let keys = self.keys?;
+        let known = facts.exact(keys.key, keys.check)?;
+        self.answer(keys.key, known, Hit::Exact)
+    }
+
     /// What follows from what is known of similar questions.
     fn take(&mut self, found: Similar, trace: &mut Trace) -> Option<Recalled> {
         match found {

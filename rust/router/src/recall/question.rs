@@ -108,15 +108,18 @@ impl Ticket {
         })
     }
 
-    /// The vector of the question is there, or is not waited for any longer: looks for an answer again.
+    /// The vector of the question is there, or is not waited for any longer: looks for an answer again, first for that
+    /// to the same request, which may have come meanwhile.
     pub fn embedded(&mut self, facts: &dyn Facts, now: Now) {
         let Some(recall) = self.plan.recall.as_deref_mut().filter(|_| matches!(self.step, Step::Embed))
         else {
             return;
         };
         recall.why = None;
-        let found = recall.question.as_ref().map(|question| facts.similar(&question.asked()));
-        let recalled = found.and_then(|found| recall.take(found, &mut Trace::default()));
+        let recalled = recall.exact(facts).or_else(|| {
+            let found = facts.similar(&recall.question.as_ref()?.asked());
+            recall.take(found, &mut Trace::default())
+        });
         self.waited(now);
         let Some(Recalled::Answer(answer)) = recalled else { return self.missing(facts, now) };
         self.step = Step::Answer(answer);
