@@ -21,7 +21,27 @@ pub const VERSION: u32 = 1;
 pub const LONGEST_TEXT: usize = 8192;
 
 /// So many unknown words are made of their pieces; of further ones only the whole is hashed, which bounds the work.
-const COMPOSED_WORDS: usize = 64;
+const COMPOSED_WORDS: usize = 48;
+
+/// So many words are read before the table is asked for the first of them, which comes from memory meanwhile.
+///
+/// NOTE: where the table is in no cache, a prompt of 2,500 characters takes 48 µs instead of 70.
+const AHEAD: usize = 32;
+
+/// Of a word and its pieces.
+const MOST_PIECES: usize = 64;
+
+/// What makes the sum of so many rows as long as one of them: 256/√n.
+#[expect(clippy::indexing_slicing, reason = "at compile time")]
+const SHARES: [i32; MOST_PIECES + 1] = {
+    let mut shares = [0; MOST_PIECES + 1];
+    let mut rows = 1;
+    while rows < shares.len() {
+        shares[rows] = (65_536 / rows).isqrt() as i32;
+        rows += 1;
+    }
+    shares
+};
 
 /// A text as a vector of length one, turned at random so that its signs are a code: component i is about
 /// `values[i] * scale`.
@@ -47,9 +67,36 @@ pub fn embed(text: &str) -> Option<Embedding> {
     if text.len() > LONGEST_TEXT {
         return None;
     }
-    let mut sum = Sum::default();
-    words::each(text, |word| sum.add(word));
-    sum.unit()
+    let mut reader = Reader::default();
+    words::each(text, |word| reader.read(word));
+    reader.catch_up();
+    reader.sum.unit()
+}
+
+/// Reads words a little ahead of what is asked of the table.
+#[derive(Default)]
+struct Reader<'t> {
+    /// With their keys.
+    ahead: SmallVec<[(Word<'t, 't>, u32); AHEAD]>,
+    sum: Sum,
+}
+
+impl<'t> Reader<'t> {
+    #[inline]
+    fn read(&mut self, word: Word<'t, '_>) {
+        let key = word.key();
+        let Word::Ascii(text, length) = word else { return self.sum.add(word, key) };
+        table::prefetch(key);
+        self.ahead.push((Word::Ascii(text, length), key));
+        if self.ahead.len() == AHEAD {
+            self.catch_up();
+        }
+    }
+
+    fn catch_up(&mut self) {
+        self.ahead.iter().for_each(|(word, key)| self.sum.add(*word, *key));
+        self.ahead.clear();
+    }
 }
 
 /// The words of a text so far.
@@ -67,8 +114,8 @@ impl Default for Sum {
 }
 
 impl Sum {
-    fn add(&mut self, word: Word<'_>) {
-        let key = word.key();
+    #[inline(always)]
+    fn add(&mut self, word: Word<'_, '_>, key: u32) {
         match table::row(key) {
             Some(row) => {
                 table::prefetch_row(row);
@@ -87,16 +134,23 @@ impl Sum {
     }
 
     /// The sum of n pieces by √n, which is as long as a word.
-    fn compose(&mut self, word: Word<'_>, key: u32) {
+    #[inline(never)]
+    fn compose(&mut self, word: Word<'_, '_>, key: u32) {
         self.unknown += 1;
-        let mut pieces: SmallVec<[u32; MOST_ROWS]> = SmallVec::new();
-        pieces.push(table::noise(key));
+        let mut pieces: SmallVec<[u32; MOST_PIECES]> = SmallVec::new();
         if self.unknown <= COMPOSED_WORDS {
-            word.pieces(|key| pieces.push(table::row(key).unwrap_or_else(|| table::noise(key))));
+            word.pieces(|key| {
+                table::prefetch(key);
+                pieces.push(key);
+            });
         }
+        for piece in &mut pieces {
+            *piece = table::row(*piece).unwrap_or_else(|| table::noise(*piece));
+        }
+        pieces.push(table::noise(key));
         // A run of ideographs is as many words as it is long, so its sum is not shortened as much.
-        let share = if word.is_ideographic() { 0.5 } else { 1.0 / (pieces.len() as f32).sqrt() };
-        table::add(&pieces, (share * 256.0) as i32, &mut self.total);
+        let share = if word.is_ideographic() { 128 } else { *SHARES.get(pieces.len()).unwrap_or(&0) };
+        table::add(&pieces, share, &mut self.total);
     }
 
     fn unit(mut self) -> Option<Embedding> {

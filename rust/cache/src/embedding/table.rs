@@ -1,6 +1,6 @@
 //! The file that `tools/fit_embedding.py` writes: where a key's row is, the rows, and noise for keys without one.
 
-use edgeroute_simd::{add_rows, prefetch};
+use edgeroute_simd::add_rows;
 
 use super::DIMENSIONS;
 
@@ -52,13 +52,20 @@ pub(super) fn noise(key: u32) -> u32 {
     (ROWS * DIMENSIONS) as u32 + key % NOISE as u32
 }
 
+/// Says that [`row`] will be asked for the key.
+#[inline]
+pub(super) fn prefetch(key: u32) {
+    let start = key as usize % BUCKETS * 16;
+    edgeroute_simd::prefetch(FILE.0.get(start..start + 16).unwrap_or_default());
+}
+
 /// Says that the row which begins there will be added.
 ///
 /// NOTE: a prompt of 2,500 characters takes 20.1 instead of 21.3 µs: the next words are read meanwhile.
 #[inline]
 pub(super) fn prefetch_row(start: u32) {
     let start = ROWS_AT + start as usize;
-    prefetch(FILE.0.get(start..start + DIMENSIONS).unwrap_or_default());
+    edgeroute_simd::prefetch(FILE.0.get(start..start + DIMENSIONS).unwrap_or_default());
 }
 
 /// Adds the sum of rows, times a share, to a total.

@@ -5,8 +5,12 @@ use smallvec::SmallVec;
 
 /// Of more letters, only the whole counts: an identifier, not a word.
 const LONGEST_WORD: usize = 24;
+/// Of fewer letters, the whole is the only piece.
+const LEAST: usize = PIECE - 1;
 /// Letters of a piece, `<` and `>` at the ends of the word among them.
 const PIECE: usize = 4;
+/// Makes letters of ASCII small and leaves digits alone.
+const SMALL: u8 = 0x20;
 /// What is hashed.
 const WORD: u64 = 0xCBF2_9CE4_8422_2325;
 const PART: u64 = 0x8422_2325_CBF2_9CE4;
@@ -33,14 +37,14 @@ const ACCENTS: [(u32, &str); 3] = [
 
 /// A run of letters and digits.
 #[derive(Clone, Copy)]
-pub(super) enum Word<'t> {
+pub(super) enum Word<'t, 's> {
     /// As it stands in a text, in either case: the text from there on, and the length of the word, at least 1.
     Ascii(&'t [u8], usize),
     /// In lower case and without accents, between `<` and `>`.
-    Spelled(&'t str),
+    Spelled(&'s str),
 }
 
-impl Word<'_> {
+impl Word<'_, '_> {
     /// Whether a single letter of it says as much as a piece of a word.
     pub(super) fn is_ideographic(self) -> bool {
         matches!(self, Self::Spelled(text) if text.chars().nth(1).is_some_and(is_ideograph))
@@ -58,15 +62,13 @@ impl Word<'_> {
     /// Calls with the key of each part of 4 characters, of ideographs 1 and 2.
     pub(super) fn pieces(self, mut found: impl FnMut(u32)) {
         match self {
-            Self::Ascii(text, length) => {
-                let mut whole = *b"<                         ";
-                let Some(whole) = whole.get_mut(..length + 2) else { return };
-                let letters = text.iter().take(length).map(u8::to_ascii_lowercase).chain([b'>']);
-                whole.iter_mut().skip(1).zip(letters).for_each(|(to, letter)| *to = letter);
-                if whole.len() > PIECE {
-                    whole.windows(PIECE).for_each(|piece| found(key(PART, piece)));
-                }
+            Self::Ascii(text, length @ LEAST..=LONGEST_WORD) => {
+                let mut whole = [b'<'; LONGEST_WORD + 2];
+                whole.iter_mut().skip(1).zip(text).for_each(|(to, letter)| *to = letter | SMALL);
+                whole.iter_mut().skip(1 + length).take(1).for_each(|end| *end = b'>');
+                whole.windows(PIECE).take(length - 1).for_each(|piece| found(key(PART, piece)));
             }
+            Self::Ascii(..) => {}
             Self::Spelled(text) => {
                 let ends = text.char_indices().map(|(at, _)| at).chain([text.len()]);
                 let ends: SmallVec<[usize; LONGEST_WORD + 3]> = ends.collect();
@@ -86,12 +88,14 @@ impl Word<'_> {
 /// NOTE: where a word ends cannot be foretold, so a loop over its letters costs a wrong guess a word. Found 64 bytes at
 /// a time, and hashed 8 letters at a time, words of ASCII, which most are, cost none: a prompt of 2,500 characters
 /// takes 12.7 µs instead of 18.
-pub(super) fn each(text: &str, mut found: impl FnMut(Word<'_>)) {
+pub(super) fn each<'t>(text: &'t str, mut found: impl FnMut(Word<'t, '_>)) {
     let is_ascii = text.is_ascii();
-    let mut spelling = Spelling { word: String::new(), letters: 0, found: &mut found };
+    let mut spelling = Spelling::default();
     let mut run = |start: usize, end: usize| match text.get(start..end) {
-        Some(run) if !is_ascii && !run.is_ascii() => spelling.spell(run),
-        _ => (spelling.found)(Word::Ascii(text.as_bytes().get(start..).unwrap_or_default(), end - start)),
+        Some(run) if !is_ascii && !run.is_ascii() => {
+            spelling.spell(run, &mut |word| found(Word::Spelled(word)));
+        }
+        _ => found(Word::Ascii(text.as_bytes().get(start..).unwrap_or_default(), end - start)),
     };
     let (mut start, mut inside) = (0, 0);
     let (blocks, rest) = text.as_bytes().as_chunks::<BLOCK>();
@@ -115,32 +119,34 @@ pub(super) fn each(text: &str, mut found: impl FnMut(Word<'_>)) {
 }
 
 /// Puts words together of a run of letters that are not all of ASCII.
-struct Spelling<'f, F> {
+#[derive(Default)]
+struct Spelling {
     /// The word that has begun, after `<`.
     word: String,
     letters: usize,
-    /// What to do with it when it has ended.
-    found: &'f mut F,
 }
 
-impl<F: FnMut(Word<'_>)> Spelling<'_, F> {
+/// What is done with a word that has ended.
+type Found<'f> = &'f mut dyn FnMut(&str);
+
+impl Spelling {
     #[cold]
-    fn spell(&mut self, run: &str) {
+    fn spell(&mut self, run: &str, found: Found<'_>) {
         for letter in run.chars() {
             if letter.is_ascii() {
-                self.add(letter.to_ascii_lowercase());
+                self.add(letter.to_ascii_lowercase(), found);
             } else {
-                self.add_folded(letter);
+                self.add_folded(letter, found);
             }
         }
-        self.end();
+        self.end(found);
     }
 
-    fn add(&mut self, letter: char) {
+    fn add(&mut self, letter: char, found: Found<'_>) {
         // Where scripts change; and every so often in a text that has no spaces.
         let is_other = self.letters > 0 && Word::Spelled(&self.word).is_ideographic() != is_ideograph(letter);
         if is_other || !letter.is_ascii() && self.letters >= LONGEST_WORD {
-            self.end();
+            self.end(found);
         }
         if self.letters == 0 {
             self.word.push('<');
@@ -149,19 +155,19 @@ impl<F: FnMut(Word<'_>)> Spelling<'_, F> {
         self.letters += 1;
     }
 
-    fn add_folded(&mut self, letter: char) {
+    fn add_folded(&mut self, letter: char, found: Found<'_>) {
         for lower in letter.to_lowercase().filter(|&lower| !is_accent(lower)) {
             match without_accent(lower) {
-                plain if plain.is_alphanumeric() => self.add(plain),
-                _ => self.end(),
+                plain if plain.is_alphanumeric() => self.add(plain, found),
+                _ => self.end(found),
             }
         }
     }
 
-    fn end(&mut self) {
+    fn end(&mut self, found: Found<'_>) {
         if self.letters > 0 {
             self.word.push('>');
-            (self.found)(Word::Spelled(&self.word));
+            found(&self.word);
             self.word.clear();
             self.letters = 0;
         }
@@ -179,8 +185,7 @@ fn key(seed: u64, bytes: &[u8]) -> u32 {
 /// The same of a word of ASCII in lower case, without a loop over the bytes of its end.
 #[inline]
 fn key_of_ascii(text: &[u8], length: usize) -> u32 {
-    /// Makes letters small and leaves digits alone.
-    const SMALL: u64 = 0x2020_2020_2020_2020;
+    const SMALL: u64 = u64::from_le_bytes([self::SMALL; 8]);
     let mut state = WORD;
     let mut left = length;
     let mut text = text;
