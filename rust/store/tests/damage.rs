@@ -51,7 +51,7 @@ fn damage_in_use(directory: &Directory, cut_off: bool) {
     }
 }
 
-fn is_emptied(warning: &String) -> bool {
+fn is_emptied(warning: &str) -> bool {
     warning.contains("emptied")
 }
 
@@ -70,7 +70,8 @@ fn a_file_that_is_damaged_while_it_is_in_use_is_made_anew() {
             worker.put(entry(3_000, 100));
             worker.until("it is emptied", |worker| worker.cleared > round);
             worker.until("whoever has met the damage tells it", |worker| {
-                worker.warnings.iter().any(is_emptied) || directory.path().join("told").exists()
+                worker.warnings.iter().any(|warning| is_emptied(warning))
+                    || directory.path().join("told").exists()
             });
             wait_until("there is a store again", || worker.store.statistics().available);
             for key in 4_000..4_100 {
@@ -94,7 +95,7 @@ fn child_goes_on_after_damage() {
     std::fs::write(directory.join("ready"), "").unwrap();
     worker.until("it is emptied", |worker| worker.cleared > 0);
     worker.until("the other has seen it", |worker| {
-        if worker.warnings.iter().any(is_emptied) {
+        if worker.warnings.iter().any(|warning| is_emptied(warning)) {
             std::fs::write(directory.join("told"), "").unwrap();
         }
         worker.put(entry(5_000, 10));
