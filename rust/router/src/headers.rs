@@ -69,7 +69,7 @@ impl<'a> Headers<'a> {
             let bit = alike.trailing_zeros() as usize;
             alike &= alike - 1;
             if let Some((field, value)) = self.fields.get(bit % 8 * 8 + bit / 8)
-                && *field == name
+                && is_same(field, name)
             {
                 found = match found {
                     Found::None => Found::One(value),
@@ -79,6 +79,28 @@ impl<'a> Headers<'a> {
         }
         found
     }
+}
+
+/// Whether two names are the same.
+///
+/// NOTE: most have 4 to 16 bytes, which are two words that may overlap. Without calls of `memcmp` a rule that reads one
+/// header takes 35 ns instead of 40.
+#[inline]
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    match one.len() {
+        8..=16 => ends::<8>(one) == ends::<8>(other),
+        4..=7 => ends::<4>(one) == ends::<4>(other),
+        _ => one == other,
+    }
+}
+
+/// The first and the last bytes.
+#[inline]
+fn ends<const N: usize>(name: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
+    name.first_chunk().zip(name.last_chunk())
 }
 
 /// A byte that differs among the names of a usual request.

@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use edgeroute_limits::Used;
-use edgeroute_rules::{Attribute, Environment, Known, Source, Timestamp, Type, Value};
+use edgeroute_rules::{Attribute, Environment, Known, Scalar, Source, Timestamp, Type, Value};
 use edgeroute_wire::{Content, Document, Field, Kind, Operation, Prompt, prompt};
 use smallvec::SmallVec;
 
@@ -28,7 +28,15 @@ pub struct Variable {
     /// What it says of a request.
     pub description: &'static str,
     /// Reads it, or an entry of it if it is a map.
-    read: for<'v> fn(&'v Variables<'_>, Option<&str>) -> Option<Value<'v>>,
+    read: Read,
+}
+
+/// How it is read, if it is a map by the name of an entry.
+enum Read {
+    Text(for<'v> fn(&'v Variables<'_>) -> &'v str),
+    Double(fn(&Variables<'_>) -> f64),
+    Count(fn(&Variables<'_>) -> u64),
+    Value(for<'v> fn(&'v Variables<'_>, Option<&str>) -> Option<Value<'v>>),
 }
 
 /// The place of the variable for request headers.
@@ -45,207 +53,207 @@ pub const VARIABLES: [Variable; 26] = [
         of_type: "map(string, string)",
         example: r#"headers["x-tier"] == "premium""#,
         description: "request headers; names in lower case, several fields of one name joined by `, `",
-        read: |request, name| name.map_or_else(|| Some(request.headers()), |name| request.header(name)),
+        read: Read::Value(|request, name| {
+            name.map_or_else(|| Some(request.headers()), |name| request.header(name))
+        }),
     },
     Variable {
         name: "params",
         of_type: "map(string, string)",
         example: r#"params["api-version"] == "2024-10-21""#,
         description: "query parameters; names in lower case",
-        read: |request, name| match name {
+        read: Read::Value(|request, name| match name {
             Some(name) => Some(Value::from(request.request.parameter(name)?)),
             None => Some(request.parameters()),
-        },
+        }),
     },
     Variable {
         name: "model",
         of_type: "string",
         example: r#"model == "smart""#,
         description: "the model that the client asked for, or that a rule with `continue` has chosen",
-        read: |request, _| Some(Value::from(request.model)),
+        read: Read::Text(|request| request.model),
     },
     Variable {
         name: "request_type",
         of_type: "string",
         example: r#"request_type == "embedding""#,
         description: "`chat_completion` (Anthropic's messages too), `text_completion`, `embedding`, `responses` or `count_tokens`, as Bifrost calls them",
-        read: |request, _| {
-            Some(Value::from(match request.operation {
-                Operation::ChatCompletions | Operation::Messages => "chat_completion",
-                Operation::Completions => "text_completion",
-                Operation::Embeddings => "embedding",
-                Operation::Responses => "responses",
-                Operation::CountTokens => "count_tokens",
-            }))
-        },
+        read: Read::Text(|request| match request.operation {
+            Operation::ChatCompletions | Operation::Messages => "chat_completion",
+            Operation::Completions => "text_completion",
+            Operation::Embeddings => "embedding",
+            Operation::Responses => "responses",
+            Operation::CountTokens => "count_tokens",
+        }),
     },
     Variable {
         name: "path",
         of_type: "string",
         example: r#"path.startsWith("/anthropic/")"#,
         description: "the request's path",
-        read: |request, _| Some(Value::from(request.request.path)),
+        read: Read::Text(|request| request.request.path),
     },
     Variable {
         name: VIRTUAL_KEY,
         of_type: "string",
         example: r#"virtual_key_name.startsWith("batch-")"#,
         description: "name of the virtual key",
-        read: |request, _| Some(Value::from(&*request.key.name)),
+        read: Read::Text(|request| &request.key.name),
     },
     Variable {
         name: TEAM,
         of_type: "string",
         example: r#"team_name == "search""#,
         description: "name of the key's team, empty without one",
-        read: |request, _| Some(Value::from(request.team_name())),
+        read: Read::Text(|request| request.team_name()),
     },
     Variable {
         name: "key.name",
         of_type: "string",
         example: r#"key.name == "search-prod""#,
         description: "the same as `virtual_key_name`",
-        read: |request, _| Some(Value::from(&*request.key.name)),
+        read: Read::Text(|request| &request.key.name),
     },
     Variable {
         name: "team.name",
         of_type: "string",
         example: r#"team.name in ["search", "ads"]"#,
         description: "the same as `team_name`",
-        read: |request, _| Some(Value::from(request.team_name())),
+        read: Read::Text(|request| request.team_name()),
     },
     Variable {
         name: "tokens_used",
         of_type: "double",
         example: "tokens_used > 75",
         description: "100 × (settled + reserved) / limit of the fullest token limit that applies, before this request; 0 without one",
-        read: |request, _| Some(Value::Double(request.used().tokens_percent)),
+        read: Read::Double(|request| request.used().tokens_percent),
     },
     Variable {
         name: "requests_used",
         of_type: "double",
         example: "requests_used > 90",
         description: "the same for request limits",
-        read: |request, _| Some(Value::Double(request.used().requests_percent)),
+        read: Read::Double(|request| request.used().requests_percent),
     },
     Variable {
         name: "request",
         of_type: "double",
         example: "request > 90",
         description: "Bifrost's name for `requests_used`",
-        read: |request, _| Some(Value::Double(request.used().requests_percent)),
+        read: Read::Double(|request| request.used().requests_percent),
     },
     Variable {
         name: "prompt_tokens",
         of_type: "int",
         example: "prompt_tokens > 100000",
         description: "estimated prompt tokens",
-        read: |request, _| Some(count(request.prompt.get().tokens)),
+        read: Read::Count(|request| request.prompt.get().tokens),
     },
     Variable {
         name: "max_tokens",
         of_type: "int",
         example: "prompt_tokens + max_tokens > 200000",
         description: "the client's maximum of output tokens under any of its dialect's names, 0 if it names none",
-        read: |request, _| Some(count(request.max_tokens)),
+        read: Read::Count(|request| request.max_tokens),
     },
     Variable {
         name: "stream",
         of_type: "bool",
         example: "!stream",
         description: "whether the client asked for a stream",
-        read: |request, _| Some(Value::Bool(request.stream)),
+        read: Read::Value(|request, _| Some(Value::Bool(request.stream))),
     },
     Variable {
         name: "message_count",
         of_type: "int",
         example: "message_count > 50",
         description: "number of messages, or of items of a response's `input`",
-        read: |request, _| Some(count(request.prompt.get().messages)),
+        read: Read::Count(|request| request.prompt.get().messages),
     },
     Variable {
         name: "has_tools",
         of_type: "bool",
         example: r#"has_tools && model == "small""#,
         description: "whether the model may call tools or functions",
-        read: |request, _| Some(Value::Bool(request.has_tools())),
+        read: Read::Value(|request, _| Some(Value::Bool(request.has_tools()))),
     },
     Variable {
         name: "has_images",
         of_type: "bool",
         example: "has_images",
         description: "whether the prompt has an image",
-        read: |request, _| Some(Value::Bool(request.prompt.get().images > 0)),
+        read: Read::Value(|request, _| Some(Value::Bool(request.prompt.get().images > 0))),
     },
     Variable {
         name: "last_user_text",
         of_type: "string",
         example: r#"last_user_text.contains("translate")"#,
         description: "what the user said last, its parts on lines of their own; the prompt of a completion, the input of an embedding; empty without a text",
-        read: |request, _| Some(text(request.prompt.get().last_user.text())),
+        read: Read::Value(|request, _| Some(text(request.prompt.get().last_user.text()))),
     },
     Variable {
         name: "system_text",
         of_type: "string",
         example: r#"system_text.startsWith("You are a coding agent")"#,
         description: "system prompt, instructions and messages of the system or developer, on lines of their own; empty without one",
-        read: |request, _| Some(text(request.system_text())),
+        read: Read::Value(|request, _| Some(text(request.system_text()))),
     },
     Variable {
         name: "body",
         of_type: "map(string, dyn)",
         example: "has(body.temperature) && body.temperature > 1.0",
         description: "top-level fields of the request's body that are text, numbers, true, false or null; lists and objects count as absent",
-        read: |request, name| match name {
+        read: Read::Value(|request, name| match name {
             Some(name) => request.field(request.document.get(name)?),
             None => Some(request.fields()),
-        },
+        }),
     },
     Variable {
         name: "client_ip",
         of_type: "string",
         example: r#"client_ip.startsWith("192.0.2.")"#,
         description: "the client's address: the TCP peer, or as long as that is one of `trusted_proxies`, whom it names in `x-forwarded-for`; empty if unknown",
-        read: |request, _| {
+        read: Read::Value(|request, _| {
             Some(request.client.map_or(Value::from(""), |client| Value::from(client.to_string())))
-        },
+        }),
     },
     Variable {
         name: "user",
         of_type: "string",
         example: r#"user == "alice@example.com""#,
         description: "whom the client acts for, as it says itself: `user` or `safety_identifier` of OpenAI's dialects, `metadata.user_id` of Anthropic's; empty if it does not say",
-        read: |request, _| Some(text(request.user().unwrap_or_default())),
+        read: Read::Value(|request, _| Some(text(request.user().unwrap_or_default()))),
     },
     Variable {
         name: "tags",
         of_type: "list(string)",
         example: r#""batch" in tags"#,
         description: "tags that rules with `continue` have given the request",
-        read: |request, _| {
+        read: Read::Value(|request, _| {
             Some(Value::list(request.tags.iter().map(|tag| Value::from(*tag)).collect::<Vec<_>>()))
-        },
+        }),
     },
     Variable {
         name: "now",
         of_type: "timestamp",
         example: r#"now >= timestamp("2027-01-01T00:00:00+01:00")"#,
         description: "when the request came",
-        read: |request, _| {
+        read: Read::Value(|request, _| {
             let ms = i64::try_from(request.facts.unix_ms()).ok()?;
             Timestamp::from_unix(ms / 1_000, (ms % 1_000) as i32 * 1_000_000).map(Value::Timestamp)
-        },
+        }),
     },
     Variable {
         name: "bucket",
         of_type: "int",
         example: r#"bucket("new-model") < 10"#,
         description: "a function: 0 to 99 for a name, always the same for a `user`, or without one for a virtual key",
-        read: |request, name| {
+        read: Read::Value(|request, name| {
             let user = request.user();
             let identity = user.as_deref().unwrap_or(&request.key.name);
             Some(Value::Int(bucket(name?, identity.as_bytes())))
-        },
+        }),
     },
 ];
 
@@ -353,16 +361,30 @@ pub(crate) struct Variables<'a> {
 
 impl Source for Variables<'_> {
     fn attribute(&self, attribute: &Attribute) -> Option<Value<'_>> {
-        let variable = VARIABLES.get(attribute.variable)?;
-        (variable.read)(self, attribute.key.as_deref())
+        match VARIABLES.get(attribute.variable)?.read {
+            Read::Text(read) => Some(Value::from(read(self))),
+            Read::Double(read) => Some(Value::Double(read(self))),
+            Read::Count(read) => Some(count(read(self))),
+            Read::Value(read) => read(self, attribute.key.as_deref()),
+        }
     }
 
     #[inline]
-    fn bytes(&self, attribute: &Attribute) -> Option<&[u8]> {
-        let name = attribute.key.as_deref().filter(|_| attribute.variable == HEADERS)?;
-        match self.request.headers.find(name.as_bytes()) {
-            Found::One(value) => Some(value),
-            Found::None | Found::Several => None,
+    fn scalar(&self, attribute: &Attribute) -> Scalar<'_> {
+        if attribute.variable == HEADERS
+            && let Some(name) = attribute.key.as_deref()
+        {
+            return match self.request.headers.find(name.as_bytes()) {
+                Found::None => Scalar::Absent,
+                Found::One(value) => Scalar::Bytes(value),
+                Found::Several => Scalar::Other,
+            };
+        }
+        match VARIABLES.get(attribute.variable).map(|variable| &variable.read) {
+            Some(Read::Text(read)) => Scalar::Text(read(self)),
+            Some(Read::Double(read)) => Scalar::Number(read(self)),
+            Some(Read::Count(read)) => Scalar::Number(read(self) as f64),
+            _ => Scalar::Other,
         }
     }
 

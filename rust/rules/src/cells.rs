@@ -16,14 +16,14 @@ pub(crate) trait Empty: Sized {
 #[derive(Debug)]
 pub(crate) struct Cells<T> {
     first: [T; INLINE],
-    others: Vec<T>,
+    others: Box<[T]>,
     count: usize,
 }
 
 impl<T: Empty> Cells<T> {
     #[inline(always)]
     pub(crate) fn new(count: usize) -> Self {
-        Self { first: [const { T::EMPTY }; INLINE], others: Vec::new(), count }
+        Self { first: [const { T::EMPTY }; INLINE], others: Box::default(), count }
     }
 
     #[inline]
@@ -37,7 +37,7 @@ impl<T: Empty> Cells<T> {
     #[inline(never)]
     fn other(&mut self, other: usize) -> Option<&mut T> {
         if self.others.is_empty() {
-            self.others.resize_with(self.count.saturating_sub(INLINE), || T::EMPTY);
+            self.others = (INLINE..self.count).map(|_| T::EMPTY).collect();
         }
         self.others.get_mut(other)
     }

@@ -22,13 +22,13 @@ pub trait Source {
     /// `size(headers)` need it.
     fn attribute(&self, attribute: &Attribute) -> Option<Value<'_>>;
 
-    /// A text that nobody has read as UTF-8 yet. It is the value if it is that, otherwise there is none. `None` if
-    /// [`Source::attribute`] is to be asked.
+    /// The same, as far as it matters to comparisons with constants. A pass may ask any number of times.
     ///
-    /// NOTE: few values need to be read: one of up to 16 bytes that are ASCII, or that a rule names, does not.
+    /// NOTE: it owns nothing, so that nothing is dropped, and the pass keeps no numbers: with both, the first match of
+    /// 100 rules takes 103 ns instead of 128 (`cargo bench -p edgeroute-rules --bench cold`).
     #[inline]
-    fn bytes(&self, _: &Attribute) -> Option<&[u8]> {
-        None
+    fn scalar(&self, _: &Attribute) -> Scalar<'_> {
+        Scalar::Other
     }
 
     /// Whether every value given is of its variable's declared type, where any number counts as any other. A
@@ -36,6 +36,23 @@ pub trait Source {
     fn is_typed(&self) -> bool {
         false
     }
+}
+
+/// A value that is compared with constants.
+#[derive(Debug, Clone, Copy)]
+pub enum Scalar<'a> {
+    /// There is none.
+    Absent,
+    /// A text.
+    Text(&'a str),
+    /// A text that nobody has read as UTF-8 yet. It is the value if it is that, otherwise there is none.
+    ///
+    /// NOTE: few have to be read: one of up to 16 bytes that are ASCII, or that a rule names, does not.
+    Bytes(&'a [u8]),
+    /// A number, whatever its type.
+    Number(f64),
+    /// Anything else, which [`Source::attribute`] tells.
+    Other,
 }
 
 /// A request without attributes, for expressions without variables.

@@ -41,7 +41,7 @@ pub use diagnostic::{Code, Diagnostic, Label, Severity};
 pub use engine::{RuleSummary, Strategy, Summary};
 pub use environment::{Environment, Known};
 pub use error::{ErrorKind, EvaluationError};
-pub use evaluate::Source;
+pub use evaluate::{Scalar, Source};
 pub use expression::Expression;
 pub use functions::names as function_names;
 pub use lint::{NamedRule, lint};

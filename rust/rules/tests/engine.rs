@@ -4,8 +4,8 @@
 use std::cell::Cell;
 
 use edgeroute_rules::{
-    Attribute, Code, Diagnostic, Environment, ErrorKind, Match, OnError, Rule, RuleSet, Source, Strategy,
-    Type, Value,
+    Attribute, Code, Diagnostic, Environment, ErrorKind, Match, OnError, Rule, RuleSet, Scalar, Source,
+    Strategy, Type, Value,
 };
 use proptest::prelude::{
     BoxedStrategy, Just, ProptestConfig, Strategy as Generator, any, prop, prop_oneof, proptest,
@@ -48,11 +48,23 @@ impl Source for Request {
         }
     }
 
-    /// Some texts are given as bytes.
-    fn bytes(&self, attribute: &Attribute) -> Option<&[u8]> {
-        match (&self.values[attribute.variable], attribute.key.as_deref()) {
-            ([_, Some(Value::String(text)), _], Some("b")) => Some(text.as_bytes()),
-            _ => None,
+    /// Under one key as they are, under another as bytes, else not at all.
+    fn scalar(&self, attribute: &Attribute) -> Scalar<'_> {
+        let [one, other, _] = &self.values[attribute.variable];
+        match (attribute.key.as_deref(), attribute.variable) {
+            (Some("a"), _) | (None, 4 | 5) => match one {
+                None => Scalar::Absent,
+                Some(Value::String(text)) => Scalar::Text(text),
+                Some(Value::Int(number)) => Scalar::Number(*number as f64),
+                Some(Value::Uint(number)) => Scalar::Number(*number as f64),
+                Some(Value::Double(number)) => Scalar::Number(*number),
+                Some(_) => Scalar::Other,
+            },
+            (Some("b"), _) => match other {
+                Some(Value::String(text)) => Scalar::Bytes(text.as_bytes()),
+                _ => Scalar::Other,
+            },
+            _ => Scalar::Other,
         }
     }
 

@@ -12,7 +12,7 @@
 #[path = "../../../router/src/headers.rs"]
 mod headers;
 
-use edgeroute_rules::{Attribute, Environment, Source, Type, Value};
+use edgeroute_rules::{Attribute, Environment, Scalar, Source, Type, Value};
 use headers::{Found, Headers};
 
 pub const EXAMPLE: &str = r#"headers["x-tier"] == "premium" && tokens_used > 75"#;
@@ -67,13 +67,19 @@ impl Source for Request {
         })
     }
 
-    fn bytes(&self, attribute: &Attribute) -> Option<&[u8]> {
+    fn scalar(&self, attribute: &Attribute) -> Scalar<'_> {
         match (attribute.variable, attribute.key.as_deref()) {
             (0, Some(name)) => match self.headers.find(name.as_bytes()) {
-                Found::One(value) => Some(value),
-                _ => None,
+                Found::None => Scalar::Absent,
+                Found::One(value) => Scalar::Bytes(value),
+                Found::Several => Scalar::Other,
             },
-            _ => None,
+            (1, _) => Scalar::Text(self.model),
+            (2, _) => Scalar::Text(self.team),
+            (3, _) => Scalar::Text(self.key),
+            (4, _) => Scalar::Number(self.tokens_used),
+            (5, _) => Scalar::Number(self.prompt_tokens as f64),
+            _ => Scalar::Other,
         }
     }
 

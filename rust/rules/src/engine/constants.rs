@@ -150,7 +150,8 @@ impl Constants {
         Some(Value::from(String::from_utf8_lossy(self.text(entry)?).into_owned()))
     }
 
-    fn find_number(&self, number: f64) -> u32 {
+    #[inline]
+    pub(crate) fn find_number(&self, number: f64) -> u32 {
         let bits = bits(number);
         let found = self.numbers.binary_search_by_key(&bits, |(known, _)| *known);
         found.ok().and_then(|index| self.numbers.get(index)).map_or(OTHER, |(_, number)| *number)

@@ -15,8 +15,6 @@ mod predicates;
 mod slots;
 mod summary;
 
-use smallvec::SmallVec;
-
 pub use crate::engine::index::Strategy;
 pub(crate) use crate::engine::slots::Slots;
 pub use crate::engine::summary::{RuleSummary, Summary};
@@ -72,7 +70,7 @@ pub(crate) struct Found {
     /// Whether it did so by failing.
     pub(crate) fails: bool,
     /// The rules before it that cannot be evaluated, in order. They may lack what they read, and no more.
-    pub(crate) failed: SmallVec<[u32; 4]>,
+    pub(crate) failed: Vec<u32>,
 }
 
 impl Builder {
@@ -133,7 +131,7 @@ impl Engine {
     /// Finds the first rule that holds, or that fails and stops, of those not in `except`.
     pub(crate) fn search<S: Source>(&self, slots: &mut Slots<'_, S>, typed: bool, except: &[usize]) -> Found {
         let mut search =
-            Search { engine: self, slots, except, typed, first: NONE, fails: false, failed: SmallVec::new() };
+            Search { engine: self, slots, except, typed, first: NONE, fails: false, failed: Vec::new() };
         match &self.index {
             Index::Scan => {
                 for rule in 0..self.rules.len() as u32 {
@@ -146,8 +144,10 @@ impl Engine {
             Index::Bits(rows) => search.walk_rows(rows),
         }
         let Search { first, fails, mut failed, .. } = search;
-        failed.retain(|rule| *rule < first);
-        failed.sort_unstable();
+        if !failed.is_empty() {
+            failed.retain(|rule| *rule < first);
+            failed.sort_unstable();
+        }
         Found { rule: (first != NONE).then_some(first), fails, failed }
     }
 }
@@ -161,7 +161,7 @@ struct Search<'s, 'a, S> {
     /// The first rule so far that ends the search.
     first: u32,
     fails: bool,
-    failed: SmallVec<[u32; 4]>,
+    failed: Vec<u32>,
 }
 
 impl<S: Source> Search<'_, '_, S> {

@@ -5,9 +5,9 @@ use crate::engine::code::{Step, Test};
 use crate::engine::constants::{ABSENT, number};
 use crate::engine::predicates::{Relation, Tables};
 use crate::error::EvaluationError;
-use crate::evaluate::{Evaluation, Source};
+use crate::evaluate::{Evaluation, Scalar, Source};
 use crate::program::{Attribute, Node};
-use crate::value::{Ref, Value};
+use crate::value::Value;
 
 /// Stands for an attribute that was not read.
 const UNREAD: u32 = u32::MAX;
@@ -19,23 +19,13 @@ pub(crate) struct Slots<'a, S> {
     source: &'a S,
     /// The numbers of constants, or [`UNREAD`].
     constants: Cells<u32>,
-    /// Values that are numbers, where the attribute was read.
-    quantities: Cells<Quantity>,
     outcomes: Cells<Outcome>,
     /// For what the engine has no code for.
     evaluation: Option<Box<Evaluation<'a, S>>>,
 }
 
-/// A number, or bits that no number has: those of a NaN that numbers are never given.
-#[derive(Debug, Clone, Copy)]
-struct Quantity(u64);
-
 impl Empty for u32 {
     const EMPTY: Self = UNREAD;
-}
-
-impl Empty for Quantity {
-    const EMPTY: Self = Self(u64::MAX);
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +48,6 @@ impl<'a, S: Source> Slots<'a, S> {
             attributes,
             source,
             constants: Cells::new(attributes.len()),
-            quantities: Cells::new(attributes.len()),
             outcomes: Cells::new(tables.kept.len()),
             evaluation: None,
         }
@@ -122,8 +111,11 @@ impl<'a, S: Source> Slots<'a, S> {
     /// The value of an attribute that is a number.
     #[inline]
     fn quantity(&mut self, attribute: u16) -> Option<f64> {
-        self.number(attribute);
-        self.quantities.get_mut(attribute.into())?.get()
+        match self.source.scalar(self.attributes.get(usize::from(attribute))?) {
+            Scalar::Number(number) => Some(number),
+            Scalar::Other => number(self.evaluation().attribute(attribute.into())?),
+            _ => None,
+        }
     }
 
     /// Reads an attribute.
@@ -137,19 +129,12 @@ impl<'a, S: Source> Slots<'a, S> {
         else {
             return ABSENT;
         };
-        let number = if let Some(bytes) = self.source.bytes(read) {
-            constants.find_bytes(bytes)
-        } else {
-            match self.source.attribute(read) {
-                None => ABSENT,
-                Some(Value::String(Ref::Borrowed(text))) => constants.find_text(text.as_bytes()),
-                Some(value) => {
-                    if let (Some(number), Some(slot)) = (number(&value), self.quantities.get_mut(attribute)) {
-                        *slot = Quantity::new(number);
-                    }
-                    constants.find(&value)
-                }
-            }
+        let number = match self.source.scalar(read) {
+            Scalar::Absent => ABSENT,
+            Scalar::Text(text) => constants.find_text(text.as_bytes()),
+            Scalar::Bytes(bytes) => constants.find_bytes(bytes),
+            Scalar::Number(number) => constants.find_number(number),
+            Scalar::Other => self.source.attribute(read).map_or(ABSENT, |value| constants.find(&value)),
         };
         if let Some(slot) = self.constants.get_mut(attribute) {
             *slot = number;
@@ -186,17 +171,5 @@ impl<'a, S: Source> Slots<'a, S> {
 
     fn evaluation(&mut self) -> &mut Evaluation<'a, S> {
         self.evaluation.get_or_insert_with(|| Box::new(Evaluation::new(self.attributes, self.source)))
-    }
-}
-
-impl Quantity {
-    #[inline]
-    fn new(number: f64) -> Self {
-        Self(if number.is_nan() { f64::NAN.to_bits() } else { number.to_bits() })
-    }
-
-    #[inline]
-    fn get(self) -> Option<f64> {
-        (self.0 != Self::EMPTY.0).then_some(f64::from_bits(self.0))
     }
 }
