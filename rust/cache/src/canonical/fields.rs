@@ -42,7 +42,7 @@ pub(super) fn is_default(operation: Operation, name: &str, tree: &Tree<'_>, node
     let Some(neutral) = neutral(operation, name) else { return false };
     match (tree.node(node), neutral) {
         (Some(Node::Null), _) => true,
-        (Some(Node::Boolean(value)), Boolean(default)) => value == default,
+        (Some(Node::Boolean(value)), Boolean(default)) => *value == default,
         (Some(Node::Number(value)), Number(default)) => form::is_same_number(value, default),
         (Some(Node::String(value)), Text(default)) => value.is(default),
         (Some(Node::Object { .. }), OfType(default)) => {

@@ -37,7 +37,7 @@ pub(super) fn write(tree: &Tree<'_>, at: u32, left_out: Option<u32>, out: &mut V
         Node::Number(text) => write_number(text, out)?,
         Node::String(text) => {
             out.push(b'"');
-            write_text(text, out)?;
+            write_text(*text, out)?;
         }
         Node::Array { .. } => {
             out.push(b'[');

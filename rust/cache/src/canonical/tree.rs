@@ -52,12 +52,10 @@ pub(super) struct Tree<'b> {
 impl<'b> Text<'b> {
     /// Its characters; `None` where an escape stands for none.
     pub(super) fn decoded(self) -> Option<Cow<'b, str>> {
-        if !self.escaped {
-            return Some(Cow::Borrowed(self.content));
+        match self.escaped {
+            false => Some(Cow::Borrowed(self.content)),
+            true => unescaped(self.content).map(Cow::Owned),
         }
-        let mut text = Vec::with_capacity(self.content.len());
-        unescape(self.content, &mut text)?;
-        String::from_utf8(text).ok().map(Cow::Owned)
     }
 
     pub(super) fn is(self, text: &str) -> bool {
@@ -68,12 +66,20 @@ impl<'b> Text<'b> {
     }
 }
 
+#[cold]
+fn unescaped(content: &str) -> Option<String> {
+    let mut text = Vec::with_capacity(content.len());
+    unescape(content, &mut text)?;
+    String::from_utf8(text).ok()
+}
+
 impl<'b> Member<'b> {
     /// `None` if the name cannot be decoded.
+    #[inline(always)]
     pub(super) fn new(name: Text<'b>, value: u32) -> Option<Self> {
         let prefix = match name.escaped {
             false => prefix(name.content.as_bytes()),
-            true => prefix(name.decoded()?.as_bytes()),
+            true => prefix(unescaped(name.content)?.as_bytes()),
         };
         Some(Self { prefix, name, value })
     }
@@ -124,13 +130,13 @@ impl<'b> Tree<'b> {
         reader.is_at_end().then_some(node)
     }
 
-    pub(super) fn node(&self, at: u32) -> Option<Node<'b>> {
-        self.nodes.get(at as usize).copied()
+    pub(super) fn node(&self, at: u32) -> Option<&Node<'b>> {
+        self.nodes.get(at as usize)
     }
 
     /// The members of an object, sorted; none of anything else.
     pub(super) fn members(&self, at: u32) -> &[Member<'b>] {
-        let Some(Node::Object { first, members, .. }) = self.node(at) else { return &[] };
+        let Some(&Node::Object { first, members, .. }) = self.node(at) else { return &[] };
         let first = first as usize;
         self.members.get(first..first + members as usize).unwrap_or_default()
     }
@@ -143,7 +149,7 @@ impl<'b> Tree<'b> {
     /// The elements of an array; none of anything else.
     pub(super) fn elements(&self, at: u32) -> impl Iterator<Item = u32> {
         let end = match self.node(at) {
-            Some(Node::Array { end }) => end,
+            Some(Node::Array { end }) => *end,
             _ => 0,
         };
         let mut next = at + 1;
@@ -165,7 +171,7 @@ impl<'b> Tree<'b> {
     /// The node after a value and all that is inside of it.
     fn after(&self, at: u32) -> u32 {
         match self.node(at) {
-            Some(Node::Array { end } | Node::Object { end, .. }) => end,
+            Some(Node::Array { end } | Node::Object { end, .. }) => *end,
             _ => at + 1,
         }
     }
@@ -231,6 +237,7 @@ impl<'b> Tree<'b> {
     }
 }
 
+#[inline(always)]
 fn text<'b>(reader: &mut JsonReader<'b>) -> Option<Text<'b>> {
     reader.string().map(|(content, escaped)| Text { content, escaped })
 }
