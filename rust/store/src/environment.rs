@@ -143,7 +143,7 @@ impl Environment {
             env => env?,
         };
         let user = File::open(data).map_err(Error::io("open the file"))?;
-        flock(&user, FlockOperation::NonBlockingLockShared).map_err(Error::io("lock the file"))?;
+        lock(&user, FlockOperation::NonBlockingLockShared)?;
         let identity = identity(&user.metadata().map_err(Error::io("look at the file"))?);
         fault::uses(data, identity);
         let host = RandomState::new().hash_one(std::process::id());
@@ -201,27 +201,31 @@ fn gate(directory: &Path) -> Result<(File, Held), Error> {
         .mode(0o600)
         .open(directory.join("answers.gate"));
     let file = file.map_err(Error::io("write in the directory"))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {
-            let held = fault::holds(&file);
-            Ok((file, held))
-        }
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Busy),
-        Err(error) => Err(Error::io("lock the directory")(error)),
-    }
+    lock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    let held = fault::holds(&file);
+    Ok((file, held))
 }
 
-/// The data, if there is any and nobody uses it. Whoever holds the gate can rely on it.
+/// The data, if there is any and nobody uses it. Whoever holds the gate can rely on it. Error::Busy where another one
+/// has it alone: a process that was killed while it read the file may give back the gate first.
 fn sole_user(data: &Path) -> Result<Option<File>, Error> {
     let file = match File::open(data) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file.map_err(Error::io("open the file"))?,
     };
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    match lock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(Error::io("lock the file")(error)),
+        Err(Error::Busy) => lock(&file, FlockOperation::NonBlockingLockShared).map(|()| None),
+        Err(error) => Err(error),
     }
+}
+
+/// Error::Busy where others have a lock that does not allow it.
+fn lock(file: &File, operation: FlockOperation) -> Result<(), Error> {
+    flock(file, operation).map_err(|error| match error {
+        rustix::io::Errno::WOULDBLOCK => Error::Busy,
+        error => Error::io("lock the file")(error),
+    })
 }
 
 /// Why a file is not to be used, if so.

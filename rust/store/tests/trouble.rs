@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -32,6 +33,22 @@ fn a_place_that_cannot_be_written_is_named() {
     std::fs::write(directory.path(), "").unwrap();
     check(directory.path(), "make the directory: File exists");
     std::fs::remove_file(directory.path()).unwrap();
+}
+
+#[test]
+fn a_file_that_another_process_has_alone_is_waited_for() {
+    let directory = Directory::new();
+    drop(Worker::on(&directory));
+    let alone = File::open(directory.file()).unwrap();
+    alone.lock().unwrap();
+    let mut worker = Worker::open(settings(directory.path()));
+    worker.put(entry(1, 100));
+    assert_eq!(worker.fetch(2), None, "it has tried");
+    assert!(!worker.store.statistics().available);
+    drop(alone);
+    worker.settle();
+    assert!(worker.store.statistics().available && worker.warnings.is_empty(), "{:?}", worker.warnings);
+    assert_eq!(worker.fetch(1).unwrap().body, entry(1, 100).body);
 }
 
 #[test]
