@@ -364,7 +364,7 @@ impl Source for Variables<'_> {
         match VARIABLES.get(attribute.variable)?.read {
             Read::Text(read) => Some(Value::from(read(self))),
             Read::Double(read) => Some(Value::Double(read(self))),
-            Read::Count(read) => Some(count(read(self))),
+            Read::Count(read) => Some(Value::Int(count(read(self)))),
             Read::Value(read) => read(self, attribute.key.as_deref()),
         }
     }
@@ -383,7 +383,7 @@ impl Source for Variables<'_> {
         match VARIABLES.get(attribute.variable).map(|variable| &variable.read) {
             Some(Read::Text(read)) => Scalar::Text(read(self)),
             Some(Read::Double(read)) => Scalar::Number(read(self)),
-            Some(Read::Count(read)) => Scalar::Number(read(self) as f64),
+            Some(Read::Count(read)) => Scalar::Number(count(read(self)) as f64),
             _ => Scalar::Other,
         }
     }
@@ -498,8 +498,8 @@ fn join<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<Cow<'a, str>> {
     joined
 }
 
-fn count(number: u64) -> Value<'static> {
-    Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
+fn count(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn text(text: Cow<'_, str>) -> Value<'_> {

@@ -237,6 +237,7 @@ impl<'b> Tree<'b> {
     }
 }
 
+/// Inlined, as is [`Member::new`]: see [`JsonReader::string`].
 #[inline(always)]
 fn text<'b>(reader: &mut JsonReader<'b>) -> Option<Text<'b>> {
     reader.string().map(|(content, escaped)| Text { content, escaped })

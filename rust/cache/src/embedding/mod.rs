@@ -134,6 +134,8 @@ impl Sum {
     }
 
     /// The sum of n pieces by √n, which is as long as a word.
+    ///
+    /// NOTE: apart, so that what most words take is inlined: a prompt of 2,500 characters takes 14.6 µs instead of 15.8.
     #[inline(never)]
     fn compose(&mut self, word: Word<'_, '_>, key: u32) {
         self.unknown += 1;
