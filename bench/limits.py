@@ -16,11 +16,11 @@ from asked import Measure, Options, Results, Setup, render
 from boot import boot
 from hits import hits
 from legs import HERE, BenchError
-from measure import tell
+from measure import DISTURBED, tell
 from mixed import mixed
 from overload import overload
 from rate import rate
-from run import MOST_LOAD, calm_load, surroundings
+from run import calm, surroundings
 from streams import streams
 
 CASES: dict[str, Measure] = {
@@ -45,8 +45,8 @@ def main() -> None:
     unknown = [name for name in names if name not in CASES]
     if unknown:
         sys.exit(f"there is no {', '.join(unknown)}; there is {', '.join(CASES)}")
-    load = calm_load(options.force)
-    results = Results(surroundings(load), {})
+    busy = calm(options.force)
+    results = Results(surroundings(busy), {})
     for name in names:
         tell(name)
         try:
@@ -68,7 +68,7 @@ def arguments() -> Options:
     parser.add_argument("--rounds", type=int, default=10, help="of those that compare legs; default 10")
     parser.add_argument("--seconds", type=float, default=1.5, help="that a round takes; default 1.5")
     parser.add_argument("--scale", type=float, default=1, help="of counts: 0.01 to see that it runs; default 1")
-    parser.add_argument("--force", action="store_true", help=f"also on a busy machine (load average over {MOST_LOAD})")
+    parser.add_argument("--force", action="store_true", help=f"also on a busy machine (over {DISTURBED} cores)")
     parser.add_argument("--output", type=Path, default=HERE / "results", help="folder for the report and the raw data")
     return parser.parse_args(namespace=Options())
 

@@ -1,17 +1,18 @@
 """What is measured: runs of the generator, CPU time and memory of all processes of a leg."""
 
+import contextlib
 import json
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import msgspec
-from legs import CORES, KEY, MODEL, BenchError, Leg, load_binary, on
+from legs import CORES, HERE, KEY, MODEL, BenchError, Leg, launch, load_binary, on
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -43,7 +44,8 @@ BODY = Load("body", rate=None, connections=32, body=200_000)
 ALONE = Load("alone", rate=None, connections=1)
 
 DISTURBED = 0.25
-"""Cores that others use in a round that is measured again: such rounds cost a stream up to 1.6 times its CPU."""
+"""Cores in others' use from which on the machine is busy, and a round is measured again: such rounds cost a stream up
+to 1.6 times its CPU."""
 NOMINAL_US = 12_000
 """CPU time of the yardstick's work (waking apart) at its nominal speed: about that of the machine of our results."""
 MOST_REPEATS = 25
@@ -116,14 +118,14 @@ class Round(msgspec.Struct, frozen=True):
     generated: Generated
 
 
-def measure(leg: Leg, load: Load, seconds: float, legs: list[Leg]) -> Round:
+def measure(leg: Leg, load: Load, seconds: float) -> Round:
     """One round; a failed request makes it worthless."""
     sooner = yardstick()
-    before, ours, busy, began = cpu_ns(leg.process.pid), _ours_ns(legs), _busy_ns(), time.monotonic_ns()
+    before, ours, busy, began = cpu_ns(leg.process.pid), _ours_ns(), _busy_ns(), time.monotonic_ns()
     generated = generate(leg, load, seconds)
     after, took = cpu_ns(leg.process.pid), time.monotonic_ns() - began
     # Of this process, the generator is the only child that has ended meanwhile.
-    other = _busy_ns() - busy - (_ours_ns(legs) - ours)
+    other = _busy_ns() - busy - (_ours_ns() - ours)
     if generated.errors or not generated.completed:
         raise BenchError(
             f"{leg.key}, {load.name}: {generated.errors or 'nothing answered'}; a figure with errors is none"
@@ -154,17 +156,37 @@ def slowness(beside: Sequence[Yardstick]) -> float:
 def interleaved(
     legs: list[Leg], loads: Sequence[Load], rounds: int, seconds: float
 ) -> tuple[dict[str, dict[str, list[Round]]], list[Round]]:
-    """Rounds by leg and load, and those that others disturbed. Legs take turns, after a round to warm up."""
+    """Rounds by leg and load, and those that others disturbed. Legs take turns, after a round to warm up.
+
+    A load with a rate leaves cores idle, which are kept awake; one without keeps them awake itself.
+    """
     taken = {leg.key: {load.name: list[Round]() for load in loads} for leg in legs}
     disturbed: list[Round] = []
     for number in range(rounds + 1):
         tell("warming up" if number == 0 else f"round {number} of {rounds}")
         for load in loads:
-            for leg in in_turn(legs, number):
-                seen = undisturbed(partial(measure, leg, load, seconds, legs), disturbed)
-                if number:
-                    taken[leg.key][load.name].append(seen)
+            with contextlib.nullcontext() if load.rate is None else awake():
+                for leg in in_turn(legs, number):
+                    seen = undisturbed(partial(measure, leg, load, seconds), disturbed)
+                    if number:
+                        taken[leg.key][load.name].append(seen)
     return taken, disturbed
+
+
+@contextlib.contextmanager
+def awake() -> Generator[None]:
+    """Cores do not sleep: see `awake.py`.
+
+    NOTE: two runs of `make bench`, one after the other, differ by at most 5 % in every leg with it; without it by 18 to
+    33 % in streams, nginx among them, whose many wakes find an idle machine.
+    """
+    with contextlib.ExitStack() as stack:
+        for core in CORES.ends | CORES.legs:
+            command = [sys.executable, "-S", str(HERE / "awake.py"), str(core)]
+            output = launch(stack, command, output=subprocess.PIPE).stdout
+            assert output is not None
+            stack.enter_context(output).readline()
+        yield
 
 
 def in_turn(legs: list[Leg], number: int) -> list[Leg]:
@@ -247,11 +269,17 @@ def family(pid: int, depth: int = 0) -> Iterator[tuple[int, int]]:
             yield from family(int(child), depth + 1)
 
 
-def _ours_ns(legs: list[Leg]) -> int:
-    """CPU time of the benchmark: every leg, this process, and its children that have ended."""
-    own = os.times()
-    finished = own.user + own.system + own.children_user + own.children_system
-    return sum(cpu_ns(leg.process.pid) for leg in legs) + int(finished * 1e9)
+def _ours_ns() -> int:
+    """CPU time of the benchmark: this process, all that it has started, and its children that have ended."""
+    ended = os.times()
+    return cpu_ns(os.getpid()) + int((ended.children_user + ended.children_system) * 1e9)
+
+
+def busy_cores(seconds: float) -> float:
+    """CPU time that the machine spends per second, of all its cores, while this waits."""
+    before, began = _busy_ns(), time.monotonic_ns()
+    time.sleep(seconds)
+    return (_busy_ns() - before) / (time.monotonic_ns() - began)
 
 
 def _busy_ns() -> int:

@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 from asked import Case, Line, Setup, at_most
 from legs import CORES, DIRECT, FLOORS, KEY, MODEL, NGINX, WITH_POLICY, Leg, configure, on, running
-from measure import Load, Round, generate, interleaved
+from measure import Load, Round, awake, generate, interleaved
 from ratios import generator
 from report import median, raw, section
 
@@ -53,7 +53,7 @@ def rate(setup: Setup) -> Case:
     with running(setup.directory, (DIRECT, NGINX, *FLOORS, *WITH_POLICY)) as legs:
         load = _highest(legs, setup.seconds)
         taken, disturbed = interleaved(legs, [load], setup.rounds, setup.seconds)
-        with on(CORES.legs):
+        with awake(), on(CORES.legs):
             config = configure(setup.directory, WITH_POLICY[0], f"http://{legs[0].address}/v1")
             stages = asyncio.run(_stages(config, legs[0].address, int(REQUESTS * setup.scale)))
     rounds = {leg: by_load[load.name] for leg, by_load in taken.items()}

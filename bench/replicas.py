@@ -23,9 +23,9 @@ from chart import Curve, Panel, svg
 from conversations import Load, Shape, Turn, hold, plan
 from fleet import CACHE, PREFILL, REPLICAS, WORKERS, Fleet
 from legs import HERE, KEY, BenchError
-from measure import tell
+from measure import DISTURBED, tell
 from report import section
-from run import MOST_LOAD, calm_load, surroundings
+from run import calm, surroundings
 
 SHAPE = Shape(per_second=5.5)
 OUTAGE_TENANTS = 300
@@ -63,7 +63,7 @@ class Measured(NamedTuple):
 
 def main() -> None:
     options = arguments()
-    load = calm_load(options.force)
+    busy = calm(options.force)
     measured: dict[str, Measured] = {}
     for name in options.only.split(","):
         with tempfile.TemporaryDirectory() as directory:
@@ -73,7 +73,7 @@ def main() -> None:
             except BenchError as error:
                 sys.exit(f"bench, {name}: {error}")
         print(render(measured[name].case), end="\n\n", flush=True)
-    save(surroundings(load) | described(), measured, options.output)
+    save(surroundings(busy) | described(), measured, options.output)
 
 
 def arguments() -> Options:
@@ -82,7 +82,7 @@ def arguments() -> Options:
     parser.add_argument("--rounds", type=int, default=3, help="of each strategy; default 3")
     parser.add_argument("--seconds", type=float, default=45, help="that a round takes; default 45, outage takes twice")
     parser.add_argument("--scale", type=float, default=1, help="of the rate of conversations; default 1")
-    parser.add_argument("--force", action="store_true", help=f"also on a busy machine (load average over {MOST_LOAD})")
+    parser.add_argument("--force", action="store_true", help=f"also on a busy machine (over {DISTURBED} cores)")
     parser.add_argument("--output", type=Path, default=HERE / "results", help="folder for report, plots and raw data")
     return parser.parse_args(namespace=Options())
 

@@ -19,11 +19,12 @@ from pathlib import Path
 import msgspec
 from behaviour import Behaviour, behave
 from legs import CORES, DIRECT, HERE, NGINX, ROUTERS, BenchError, Leg, find_nginx, running
-from measure import LOADS, interleaved, memory, tell
+from measure import DISTURBED, LOADS, busy_cores, interleaved, memory, tell
 from report import LegResults, Results, render
 
-MOST_LOAD = 0.7
 PATIENCE_SECONDS = 60
+LOOK_SECONDS = 2.0
+"""How long the machine is looked at before it is called calm."""
 
 
 class Options(argparse.Namespace):
@@ -37,25 +38,24 @@ class Options(argparse.Namespace):
     output: Path
 
 
-def calm_load(force: bool) -> float:
-    """The load average, once what `make bench` has just built no longer counts.
+def calm(force: bool) -> float:
+    """How many cores others use, once what `make bench` has just built is done.
 
     Ends the program if the machine stays busy, unless `force` says that this does not matter.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while (load := os.getloadavg()[0]) > MOST_LOAD and not force and time.monotonic() < deadline:
-        print(f"waiting for the machine to calm down: load {load:.2f}, at most {MOST_LOAD}", file=sys.stderr)
-        time.sleep(10)
-    if load > MOST_LOAD and not force:
-        sys.exit(f"the machine is busy (load {load:.2f} > {MOST_LOAD}); figures would be worthless. --force overrides.")
-    return load
+    while (busy := busy_cores(LOOK_SECONDS)) > DISTURBED and not force:
+        if time.monotonic() > deadline:
+            sys.exit(f"the machine is busy ({busy:.2f} cores); figures would be worthless. --force overrides.")
+        print(f"waiting for the machine to calm down: {busy:.2f} cores, at most {DISTURBED}", file=sys.stderr)
+    return busy
 
 
 def main() -> None:
     options = arguments()
-    load = calm_load(options.force)
+    busy = calm(options.force)
     try:
-        results = run(options, facts(options, load))
+        results = run(options, facts(options, busy))
     except BenchError as error:
         sys.exit(f"bench: {error}")
     text = render(results)
@@ -67,12 +67,12 @@ def main() -> None:
 def arguments() -> Options:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--rounds", type=int, default=20, help="how often each leg is measured under each load; default 20"
+        "--rounds", type=int, default=16, help="how often each leg is measured under each load; default 16"
     )
     parser.add_argument("--seconds", type=float, default=0.35, help="how long each of these takes; default 0.35")
     parser.add_argument("--locust-seconds", type=int, default=6, help="per leg; 0 leaves locust out; default 6")
     parser.add_argument("--workers", type=int, default=1, help="workers of edgeroute; default 1")
-    parser.add_argument("--force", action="store_true", help=f"also on a busy machine (load average over {MOST_LOAD})")
+    parser.add_argument("--force", action="store_true", help=f"also on a busy machine (over {DISTURBED} cores)")
     parser.add_argument("--output", type=Path, default=HERE / "results", help="folder for the report and the raw data")
     return parser.parse_args(namespace=Options())
 
@@ -100,21 +100,21 @@ def flawless(leg: Leg, seen: Behaviour) -> Behaviour:
     return seen
 
 
-def facts(options: Options, load: float) -> dict[str, str]:
+def facts(options: Options, busy: float) -> dict[str, str]:
     """When, where, with what and how."""
     rounds = f"{options.rounds} of {options.seconds} s per load and leg, interleaved; CPU: means, latency: medians"
-    return surroundings(load) | {
+    return surroundings(busy) | {
         "rounds": f"{rounds}; spread is the interquartile range of CPU at nominal speed",
         "workers": str(options.workers),
     }
 
 
-def surroundings(load: float) -> dict[str, str]:
+def surroundings(busy: float) -> dict[str, str]:
     """When, where and with what."""
     return {
         "date": time.strftime("%Y-%m-%d %H:%M"),
         "machine": f"{cpu_model()}, {os.cpu_count()} cores, Linux {platform.release()}",
-        "load average before": f"{load:.2f}",
+        "cores that others used before": f"{busy:.2f}",
         "versions": ", ".join([
             f"edgeroute {version('edgeroute')} ({revision()})", f"CPython {platform.python_version()}",
             f"granian {version('granian')}", f"locust {version('locust')}", nginx_version(),

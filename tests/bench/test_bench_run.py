@@ -18,7 +18,7 @@ def test_a_figure_with_errors_is_none() -> None:
     with subprocess.Popen(["sleep", "60"]) as process:
         gone = Leg(Way("gone"), f"127.0.0.1:{free_port()}", process, ("nobody",))
         with pytest.raises(BenchError, match=r"gone, plain: .*connect"):
-            measure(gone, PLAIN, 0.1, [gone])
+            measure(gone, PLAIN, 0.1)
         process.terminate()
 
 
