@@ -1,6 +1,6 @@
 //! The connections of one route: which are idle, how many there are, and who waits for one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use rustls::ClientConfig;
@@ -13,7 +13,7 @@ use crate::slots::{Key, Slots};
 pub(crate) struct Pool {
     pub(crate) origin: Arc<Origin>,
     /// Connections without an exchange, the most recently used last.
-    pub(crate) idle: Vec<Key>,
+    pub(crate) idle: VecDeque<Key>,
     /// Connections of any kind, and exchanges that look up an address for one.
     pub(crate) open: usize,
     /// Exchanges that wait for a connection.
@@ -43,7 +43,7 @@ impl Pools {
         }
         let key = self.pools.insert(Pool {
             origin: Arc::clone(origin),
-            idle: Vec::new(),
+            idle: VecDeque::new(),
             open: 0,
             waiting: Queue::new(),
             resolving: Vec::new(),

@@ -19,7 +19,7 @@ impl Client {
     pub(super) fn place(&mut self, key: Key, now: Instant) {
         let Some(index) = self.exchanges.get(key).map(|exchange| exchange.pool) else { return };
         self.refresh(index, now);
-        while let Some(idle) = self.pools.get_mut(index).and_then(|pool| pool.idle.pop()) {
+        while let Some(idle) = self.pools.get_mut(index).and_then(|pool| pool.idle.pop_back()) {
             let Some(connection) = self.connections.get_mut(idle) else { continue };
             if connection.revive(&mut self.buffers) {
                 return self.begin(key, idle, now);
