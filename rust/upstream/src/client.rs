@@ -33,8 +33,8 @@ const WAKER: Token = Token(usize::MAX);
 pub struct Settings {
     /// How long a connection may idle before it is closed; keep it below the provider's own limit.
     ///
-    /// NOTE: there is no bound to how many idle besides. With one of 256, 768 clients at once had connections closed and
-    /// opened all the time: 79 µs per request instead of XX.
+    /// NOTE: how many idle is not bounded besides. With 256 at most, 1,500 clients at once had connections come and go all
+    /// the time: 12,000 requests a second instead of 17,700.
     pub idle_timeout: Duration,
     /// The largest body of a whole response, in bytes. Event streams have no limit.
     pub max_body: usize,
