@@ -105,7 +105,8 @@ class Supervisor:
         self._server = _server(config, directory, environ)
         self._mock = _mock(config, environ)
         self._children = [child for child in (self._mock, self._server) if child is not None]
-        self._accepting = False
+        self._accepting: frozenset[int] = frozenset()
+        """The workers that lived when a connection was last seen to be accepted."""
         self._stopping = False
         self._hurried = False
         self._forced = False
@@ -126,7 +127,7 @@ class Supervisor:
             child.start(now)
         next_watch = now
         while not self._stopping:
-            self.pause(_LOOK_SECONDS if self._accepting else _STARTING_SECONDS)
+            self.pause(_LOOK_SECONDS if self._accepts() else _STARTING_SECONDS)
             now = time.monotonic()
             if not self._look_after_children(now):
                 return 1
@@ -137,7 +138,7 @@ class Supervisor:
             self._do_what_is_wanted()
             self.generations.look(now)
             self._caches.follow(self.generations.config)
-            if self._renewal_due and self._accepting:  # earlier, SIGHUP would end it
+            if self._renewal_due and self._accepts():  # earlier, SIGHUP would end it
                 self._renewal_due = False
                 self._server.hang_up()
         return self._shut_down()
@@ -171,7 +172,7 @@ class Supervisor:
         """Why requests should not be sent here now, or None when they should."""
         if self._stopping:
             return "stopping: open responses may finish"
-        if not self._accepting:
+        if not self._accepts():
             return "starting: the server does not accept connections yet"
         return unserved(self._cells.workers(), self.generations.confirmed, _unix_ms())
 
@@ -257,15 +258,20 @@ class Supervisor:
                 return False
             if not child.check(now):
                 return False
+        live = frozenset(each.pid for each in self._live())
         if self._server.pid is None:
-            self._accepting = False
-        elif not self._accepting and self._is_listening():
-            self._accepting = True
+            self._accepting = frozenset()
+        elif self._accepting != live and self._is_listening():
+            self._accepting = live
             if not self._was_ready:
                 self._was_ready = True
                 self._announce()
                 notify("READY=1")
         return True
+
+    def _accepts(self) -> bool:
+        """Whether a worker lives that surely accepts connections: one that has just started does not yet."""
+        return any(each.pid in self._accepting for each in self._live())
 
     def _is_listening(self) -> bool:
         """Whether a worker serves, and with the mock provider there to answer."""
@@ -286,8 +292,6 @@ class Supervisor:
         self._deaths += len(dead)
         for pid in dead:
             _log.error("worker %d died", pid)
-        if dead:  # it may have been the only one that listened
-            self._accepting = self._accepting and self._is_listening()
         live = {each.pid: each for each in self._live()}
         silent = {pid for pid, each in live.items() if _unix_ms() - each.heartbeat_ms >= STALE_HEARTBEAT_MS}
         for pid in silent - self._silent:
