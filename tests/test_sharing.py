@@ -38,6 +38,7 @@ TEXT = b"".join(EVENTS)
 FIRST, LAST = [chunk(each) for each in EVENTS[:10]], [chunk(each) for each in EVENTS[10:]]
 HALF = b"".join(EVENTS[:10])
 CLOSING = chunk(USAGE + DONE) + END
+ERROR_EVENT = b'data: {"error":{"message":"no"}}\n\n'
 
 Playing = Callable[[Running], Coroutine[Any, Any, None]]
 
@@ -260,10 +261,17 @@ def test_failure_does_not_multiply(tmp_path: Path, face: Face, leader_leaves: bo
 
 @pytest.mark.parametrize("face", FACES)
 @pytest.mark.parametrize("leader_leaves", [False, True])
-def test_another_target_takes_over_for_all(tmp_path: Path, face: Face, leader_leaves: bool) -> None:
+@pytest.mark.parametrize(
+    ("begins", "ends"),
+    [([], [CLOSE]), ([STREAM], [CLOSE]), ([STREAM], [END]), ([STREAM], [chunk(ERROR_EVENT), HANG])],
+    ids=["without an answer", "before the first event", "without an event", "with an error"],
+)
+def test_another_target_takes_over_for_all(
+    tmp_path: Path, face: Face, leader_leaves: bool, begins: list[Any], ends: list[Any]
+) -> None:
     async def scenario(running: Running) -> None:
         first = asyncio.Event()
-        running.provider.scripts = [[first, CLOSE], [STREAM, *FIRST, *LAST, CLOSING]]
+        running.provider.scripts = [[*begins, first, *ends], [STREAM, *FIRST, *LAST, CLOSING]]
         clients = [stream() for _ in range(10)]
         tasks = list(map(running.serve, clients))
         await wait_for(lambda: running.provider.requests)
@@ -398,13 +406,31 @@ def test_a_stream_that_is_too_large_for_one_client_of_rsgi(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("face", FACES)
+def test_an_error_that_no_other_target_follows_reaches_everybody(tmp_path: Path, face: Face) -> None:
+    async def scenario(running: Running) -> None:
+        go = asyncio.Event()
+        running.provider.scripts = [[go, STREAM, chunk(ERROR_EVENT) + END], [STREAM, chunk(ERROR_EVENT) + END]]
+        clients = [stream() for _ in range(10)]
+        tasks = list(map(running.serve, clients))
+        await wait_for(lambda: running.provider.requests)
+        go.set()
+        await done(*tasks)
+        assert {(client.status, client.text) for client in clients} == {(200, ERROR_EVENT)}
+        assert len(running.provider.requests) == 2
+
+    play(tmp_path, face, scenario)
+
+
+@pytest.mark.parametrize("face", FACES)
 def test_the_process_stops(tmp_path: Path, face: Face) -> None:
     async def scenario(running: Running) -> None:
-        running.provider.scripts = [[STREAM, *FIRST, HANG], [HANG]]
+        running.provider.scripts = [[STREAM, *FIRST, HANG], [HANG], [STREAM, HANG]]
         streams, answers = [stream() for _ in range(3)], [Client(body=completion()) for _ in range(3)]
         tasks = [*map(running.serve, streams), *map(running.serve, answers)]
         await have(streams, HALF)
-        await wait_for(lambda: len(running.provider.requests) == 2)
+        answers.append(stream(max_tokens=7))
+        tasks.append(running.serve(answers[-1]))
+        await wait_for(lambda: len(running.provider.requests) == 3)
         running.app.end_requests()
         await done(*tasks)
         assert {client.status for client in answers} == {503}

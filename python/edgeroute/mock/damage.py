@@ -6,6 +6,11 @@ from edgeroute.mock.faults import Faults
 
 _MEBIBYTE = 1 << 20
 _DATA = b"data: "
+_ERROR = b'{"error":{"message":"made up for a test","type":"server_error","param":null,"code":null}}'
+_ANTHROPIC_ERROR = b'{"type":"error","error":{"type":"overloaded_error","message":"made up for a test"}}'
+_RESPONSE_ERROR = (
+    b'{"type":"error","code":"server_error","message":"made up for a test","param":null,"sequence_number":%d}'
+)
 
 
 def damaged_body(body: bytes, faults: Faults) -> bytes:
@@ -16,12 +21,15 @@ def damaged_body(body: bytes, faults: Faults) -> bytes:
 
 
 def damaged_events(beats: Iterable[Sequence[bytes]], faults: Faults) -> Iterator[Sequence[bytes]]:
-    """The events of a stream as ``huge``, ``bad-json`` and ``bad-framing`` leave them; events count from 1."""
+    """The events of a stream as the faults in what it says leave them; events count from 1."""
     number = 0
     for beat in beats:
         damaged: list[bytes] = []
         for event in beat:
             number += 1
+            if number == faults.error_event:
+                yield [*damaged, _error_instead_of(event, number)]
+                return
             if number == 1 and faults.huge:
                 event = _padded(event, faults.huge)
             if number == faults.bad_json:
@@ -30,6 +38,15 @@ def damaged_events(beats: Iterable[Sequence[bytes]], faults: Faults) -> Iterator
                 event = event.removesuffix(b"\n")
             damaged.append(event)
         yield damaged
+
+
+def _error_instead_of(event: bytes, number: int) -> bytes:
+    """An error event in the dialect that the event is of."""
+    if event.startswith(b"event: response."):
+        return b"event: error\n" + _DATA + _RESPONSE_ERROR % (number - 1) + b"\n\n"
+    if event.startswith(b"event: "):
+        return b"event: error\n" + _DATA + _ANTHROPIC_ERROR + b"\n\n"
+    return _DATA + _ERROR + b"\n\n"
 
 
 def _padded(text: bytes, mebibytes: int) -> bytes:

@@ -42,6 +42,7 @@ FAULTS: Mapping[str, Fault] = {
     "huge": Fault("pad the body, or the first event, with N MiB", 1, 64, 1),
     "bad-json": Fault("leave out half of the JSON of event N, or of a plain body", 1, 100_000, 1),
     "bad-framing": Fault("leave out the blank line after event N of a stream", 1, 100_000, 1),
+    "error-event": Fault("send an error event instead of event N, and end the stream", 1, 100_000, 1),
     "cut": Fault("close the connection after N events, or in the middle of a plain body", 0, 100_000),
     "cut-reset": Fault("as cut, but reset the connection (RST)", 0, 100_000),
     "stall": Fault("send nothing more after N events, or half of a plain body; stay open", 0, 100_000),
@@ -68,6 +69,7 @@ class Faults(msgspec.Struct, frozen=True, rename="kebab"):
     huge: int = 0
     bad_json: int | None = None
     bad_framing: int | None = None
+    error_event: int | None = None
     wrong_length: int = 0
     short_length: int = 0
     bad_chunking: bool = False

@@ -9,6 +9,8 @@ pub(crate) const HIGH_WATER: usize = 256 * 1024;
 
 /// A stream being relayed: events checked as they pass, and what the client has not yet taken.
 pub(crate) struct Stream {
+    /// The head, as long as nothing of the stream is there to be relayed: until then another target may answer.
+    pub(crate) head: Option<Head>,
     pub(crate) events: EventStream,
     pub(crate) waiting: Vec<u8>,
     /// Reading from the provider has been stopped until the client takes what waits.
@@ -20,8 +22,8 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(events: EventStream) -> Self {
-        Self { events, waiting: Vec::new(), paused: false, ended: false, broken: None }
+    pub(crate) fn new(head: Head, events: EventStream) -> Self {
+        Self { head: Some(head), events, waiting: Vec::new(), paused: false, ended: false, broken: None }
     }
 
     /// How the stream ended once the provider has sent its last byte.

@@ -178,7 +178,10 @@ impl State {
                 let completed = if is_fine { self.ticket.complete(&body) } else { Ok(None) };
                 let completed = match completed {
                     Ok(completed) => completed,
-                    Err(detail) => return self.fail(core, FailureKind::Protocol, detail),
+                    Err(detail) => {
+                        let failure = Failure { kind: FailureKind::Protocol, detail: detail.into() };
+                        return self.fail(core, failure);
+                    }
                 };
                 let usage = is_fine.then(|| usage::read(dialect, &body)).flatten();
                 let withheld = || why_withheld(&self.ticket, &body, now);
@@ -196,30 +199,45 @@ impl State {
                 self.fill(core, usage);
                 wake
             }
+            Event::Head(head) if (200..300).contains(&head.status()) => {
+                // What is recorded is for those, too, who want to see the usage.
+                let hides_usage = self.ticket.hides_usage() && self.listener.is_none();
+                let events = EventStream::new(self.ticket.dialect(), hides_usage);
+                self.stream = Some(Box::new(Stream::new(head, events)));
+                None
+            }
             Event::Head(head) => {
                 let status = head.status();
-                let responded = RouterEvent::Responded { status, content: Content::Events, usage: None };
-                self.ticket.advance(responded, now);
-                if matches!(self.ticket.step(), Step::Relay) {
-                    // What is recorded is for those, too, who want to see the usage.
-                    let hides_usage = self.ticket.hides_usage() && self.listener.is_none();
-                    let events = EventStream::new(self.ticket.dialect(), hides_usage);
-                    self.stream = Some(Box::new(Stream::new(events)));
-                } else {
-                    self.cancel(core);
-                }
+                self.ticket.advance(
+                    RouterEvent::Responded { status, content: Content::Events, usage: None },
+                    now,
+                );
+                self.cancel(core);
                 self.keep(core, head, Vec::new(), None)
             }
             Event::Chunk(chunk) => {
                 let stream = self.stream.as_mut()?;
                 let waited = stream.waiting.len();
                 let failed = stream.events.feed(&chunk, &mut stream.waiting).err();
+                let failed =
+                    failed.map(|error| Failure { kind: FailureKind::Protocol, detail: error.to_string() });
+                let is_error = stream.events.failed();
+                let is_held = stream.head.is_some();
+                if is_held && is_error && stream.events.events() == 0 && self.ticket.has_another(now) {
+                    let detail = "it began with an error".into();
+                    return self.fail(core, Failure { kind: FailureKind::ErrorEvent, detail });
+                }
+                if is_held && stream.waiting.is_empty() && !is_error {
+                    return failed.and_then(|failure| self.fail(core, failure));
+                }
+                let begun = self.begin_stream(core);
+                let stream = self.stream.as_mut()?;
                 let new = stream.waiting.get(waited..).unwrap_or_default();
-                if stream.events.failed() && why_withheld(&self.ticket, new, now).is_some() {
+                if is_error && why_withheld(&self.ticket, new, now).is_some() {
                     stream.waiting.truncate(waited);
                     stream.broken = Some("error_event");
                     self.cancel(core);
-                    return self.end_stream(core, End::ProviderError);
+                    return self.end_stream(core, End::ProviderError).or(begun);
                 }
                 if stream.events.events() > 0 {
                     self.ticket.first_event(now);
@@ -227,22 +245,27 @@ impl State {
                 if let Some(listener) = &mut self.listener {
                     listener.record(std::mem::take(&mut stream.waiting));
                 }
-                if let Some(error) = failed {
+                if let Some(failure) = failed {
                     self.cancel(core);
-                    let failure = Failure { kind: FailureKind::Protocol, detail: error.to_string() };
-                    return self.end_stream(core, End::Failed(failure));
+                    return self.end_stream(core, End::Failed(failure)).or(begun);
                 }
-                self.wake_reader(core)
+                self.wake_reader(core).or(begun)
             }
             Event::End => {
                 self.exchange = None;
-                let end = self.stream.as_mut()?.finish();
-                self.end_stream(core, end)
+                let stream = self.stream.as_mut()?;
+                match stream.finish() {
+                    End::Failed(failure) if stream.head.is_some() => self.fail(core, failure),
+                    end => {
+                        let begun = self.begin_stream(core);
+                        self.end_stream(core, end).or(begun)
+                    }
+                }
             }
             Event::Failed(error) => {
                 self.exchange = None;
                 let failure = failure(&error);
-                if let Some(stream) = &mut self.stream {
+                if let Some(stream) = self.stream.as_mut().filter(|stream| stream.head.is_none()) {
                     // Framing that breaks after the end marker, or after an error event, takes nothing from the client.
                     let end = match stream.finish() {
                         End::Failed(_) => End::Failed(failure),
@@ -250,19 +273,28 @@ impl State {
                     };
                     return self.end_stream(core, end);
                 }
-                self.ticket.advance(RouterEvent::Failed(failure), now);
-                self.land(core);
-                self.wake(None)
+                self.fail(core, failure)
             }
         }
     }
 
-    /// The exchange has failed though the provider does not say so.
+    /// The attempt has failed before anything of its response was relayed.
     #[cold]
-    fn fail(&mut self, core: &Core, kind: FailureKind, detail: &str) -> Option<Wake> {
-        self.ticket.advance(RouterEvent::Failed(Failure { kind, detail: detail.into() }), core.now());
+    fn fail(&mut self, core: &Core, failure: Failure) -> Option<Wake> {
+        self.cancel(core);
+        self.stream = None;
+        self.ticket.advance(RouterEvent::Failed(failure), core.now());
         self.land(core);
         self.wake(None)
+    }
+
+    /// Something of the stream is there, or all of it: the gateway can relay it.
+    fn begin_stream(&mut self, core: &Core) -> Option<Wake> {
+        let head = self.stream.as_mut()?.head.take()?;
+        let status = head.status();
+        let responded = RouterEvent::Responded { status, content: Content::Events, usage: None };
+        self.ticket.advance(responded, core.now());
+        self.keep(core, head, Vec::new(), None)
     }
 
     /// The next whole events: empty at the end of the stream, None while there are none.
@@ -299,7 +331,7 @@ impl State {
         self.cancel(core);
         let failure =
             Failure { kind: FailureKind::Stopping, detail: "the time for open responses is over".into() };
-        if self.stream.is_some() {
+        if self.stream.as_ref().is_some_and(|stream| stream.head.is_none()) {
             return self.end_stream(core, End::Failed(failure));
         }
         if let Some(listener) = self.listener.as_mut().filter(|listener| listener.role != Role::Leads) {
@@ -307,9 +339,7 @@ impl State {
             self.end_listening(core, End::Failed(failure));
             return self.wake(Some(Vec::new()));
         }
-        self.ticket.advance(RouterEvent::Failed(failure), core.now());
-        self.land(core);
-        self.wake(None)
+        self.fail(core, failure)
     }
 
     /// Ends the request: what is under way is cancelled unless others need it, and the record is written.

@@ -23,6 +23,8 @@ pub enum FailureKind {
     Protocol,
     /// The connection was closed or reset before the response was complete.
     Cut,
+    /// A stream began with an error.
+    ErrorEvent,
     /// The response is larger than edgeroute holds.
     TooLarge,
     /// The request cannot be sent as it is.
@@ -44,6 +46,7 @@ impl FailureKind {
             Self::TotalTimeout => "total_timeout",
             Self::Protocol => "protocol",
             Self::Cut => "cut",
+            Self::ErrorEvent => "error_event",
             Self::TooLarge => "too_large",
             Self::Unsendable => "unsendable",
             Self::Stopping => "stopping",
@@ -91,6 +94,7 @@ impl Failure {
             FailureKind::TotalTimeout => (Code::UpstreamTimeout, "did not finish in time"),
             FailureKind::Protocol => (Code::UpstreamProtocol, "sent something that is not a valid answer"),
             FailureKind::Cut => (Code::UpstreamCut, "closed the connection before its answer was complete"),
+            FailureKind::ErrorEvent => (Code::UpstreamError, "sent an error instead of a stream"),
             FailureKind::TooLarge => (Code::UpstreamProtocol, "sent an answer that is too large"),
             FailureKind::Unsendable => (Code::Internal, "cannot be sent this request"),
             FailureKind::Stopping => {

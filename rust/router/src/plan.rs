@@ -90,6 +90,13 @@ pub(crate) struct Candidate {
     pub(crate) credential: u16,
 }
 
+impl Candidate {
+    /// Whether both ask the same replica for the same.
+    pub(crate) fn asks_as(self, other: Self) -> bool {
+        (self.fallback, self.target, self.replica) == (other.fallback, other.target, other.replica)
+    }
+}
+
 /// What to do first.
 #[derive(Debug)]
 pub(crate) enum Planned {

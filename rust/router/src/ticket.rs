@@ -237,6 +237,15 @@ impl Ticket {
         }
     }
 
+    /// Whether another target or replica may be tried after the current attempt.
+    pub fn has_another(&self, now: Now) -> bool {
+        let left = self.plan.candidates.get(self.next..).unwrap_or_default();
+        let other = |candidate: &Candidate| self.current.is_some_and(|tried| !tried.asks_as(*candidate));
+        self.attempts < self.snapshot.defaults.attempts
+            && self.remaining_ms(now) > 0
+            && left.iter().any(other)
+    }
+
     /// The first content of a stream was handed to the server.
     pub fn first_event(&mut self, now: Now) {
         let since = now.monotonic_us.saturating_sub(self.times.started);
@@ -545,8 +554,7 @@ impl Ticket {
         });
         match status {
             401 | 403 => self.pass_over(|tried, other| other.credential == tried.credential),
-            408 | 500.. => self
-                .pass_over(|tried, other| other.replica == tried.replica && other.fallback == tried.fallback),
+            408 | 500.. => self.pass_over(Candidate::asks_as),
             _ => {} // 429 is about one account at one replica
         }
         let again = matches!(status, 401 | 403 | 408 | 429 | 500..);
