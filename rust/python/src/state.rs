@@ -208,10 +208,8 @@ impl State {
             }
             Event::Head(head) => {
                 let status = head.status();
-                self.ticket.advance(
-                    RouterEvent::Responded { status, content: Content::Events, usage: None },
-                    now,
-                );
+                let responded = RouterEvent::Responded { status, content: Content::Events, usage: None };
+                self.ticket.advance(responded, now);
                 self.cancel(core);
                 self.keep(core, head, Vec::new(), None)
             }
