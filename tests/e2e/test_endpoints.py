@@ -223,9 +223,8 @@ def test_stored_responses_are_refused_with_a_sentence(served: Router) -> None:
         (PREAMBLE + HELLO + YOU + COMPLETED[:-1], 4, 4),
         (PREAMBLE + HELLO + YOU + COMPLETED[:60], 4, 4),
         (PREAMBLE + b": keep-alive\n\n", 2, 2),
-        (b"", 0, 0),
     ],
-    ids=["between events", "before its last byte", "inside the last event", "preamble", "nothing"],
+    ids=["between events", "before its last byte", "inside the last event", "preamble"],
 )
 def test_a_cut_response_raises(served: Router, provider: Provider, events: bytes, passed: int, number: int) -> None:
     provider.reply = streamed(events)
@@ -240,6 +239,16 @@ def test_a_cut_response_raises(served: Router, provider: Provider, events: bytes
     event = json.loads(answer.data[-1])
     assert (event["type"], event["code"], event["sequence_number"]) == ("error", "stream_cut", number)
     assert log(served, answer)["outcome"] == "cut"
+
+
+@pytest.mark.parametrize("events", [b"", PREAMBLE[:20]], ids=["nothing", "inside the first event"])
+def test_a_response_that_is_cut_before_its_first_event_is_refused(
+    served: Router, provider: Provider, events: bytes
+) -> None:
+    provider.reply = streamed(events)
+    with pytest.raises(openai.InternalServerError, match="closed the connection") as caught:
+        served.openai().responses.create(model="smart", input="Hello", stream=True)
+    assert (caught.value.status_code, caught.value.code) == (502, "upstream_cut")
 
 
 def test_a_cut_completion_raises(served: Router, provider: Provider) -> None:
