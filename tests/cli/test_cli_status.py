@@ -274,6 +274,9 @@ def test_somebody_else_there(command: str, answered: bytes, expected: str):
             with connection:
                 connection.recv(65536)
                 connection.sendall(answered)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65536):  # a request that is not read to its end is answered with a reset
+                    pass
 
         (thread := threading.Thread(target=answer)).start()
         code, out, error = edgeroute(*command.split(), "--admin", f"127.0.0.1:{listener.getsockname()[1]}")
