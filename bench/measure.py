@@ -28,6 +28,8 @@ class Load(msgspec.Struct, frozen=True):
     """The least bytes of a request's body; 0 gives about 900."""
     mock: dict[str, int] | None = None
     """How the mock is to reply, if not as usual (`bench/load/src/reply.rs`)."""
+    length: int = 1
+    """How many times as long as those of other loads its rounds are."""
     prompts: str = "texts"
     """What is asked (`bench/load/src/requests.rs`)."""
     model: str = MODEL
@@ -35,7 +37,9 @@ class Load(msgspec.Struct, frozen=True):
 
 PLAIN = Load("plain", rate=2000)
 SATURATED = Load("saturated", rate=None, connections=32)
-STREAM = Load("stream", rate=100, stream=True)
+STREAM = Load("stream", rate=97, stream=True, length=2)
+"""Events of different streams come apart: at 100 a second, and 10 ms between events, all of them would come at once, and
+whether they are taken up together is chance."""
 LOADS = (PLAIN, SATURATED, STREAM)
 """Those of `make bench`; the others are of `make bench-limits`."""
 BURST = Load("burst", rate=None, connections=32, stream=True, mock={"events": 100, "first_ms": 0, "gap_ms": 0})
@@ -122,7 +126,7 @@ def measure(leg: Leg, load: Load, seconds: float) -> Round:
     """One round; a failed request makes it worthless."""
     sooner = yardstick()
     before, ours, busy, began = cpu_ns(leg.process.pid), _ours_ns(), _busy_ns(), time.monotonic_ns()
-    generated = generate(leg, load, seconds)
+    generated = generate(leg, load, load.length * seconds)
     after, took = cpu_ns(leg.process.pid), time.monotonic_ns() - began
     # Of this process, the generator is the only child that has ended meanwhile.
     other = _busy_ns() - busy - (_ours_ns() - ours)

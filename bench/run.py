@@ -102,7 +102,7 @@ def flawless(leg: Leg, seen: Behaviour) -> Behaviour:
 
 def facts(options: Options, busy: float) -> dict[str, str]:
     """When, where, with what and how."""
-    rounds = f"{options.rounds} of {options.seconds} s per load and leg, interleaved; CPU: means, latency: medians"
+    rounds = f"{options.rounds} of {options.seconds} s per load and leg (streams: twice), interleaved; CPU: means, latency: medians"
     return surroundings(busy) | {
         "rounds": f"{rounds}; spread is the interquartile range of CPU at nominal speed",
         "workers": str(options.workers),
