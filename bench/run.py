@@ -102,9 +102,10 @@ def flawless(leg: Leg, seen: Behaviour) -> Behaviour:
 
 def facts(options: Options, busy: float) -> dict[str, str]:
     """When, where, with what and how."""
-    rounds = f"{options.rounds} of {options.seconds} s per load and leg (streams: twice), interleaved; CPU: means, latency: medians"
+    rounds = f"{options.rounds} of {options.seconds} s (streams: twice as long) per load and leg, interleaved"
+    figures = "CPU: means, latency: medians; spread is the interquartile range of CPU at nominal speed"
     return surroundings(busy) | {
-        "rounds": f"{rounds}; spread is the interquartile range of CPU at nominal speed",
+        "rounds": f"{rounds}; {figures}",
         "workers": str(options.workers),
     }
 
