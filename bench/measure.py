@@ -38,8 +38,8 @@ class Load(msgspec.Struct, frozen=True):
 PLAIN = Load("plain", rate=2000)
 SATURATED = Load("saturated", rate=None, connections=32)
 STREAM = Load("stream", rate=97, stream=True, length=2)
-"""Events of different streams come apart. At 100 a second, and 10 ms between events, all of them would come at once, and
-chance would say which are taken up together."""
+"""Events of different streams come apart. At 100 a second, and 10 ms between events, all of them would come at once,
+and chance would say which are taken up together."""
 LOADS = (PLAIN, SATURATED, STREAM)
 """Those of `make bench`; the others are of `make bench-limits`."""
 BURST = Load("burst", rate=None, connections=32, stream=True, mock={"events": 100, "first_ms": 0, "gap_ms": 0})
