@@ -92,7 +92,7 @@ pub(crate) struct Candidate {
 
 impl Candidate {
     /// Whether both ask the same replica for the same.
-    pub(crate) fn asks_as(self, other: Self) -> bool {
+    pub(crate) fn asks_the_same(self, other: Self) -> bool {
         (self.fallback, self.target, self.replica) == (other.fallback, other.target, other.replica)
     }
 }

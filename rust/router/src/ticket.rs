@@ -237,10 +237,11 @@ impl Ticket {
         }
     }
 
-    /// Whether another target or replica may be tried after the current attempt.
+    /// Whether another target or replica may be tried after the current attempt: not only another credential.
     pub fn has_another(&self, now: Now) -> bool {
         let left = self.plan.candidates.get(self.next..).unwrap_or_default();
-        let other = |candidate: &Candidate| self.current.is_some_and(|tried| !tried.asks_as(*candidate));
+        let other =
+            |candidate: &Candidate| self.current.is_some_and(|tried| !tried.asks_the_same(*candidate));
         self.attempts < self.snapshot.defaults.attempts
             && self.remaining_ms(now) > 0
             && left.iter().any(other)
@@ -554,7 +555,7 @@ impl Ticket {
         });
         match status {
             401 | 403 => self.pass_over(|tried, other| other.credential == tried.credential),
-            408 | 500.. => self.pass_over(Candidate::asks_as),
+            408 | 500.. => self.pass_over(Candidate::asks_the_same),
             _ => {} // 429 is about one account at one replica
         }
         let again = matches!(status, 401 | 403 | 408 | 429 | 500..);

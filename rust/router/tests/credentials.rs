@@ -51,6 +51,7 @@ fn what_follows_a_failure() {
         || status(500),
         || status(408),
         || failed(FailureKind::Cut),
+        || failed(FailureKind::ErrorEvent),
         || failed(FailureKind::Protocol),
         || failed(FailureKind::FirstByteTimeout),
         || failed(FailureKind::Connect),
@@ -64,6 +65,30 @@ fn what_follows_a_failure() {
     for event in [|| status(401), || status(403)] {
         check(event, &["a1", "a2", "z"]);
     }
+}
+
+#[test]
+fn whether_a_stream_that_begins_with_an_error_is_tried_elsewhere() {
+    let check = |targets: &[&str], attempts: u64, expected: &[bool]| {
+        let mut config = simple();
+        let mut several = provider("one", "openai-chat", &URLS[..2]);
+        several["credentials"] = json!(["sk-secret-0", "sk-secret-1"]);
+        config["providers"] = json!([several, provider("two", "openai-chat", &["z"])]);
+        config["models"] = json!([model("smart", targets, &[])]);
+        config["defaults"]["attempts"] = json!(attempts);
+        let mut ticket = Host::new(&config).chat("smart");
+        let mut found = Vec::new();
+        while let Step::Attempt = ticket.step() {
+            found.push(ticket.has_another(AT));
+            ticket.advance(failed(FailureKind::ErrorEvent), AT);
+        }
+        assert_eq!(found, expected, "{targets:?}, {attempts} attempts");
+    };
+    check(&["one/m", "two/m"], 100, &[true, true, false]);
+    // The other credential of the last replica is nothing else.
+    check(&["one/m"], 100, &[true, false]);
+    check(&["two/m"], 100, &[false]);
+    check(&["one/m", "two/m"], 2, &[true, false]);
 }
 
 #[test]
