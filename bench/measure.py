@@ -181,8 +181,8 @@ def interleaved(
 def awake() -> Generator[None]:
     """Cores do not sleep: see `awake.py`.
 
-    NOTE: two runs of `make bench`, one after the other, differ by at most 5 % in every leg with it; without it by 18 to
-    33 % in streams, nginx among them, whose many wakes find an idle machine.
+    NOTE: without it two runs of `make bench`, one after the other, differed by 18 to 33 % in streams, nginx among them,
+    whose many wakes find an idle machine; with it by 5 % or 14 %, and by 3 % where streams do not start in step either.
     """
     with contextlib.ExitStack() as stack:
         for core in CORES.ends | CORES.legs:

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use edgeroute_wire::{Document, Kind, MAX_DEPTH, MAX_FIELDS};
+use edgeroute_wire::{Document, Kind, MAX_DEPTH, MAX_FIELDS, ScanErrorKind};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -260,8 +260,14 @@ fn assert_same(document: &Document<'_>, expected: &serde_json::Map<String, Value
         if let Value::String(text) = value {
             assert_eq!(document.string(key).unwrap().unwrap(), text.as_str());
         }
-        if let Value::Object(inner) = value {
-            assert_same(&document.nested(field).unwrap(), inner);
+        if value.is_object() {
+            match (document.nested(field), naive(field.value.of(document.bytes()))) {
+                (Ok(nested), Some(inner)) => assert_same(&nested, &inner),
+                (Err(error), None) => {
+                    assert!(matches!(error.kind, ScanErrorKind::DuplicateField(_)), "{error}")
+                }
+                (nested, inner) => panic!("{key}: {nested:?} where a parser finds {inner:?}"),
+            }
         }
     }
 }
