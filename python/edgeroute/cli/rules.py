@@ -11,7 +11,7 @@ from edgeroute.cli.options import config_option, json_option, load_or_refuse
 from edgeroute.cli.output import Screen, echo_json, table
 
 _STRATEGIES = {
-    "scan": "one after the other: they are few, or none has a value to be looked up by",
+    "scan": "one after the other: there is only one, or none has a value to be looked up by",
     "hash": "by index: each rule is looked up by the values that it needs",
     "bits": "by index: a table of bits tells which rules the request's values do not rule out",
 }
@@ -30,7 +30,7 @@ def command() -> None:
 def explain(path: Path | None, as_json: bool) -> None:
     """Show how the rules are searched, in the order in which they are tried.
 
-    A rule that needs a value, such as model == "smart", is found by an index if there are many rules. One that does
+    A rule that needs a value, such as model == "smart", is found by an index. One that does
     not is tried for every request; so is one with an absent value where that could be an error to report.
     """
     found = json.loads(explain_rules(load_or_refuse(path).normalised))

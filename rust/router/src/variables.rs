@@ -369,12 +369,12 @@ impl Source for Variables<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn scalar(&self, attribute: &Attribute) -> Scalar<'_> {
         if attribute.variable == HEADERS
             && let Some(name) = attribute.key.as_deref()
         {
-            return match self.request.headers.find(name.as_bytes()) {
+            return match self.request.headers.find_marked(name.as_bytes(), attribute.mark) {
                 Found::None => Scalar::Absent,
                 Found::One(value) => Scalar::Bytes(value),
                 Found::Several => Scalar::Other,

@@ -32,7 +32,7 @@ fn each_rule_is_told_with_its_guard() {
         conditions.iter().zip('a'..).map(|(when, name)| (name.to_string(), (*when).to_owned())).collect();
     assert_eq!(
         serde_json::to_value(search(&named)).unwrap(),
-        json!({"strategy": "scan", "predicates": 6, "shared": 1, "rules": [
+        json!({"strategy": "hash", "predicates": 6, "shared": 1, "rules": [
             {"name": "a", "guard": {"attribute": "headers[\"x-tier\"]", "values": ["\"premium\""]}, "tried_if_absent": false},
             {"name": "b", "guard": {"attribute": "model", "values": ["\"a\"", "\"b\""]}, "tried_if_absent": false},
             {"name": "c", "guard": null, "tried_if_absent": false},

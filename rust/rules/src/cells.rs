@@ -17,27 +17,26 @@ pub(crate) trait Empty: Sized {
 pub(crate) struct Cells<T> {
     first: [T; INLINE],
     others: Box<[T]>,
-    count: usize,
 }
 
 impl<T: Empty> Cells<T> {
     #[inline(always)]
-    pub(crate) fn new(count: usize) -> Self {
-        Self { first: [const { T::EMPTY }; INLINE], others: Box::default(), count }
+    pub(crate) fn new() -> Self {
+        Self { first: [const { T::EMPTY }; INLINE], others: Box::default() }
     }
 
     #[inline]
-    pub(crate) fn get_mut(&mut self, number: usize) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, number: usize, count: usize) -> Option<&mut T> {
         match number.checked_sub(INLINE) {
             None => self.first.get_mut(number),
-            Some(other) => self.other(other),
+            Some(other) => self.other(other, count),
         }
     }
 
-    #[inline(never)]
-    fn other(&mut self, other: usize) -> Option<&mut T> {
+    #[cold]
+    fn other(&mut self, other: usize, count: usize) -> Option<&mut T> {
         if self.others.is_empty() {
-            self.others = (INLINE..self.count).map(|_| T::EMPTY).collect();
+            self.others = (INLINE..count).map(|_| T::EMPTY).collect();
         }
         self.others.get_mut(other)
     }

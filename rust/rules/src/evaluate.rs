@@ -108,7 +108,7 @@ impl<'a, S: Source> Evaluation<'a, S> {
         Self {
             attributes,
             source,
-            slots: Cells::new(attributes.len()),
+            slots: Cells::new(),
             locals: Vec::new(),
             definitions: Vec::new(),
             budget: Budget::new(),
@@ -117,7 +117,7 @@ impl<'a, S: Source> Evaluation<'a, S> {
 
     #[inline]
     pub(crate) fn attribute(&mut self, index: usize) -> Option<&Value<'a>> {
-        let slot = self.slots.get_mut(index)?;
+        let slot = self.slots.get_mut(index, self.attributes.len())?;
         if let Slot::Unread = slot {
             let value = self.attributes.get(index).and_then(|attribute| self.source.attribute(attribute));
             *slot = value.map_or(Slot::Absent, Slot::Value);

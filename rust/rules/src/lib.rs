@@ -46,7 +46,7 @@ pub use expression::Expression;
 pub use functions::names as function_names;
 pub use lint::{NamedRule, lint};
 pub use network::Cidr;
-pub use program::Attribute;
+pub use program::{Attribute, mark};
 pub use ruleset::{Match, OnError, Pass, Rule, RuleSet};
 pub use time::{Duration, Timestamp};
 pub use types::{Type, UnknownType};

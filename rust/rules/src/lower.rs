@@ -139,7 +139,7 @@ impl<'l> Lowering<'l> {
         Some(match self.environment.resolve(expression, self.locals.iter().copied())? {
             Name::Local(place) => Operation::Local(place),
             Name::Variable(variable) => {
-                Operation::Attribute(self.attributes.place(Attribute { variable, key: None }))
+                Operation::Attribute(self.attributes.place(Attribute::new(variable, None)))
             }
             Name::Definition(index) => self.definition(index, span)?,
             Name::Type(kind) => Operation::Constant(Value::Type(kind)),
@@ -198,7 +198,7 @@ impl<'l> Lowering<'l> {
         }
         let lowercase = declared.form == Form::LowercaseKeys;
         let key = if lowercase { key.to_ascii_lowercase().into() } else { key.into() };
-        Some(self.attributes.place(Attribute { variable, key: Some(key) }))
+        Some(self.attributes.place(Attribute::new(variable, Some(key))))
     }
 
     fn select(&mut self, span: Span, operand: &'l Expression, field: &str, optional: bool) -> Operation {
@@ -287,7 +287,7 @@ impl<'l> Lowering<'l> {
         match callee {
             Some((Callee::Keyed(variable), _)) => match nodes.as_slice() {
                 [Node { operation: Operation::Constant(Value::String(key)), .. }] => {
-                    let attribute = Attribute { variable, key: Some((**key).into()) };
+                    let attribute = Attribute::new(variable, Some((**key).into()));
                     Operation::Attribute(self.attributes.place(attribute))
                 }
                 _ => Operation::Fail(ErrorKind::UnknownFunction),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::checked::Checked;
 use crate::diagnostic::{Code, Diagnostic, nearest};
-use crate::engine::{self, Engine, Slots, Strategy, Summary};
+use crate::engine::{self, Engine, Found, Slots, Strategy, Summary};
 use crate::environment::Environment;
 use crate::error::EvaluationError;
 use crate::evaluate::Source;
@@ -181,16 +181,18 @@ impl<S: Source> Pass<'_, S> {
         except: &[usize],
         mut on_error: impl FnMut(usize, &EvaluationError),
     ) -> Option<Match> {
-        let found = self.set.engine.search(&mut self.slots, self.typed, except);
-        for rule in found.failed {
+        let mut failed = Vec::new();
+        let found = self.set.engine.search(&mut self.slots, self.typed, except, &mut failed);
+        for rule in failed {
             if let Err(error) = self.evaluate(rule as usize)
                 && !error.kind.is_absence()
             {
                 on_error(rule as usize, &error);
             }
         }
-        let rule = found.rule? as usize;
-        let error = if found.fails { self.evaluate(rule).err() } else { None };
+        let Found { rule, fails } = found?;
+        let rule = rule as usize;
+        let error = if fails { self.evaluate(rule).err() } else { None };
         if let Some(error) = &error {
             on_error(rule, error);
         }
@@ -220,7 +222,7 @@ impl<S> fmt::Debug for Pass<'_, S> {
 fn scope(environment: &Environment, registry: &mut Registry, name: &str) -> Result<usize, Vec<Diagnostic>> {
     let variable = environment.find(name);
     match variable.and_then(|variable| Some((variable, &environment.variable(variable)?.of_type))) {
-        Some((variable, Type::String | Type::Dyn)) => Ok(registry.place(Attribute { variable, key: None })),
+        Some((variable, Type::String | Type::Dyn)) => Ok(registry.place(Attribute::new(variable, None))),
         Some((_, declared)) => {
             let message = format!("a scope is a variable of type string; `{name}` is {declared}");
             Err(vec![Diagnostic::new(Code::InvalidScope, 0..0, message)])

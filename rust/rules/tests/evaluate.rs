@@ -177,8 +177,8 @@ fn what_rules_share_is_one_attribute() {
         ],
     )
     .unwrap();
-    let entry = |key: &str| Attribute { variable: HEADERS, key: Some(key.into()) };
-    let tokens_used = Attribute { variable: TOKENS_USED, key: None };
+    let entry = |key: &str| Attribute::new(HEADERS, Some(key.into()));
+    let tokens_used = Attribute::new(TOKENS_USED, None);
     assert_eq!(rules.attributes(), [entry("x-tier"), tokens_used.clone(), entry("x-region")]);
     assert_eq!((rules.uses(HEADERS), rules.uses(TOKENS_USED), rules.uses(MODEL)), (true, true, false));
 
@@ -203,10 +203,7 @@ fn what_rules_share_is_one_attribute() {
 fn a_map_read_as_a_whole_is_an_attribute_too() {
     let rules =
         RuleSet::compile(&environment(), ["headers[model] == \"named\" && size(headers) > 1"]).unwrap();
-    assert_eq!(
-        rules.attributes(),
-        [Attribute { variable: MODEL, key: None }, Attribute { variable: HEADERS, key: None }]
-    );
+    assert_eq!(rules.attributes(), [Attribute::new(MODEL, None), Attribute::new(HEADERS, None)]);
     assert!(rules.uses(HEADERS));
     assert_eq!(rules.pass(&request()).first_match(&[], |_, _| {}), Some(Match { rule: 0, error: None }));
 }

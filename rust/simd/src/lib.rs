@@ -94,6 +94,19 @@ pub fn words(block: &[u8; BLOCK]) -> u64 {
     safe::words(block)
 }
 
+/// Bytes among which one is looked for at once.
+pub const PLACES: usize = 32;
+
+/// Where a byte is: bit i is set where byte i is it.
+#[inline]
+#[must_use]
+pub fn places(bytes: &[u8; PLACES], byte: u8) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    return x86::places(bytes, byte);
+    #[cfg(not(target_arch = "x86_64"))]
+    safe::places(bytes, byte)
+}
+
 /// Says that the values will be read soon. It changes nothing but how long that takes.
 #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "only x86-64 is told"))]
 pub fn prefetch<T>(values: &[T]) {

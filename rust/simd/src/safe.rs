@@ -1,6 +1,6 @@
 //! The twins: what the kernels compute, as plainly as it can be said.
 
-use crate::{BLOCK, Code, Group, ROW, Radii};
+use crate::{BLOCK, Code, Group, PLACES, ROW, Radii};
 
 /// As [`crate::scan`].
 pub fn scan(first: &[Group], second: &[Group], query: [u64; 2], radii: Radii, found: &mut dyn FnMut(usize)) {
@@ -49,6 +49,12 @@ pub fn signs(values: &[i8]) -> Code {
 pub fn words(block: &[u8; BLOCK]) -> u64 {
     let bits = block.iter().map(|byte| u64::from(byte.is_ascii_alphanumeric() || !byte.is_ascii()));
     bits.rev().fold(0, |words, bit| words << 1 | bit)
+}
+
+/// As [`crate::places`].
+#[must_use]
+pub fn places(bytes: &[u8; PLACES], byte: u8) -> u32 {
+    bytes.iter().rev().fold(0, |places, at| places << 1 | u32::from(*at == byte))
 }
 
 /// As [`crate::add_rows`].

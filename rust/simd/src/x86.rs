@@ -4,7 +4,7 @@
 use std::arch::x86_64::*;
 
 use crate::safe;
-use crate::{BLOCK, Code, GROUP, Group, Radii};
+use crate::{BLOCK, Code, GROUP, Group, PLACES, Radii};
 
 /// Within larger radii of the first word there is a near one in so many groups that nobody can guess in which.
 ///
@@ -294,6 +294,27 @@ fn words_sse2(block: &[u8; BLOCK]) -> u64 {
         words = words << 16 | u64::from(bits);
     }
     words
+}
+
+/// As [`crate::places`].
+#[inline]
+pub(crate) fn places(bytes: &[u8; PLACES], byte: u8) -> u32 {
+    // SAFETY: SSE2 is part of x86-64.
+    unsafe { places_sse2(bytes, byte) }
+}
+
+#[inline]
+#[target_feature(enable = "sse2")]
+fn places_sse2(bytes: &[u8; PLACES], byte: u8) -> u32 {
+    let (vectors, _) = bytes.as_chunks::<16>();
+    let wanted = _mm_set1_epi8(byte.cast_signed());
+    let mut places = 0;
+    for vector in vectors.iter().rev() {
+        // SAFETY: 16 bytes are one vector.
+        let values = unsafe { _mm_loadu_si128(vector.as_ptr().cast()) };
+        places = places << 16 | _mm_movemask_epi8(_mm_cmpeq_epi8(values, wanted)).cast_unsigned();
+    }
+    places
 }
 
 /// Asks for the cache lines that hold the values.

@@ -67,18 +67,23 @@ impl Source for Request {
         })
     }
 
+    #[inline(always)]
     fn scalar(&self, attribute: &Attribute) -> Scalar<'_> {
-        match (attribute.variable, attribute.key.as_deref()) {
-            (0, Some(name)) => match self.headers.find(name.as_bytes()) {
+        if attribute.variable == 0
+            && let Some(name) = attribute.key.as_deref()
+        {
+            return match self.headers.find_marked(name.as_bytes(), attribute.mark) {
                 Found::None => Scalar::Absent,
                 Found::One(value) => Scalar::Bytes(value),
                 Found::Several => Scalar::Other,
-            },
-            (1, _) => Scalar::Text(self.model),
-            (2, _) => Scalar::Text(self.team),
-            (3, _) => Scalar::Text(self.key),
-            (4, _) => Scalar::Number(self.tokens_used),
-            (5, _) => Scalar::Number(self.prompt_tokens as f64),
+            };
+        }
+        match attribute.variable {
+            1 => Scalar::Text(self.model),
+            2 => Scalar::Text(self.team),
+            3 => Scalar::Text(self.key),
+            4 => Scalar::Number(self.tokens_used),
+            5 => Scalar::Number(self.prompt_tokens as f64),
             _ => Scalar::Other,
         }
     }

@@ -41,8 +41,8 @@ pub(crate) enum Test {
 pub(crate) struct Routine {
     start: u32,
     length: u16,
-    /// A circuit without steps is true or false.
-    constant: bool,
+    /// The first step; a circuit without steps is true or false.
+    entry: u16,
 }
 
 /// Appends the code of a circuit, which must not be too long for its jumps: see [`fits`].
@@ -57,7 +57,7 @@ pub(crate) fn emit(code: &mut Vec<Step>, circuit: &Circuit) -> Routine {
         on_false: forwards(step.on_false),
         ..*step
     }));
-    Routine { start, length, constant: entry == YES }
+    Routine { start, length, entry: forwards(entry) }
 }
 
 /// Whether code for a circuit can be written.
@@ -99,11 +99,11 @@ fn encode(predicate: Predicate, wanted: bool) -> (Test, u16, u64) {
 
 impl Routine {
     /// Runs it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn run(self, code: &[Step], mut holds: impl FnMut(&Step) -> bool) -> bool {
         let start = self.start as usize;
         let steps = code.get(start..start + usize::from(self.length)).unwrap_or_default();
-        let mut at = if self.constant { YES } else { 0 };
+        let mut at = self.entry;
         while let Some(step) = steps.get(usize::from(at)) {
             at = if holds(step) { step.on_true } else { step.on_false };
         }

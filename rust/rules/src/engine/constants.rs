@@ -30,8 +30,9 @@ enum Scalar {
     Text(Box<str>),
 }
 
-/// The constants of one attribute, to look values up in.
+/// The constants of one attribute, to look values up in: a cache line.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Constants {
     count: u32,
     no: u32,
@@ -45,6 +46,7 @@ pub(crate) struct Constants {
 
 /// A text: 32 bytes, half a cache line. Up to 16 bytes it is told from others by them alone.
 #[derive(Debug, Clone, Copy)]
+#[repr(align(32))]
 struct Entry {
     ends: Ends,
     number: u32,
@@ -53,7 +55,7 @@ struct Entry {
 }
 
 /// Length, first and last bytes of a text, which are all of one of up to 16 bytes. Of a longer one the first are
-/// mixed with those between.
+/// mixed with the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Ends {
     first: u64,
@@ -115,23 +117,13 @@ impl Constants {
     }
 
     /// The number of a value that the request has.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn find(&self, value: &Value<'_>) -> u32 {
         match value {
-            Value::String(text) => self.find_text(text.as_bytes()),
+            Value::String(text) => self.find_text(text.as_bytes(), true),
             Value::Bool(false) => self.no,
             Value::Bool(true) => self.yes,
             _ => number(value).map_or(OTHER, |number| self.find_number(number)),
-        }
-    }
-
-    /// The number of a text, or of no value where it is not UTF-8.
-    #[inline]
-    pub(crate) fn find_bytes(&self, text: &[u8]) -> u32 {
-        let ends = Ends::of(text);
-        match self.find_ends(text, ends) {
-            OTHER if !ends.is_ascii() && str::from_utf8(text).is_err() => ABSENT,
-            number => number,
         }
     }
 
@@ -157,27 +149,28 @@ impl Constants {
         found.ok().and_then(|index| self.numbers.get(index)).map_or(OTHER, |(_, number)| *number)
     }
 
-    #[inline]
-    pub(crate) fn find_text(&self, text: &[u8]) -> u32 {
-        self.find_ends(text, Ends::of(text))
-    }
-
-    #[inline]
-    fn find_ends(&self, text: &[u8], ends: Ends) -> u32 {
-        if text.len() <= 16 {
-            self.find_entry(ends, |entry| entry.ends == ends)
-        } else {
-            self.find_long(text, ends)
+    /// The number of a text, or of no value where it is not UTF-8.
+    #[inline(always)]
+    pub(crate) fn find_text(&self, text: &[u8], is_utf8: bool) -> u32 {
+        let Some(ends) = Ends::of_short(text) else { return self.find_long(text, is_utf8) };
+        match self.find_entry(ends, |_| true) {
+            OTHER if !is_utf8 && !ends.are_ascii() => other_or_absent(text),
+            number => number,
         }
     }
 
     #[inline(never)]
-    fn find_long(&self, text: &[u8], ends: Ends) -> u32 {
-        self.find_entry(ends, |entry| entry.ends == ends && self.text(entry) == Some(text))
+    fn find_long(&self, text: &[u8], is_utf8: bool) -> u32 {
+        match self.find_entry(Ends::of(text), |entry| self.text(entry) == Some(text)) {
+            OTHER if !is_utf8 => other_or_absent(text),
+            number => number,
+        }
     }
 
+    /// The entry with these ends that is the text.
     #[inline(always)]
     fn find_entry(&self, ends: Ends, is: impl Fn(&Entry) -> bool) -> u32 {
+        let is = |entry: &Entry| entry.ends.equal(ends) && is(entry);
         if self.texts.len() <= FEW {
             return self.texts.iter().find(|entry| is(entry)).map_or(OTHER, |entry| entry.number);
         }
@@ -246,35 +239,52 @@ fn table(texts: &[(u32, Box<str>)]) -> (Box<[Entry]>, Box<[u8]>) {
     (table.into(), bytes.into())
 }
 
+/// The number of a text that is no constant.
+#[cold]
+fn other_or_absent(text: &[u8]) -> u32 {
+    if str::from_utf8(text).is_ok() { OTHER } else { ABSENT }
+}
+
 impl Ends {
-    #[inline]
     fn of(text: &[u8]) -> Self {
-        let (first, last) = match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-            (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
-            _ => match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-                (Some(first), Some(last)) => {
-                    (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into())
-                }
-                _ => {
-                    let byte = |place: usize| text.get(place).copied().map_or(0, u64::from);
-                    (byte(0) | byte(1) << 8, byte(2))
-                }
-            },
-        };
-        let (middle, _) = text.as_chunks::<8>();
-        let first = match middle {
-            [_, _, ..] if text.len() > 16 => middle.iter().fold(first, |mixed, chunk| {
-                (mixed ^ u64::from_le_bytes(*chunk)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
-            }),
-            _ => first,
-        };
-        Self { first, last, length: text.len() as u32 }
+        Self::of_short(text).unwrap_or_else(|| {
+            let (words, _) = text.as_chunks::<8>();
+            let first = words.iter().fold(0_u64, |mixed, word| {
+                (mixed ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
+            });
+            let last = text.last_chunk().map_or(0, |last| u64::from_le_bytes(*last));
+            Self { first, last, length: text.len() as u32 }
+        })
     }
 
-    /// Whether the text is ASCII as far as the ends tell, which is nothing of one of more than 16 bytes.
+    /// Of a text of up to 16 bytes.
+    #[inline(always)]
+    fn of_short(text: &[u8]) -> Option<Self> {
+        let (first, last) = match text.len() {
+            8..=16 => (u64::from_le_bytes(*text.first_chunk()?), u64::from_le_bytes(*text.last_chunk()?)),
+            4..8 => (
+                u32::from_le_bytes(*text.first_chunk()?).into(),
+                u32::from_le_bytes(*text.last_chunk()?).into(),
+            ),
+            0..4 => {
+                let byte = |place: usize| text.get(place).copied().map_or(0, u64::from);
+                (byte(0) | byte(1) << 8, byte(2))
+            }
+            _ => return None,
+        };
+        Some(Self { first, last, length: text.len() as u32 })
+    }
+
+    /// NOTE: in one comparison, which is right nearly always; three are not.
     #[inline]
-    fn is_ascii(self) -> bool {
-        self.length <= 16 && (self.first | self.last) & 0x8080_8080_8080_8080 == 0
+    fn equal(self, other: Self) -> bool {
+        (self.first ^ other.first) | (self.last ^ other.last) | u64::from(self.length ^ other.length) == 0
+    }
+
+    /// Whether they are ASCII.
+    #[inline]
+    fn are_ascii(self) -> bool {
+        (self.first | self.last) & 0x8080_8080_8080_8080 == 0
     }
 
     /// Texts in the table are the operator's, so that nobody else can make them collide.
@@ -331,7 +341,11 @@ mod tests {
                 let expected = expected.map_or(OTHER, |index| numbers[index]);
                 assert_eq!(found.find(&value), expected, "{value:?} among {texts} texts");
                 if let Value::String(text) = &value {
-                    assert_eq!(found.find_bytes(text.as_bytes()), expected, "{value:?} among {texts} texts");
+                    assert_eq!(
+                        found.find_text(text.as_bytes(), false),
+                        expected,
+                        "{value:?} among {texts} texts"
+                    );
                 }
             }
         }
@@ -342,8 +356,9 @@ mod tests {
         let mut naming = Naming::default();
         let known = naming.name(&Value::from("ä")).unwrap();
         let constants = naming.finish();
-        let check =
-            |bytes: &[u8], expected: u32| assert_eq!(constants.find_bytes(bytes), expected, "{bytes:?}");
+        let check = |bytes: &[u8], expected: u32| {
+            assert_eq!(constants.find_text(bytes, false), expected, "{bytes:?}")
+        };
         check("ä".as_bytes(), known);
         check("ö".as_bytes(), OTHER);
         check("ä, but more than 16 bytes".as_bytes(), OTHER);

@@ -22,7 +22,7 @@ pub use crate::engine::summary::{RuleSummary, Summary};
 use crate::engine::circuit::{Rails, rails};
 use crate::engine::code::{Routine, Step, emit, fits};
 use crate::engine::guards::guards;
-use crate::engine::index::{BLOCK_BITS, Entry, Index, Postings, Rows};
+use crate::engine::index::{BLOCK_BITS, Entry, Index, Postings, Rows, States};
 use crate::engine::predicates::{Failure, Predicates, Tables};
 use crate::evaluate::Source;
 use crate::program::Node;
@@ -30,6 +30,8 @@ use crate::types::Type;
 
 /// No rule.
 const NONE: u32 = u32::MAX;
+/// For the states of so many attributes a search allocates nothing.
+const FEW: usize = 16;
 
 /// The rules of a set, ready to be searched.
 #[derive(Debug)]
@@ -62,15 +64,12 @@ pub(crate) struct Builder {
     entries: Vec<Entry>,
 }
 
-/// What a search found.
-#[derive(Debug)]
+/// The rule that ended a search.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Found {
-    /// The rule that ended the search.
-    pub(crate) rule: Option<u32>,
+    pub(crate) rule: u32,
     /// Whether it did so by failing.
     pub(crate) fails: bool,
-    /// The rules before it that cannot be evaluated, in order. They may lack what they read, and no more.
-    pub(crate) failed: Vec<u32>,
 }
 
 impl Builder {
@@ -100,14 +99,15 @@ impl Builder {
     }
 
     /// Makes the index and writes the code. `attributes` is how many the rules read.
-    pub(crate) fn finish(self, attributes: usize, strategy: Option<Strategy>) -> Engine {
+    pub(crate) fn finish(mut self, attributes: usize, strategy: Option<Strategy>) -> Engine {
         let tables = self.predicates.finish(attributes);
+        index::arrange(&tables, &mut self.entries);
         let strategy = strategy.unwrap_or_else(|| index::choose(&tables, &self.entries));
         let index = Index::new(strategy, &tables, &self.entries);
         let (mut code, mut refutations) = (Vec::new(), Vec::new());
         let (mut rules, mut refuted) = (Vec::new(), Vec::new());
         for ((rails, stops), entry) in self.rules.into_iter().zip(&self.entries) {
-            let holds = rails.holds.with_last(|attribute| index.has_tested(&tables, entry, attribute));
+            let holds = rails.holds.with_last(|attribute| index.has_tested(entry, attribute));
             rules.push(Rule { holds: emit(&mut code, &holds), watched: entry.watched, stops });
             refuted.push(emit(&mut refutations, &rails.refuted));
         }
@@ -128,27 +128,27 @@ impl Engine {
         &self.tables
     }
 
-    /// Finds the first rule that holds, or that fails and stops, of those not in `except`.
-    pub(crate) fn search<S: Source>(&self, slots: &mut Slots<'_, S>, typed: bool, except: &[usize]) -> Found {
-        let mut search =
-            Search { engine: self, slots, except, typed, first: NONE, fails: false, failed: Vec::new() };
+    /// Finds the first rule that holds, or that fails and stops, of those not in `except`. Into `failed` come the rules
+    /// before it that cannot be evaluated, in order. They may lack what they read, and no more.
+    pub(crate) fn search<S: Source>(
+        &self,
+        slots: &mut Slots<'_, S>,
+        typed: bool,
+        except: &[usize],
+        failed: &mut Vec<u32>,
+    ) -> Option<Found> {
+        let mut search = Search { engine: self, slots, except, typed, first: NONE, fails: false, failed };
         match &self.index {
-            Index::Scan => {
-                for rule in 0..self.rules.len() as u32 {
-                    if search.ends_at(rule) {
-                        break;
-                    }
-                }
-            }
+            Index::Scan => search.walk_all(),
             Index::Hash(postings) => search.walk_lists(postings),
             Index::Bits(rows) => search.walk_rows(rows),
         }
-        let Search { first, fails, mut failed, .. } = search;
+        let Search { first, fails, .. } = search;
         if !failed.is_empty() {
             failed.retain(|rule| *rule < first);
             failed.sort_unstable();
         }
-        Found { rule: (first != NONE).then_some(first), fails, failed }
+        (first != NONE).then_some(Found { rule: first, fails })
     }
 }
 
@@ -161,28 +161,41 @@ struct Search<'s, 'a, S> {
     /// The first rule so far that ends the search.
     first: u32,
     fails: bool,
-    failed: Vec<u32>,
+    failed: &'s mut Vec<u32>,
 }
 
 impl<S: Source> Search<'_, '_, S> {
-    /// Lists are in no order among themselves, so each is followed up to the first rule found so far.
-    #[inline]
-    fn walk_lists(&mut self, postings: &Postings) {
-        for list in 0..postings.lists() {
-            let rules = postings.list(list, self.typed, |attribute| self.slots.number(attribute));
-            for rule in rules {
-                if *rule >= self.first || self.ends_at(*rule) {
-                    break;
-                }
+    fn walk_all(&mut self) {
+        for (number, rule) in (0..).zip(&self.engine.rules) {
+            if self.ends_with(number, rule) {
+                break;
             }
         }
     }
 
-    #[inline]
+    /// Lists are in no order among themselves, so each is followed up to the first rule found so far.
+    fn walk_lists(&mut self, postings: &Postings) {
+        let (mut few, mut many) = ([0; FEW], Vec::new());
+        for state in self.states(postings.states(), &mut few, &mut many) {
+            self.walk_list(postings.list(*state));
+        }
+        self.walk_list(postings.always().iter().copied());
+    }
+
+    #[inline(always)]
+    fn walk_list(&mut self, rules: impl Iterator<Item = u32>) {
+        for rule in rules {
+            if rule >= self.first || self.ends_at(rule) {
+                break;
+            }
+        }
+    }
+
     fn walk_rows(&mut self, rows: &Rows) {
-        let applying = rows.applying(self.typed, |attribute| self.slots.number(attribute));
+        let (mut few, mut many) = ([0; FEW], Vec::new());
+        let states = self.states(rows.states(), &mut few, &mut many);
         for block in 0..rows.width() {
-            let words = rows.intersection(&applying, block);
+            let words = rows.intersection(states, block);
             for (mut left, first) in words.into_iter().zip(((BLOCK_BITS * block) as u32..).step_by(64)) {
                 while left != 0 {
                     if self.ends_at(first + left.trailing_zeros()) {
@@ -194,22 +207,45 @@ impl<S: Source> Search<'_, '_, S> {
         }
     }
 
-    /// Tries a rule. Whether it ends the search.
-    #[inline]
-    fn ends_at(&mut self, number: u32) -> bool {
-        let Some(rule) = self.engine.rules.get(number as usize) else { return false };
-        let holds = rule.holds.run(&self.engine.code, |step| self.slots.holds(step));
-        if !holds {
-            let [of_typed, of_others] = rule.watched;
-            let watched = if self.typed { of_typed } else { of_others };
-            if !watched || !self.fails(number) {
-                return false;
+    /// The states that decide which rules are tried, in one of the two rooms for them.
+    #[inline(always)]
+    fn states<'f>(&mut self, states: &States, few: &'f mut [u32; FEW], many: &'f mut Vec<u32>) -> &'f [u32] {
+        let found = match few.get_mut(..states.len()) {
+            Some(few) => few,
+            None => {
+                many.resize(states.len(), 0);
+                many
             }
+        };
+        self.slots.read(states, self.typed, found);
+        found
+    }
+
+    /// Tries a rule. Whether it ends the search.
+    #[inline(never)]
+    fn ends_at(&mut self, number: u32) -> bool {
+        self.engine.rules.get(number as usize).is_some_and(|rule| self.ends_with(number, rule))
+    }
+
+    #[inline(always)]
+    fn ends_with(&mut self, number: u32, rule: &Rule) -> bool {
+        let holds = rule.holds.run(&self.engine.code, |step| self.slots.holds(step));
+        let [of_typed, of_others] = rule.watched;
+        let watched = if self.typed { of_typed } else { of_others };
+        if holds && self.except.is_empty() {
+            self.first = number;
+            return true;
         }
-        if self.except.contains(&(number as usize)) {
+        (holds || watched) && self.takes(number, holds, rule.stops)
+    }
+
+    /// Whether a rule that holds, or else is watched, ends the search.
+    #[inline(never)]
+    fn takes(&mut self, number: u32, holds: bool, stops: bool) -> bool {
+        if !holds && !self.fails(number) || self.except.contains(&(number as usize)) {
             return false;
         }
-        if holds || rule.stops {
+        if holds || stops {
             self.first = number;
             self.fails = !holds;
             return true;
@@ -219,7 +255,6 @@ impl<S: Source> Search<'_, '_, S> {
     }
 
     /// Whether a rule that does not hold is not refuted either.
-    #[inline(never)]
     fn fails(&mut self, number: u32) -> bool {
         let refuted = self.engine.refuted.get(number as usize);
         refuted.is_some_and(|routine| !routine.run(&self.engine.refutations, |step| self.slots.holds(step)))

@@ -2,7 +2,8 @@
 
 use crate::cells::{Cells, Empty};
 use crate::engine::code::{Step, Test};
-use crate::engine::constants::{ABSENT, number};
+use crate::engine::constants::{ABSENT, Constants, number};
+use crate::engine::index::States;
 use crate::engine::predicates::{Relation, Tables};
 use crate::error::EvaluationError;
 use crate::evaluate::{Evaluation, Scalar, Source};
@@ -43,23 +44,41 @@ impl Empty for Outcome {
 impl<'a, S: Source> Slots<'a, S> {
     #[inline(always)]
     pub(crate) fn new(tables: &'a Tables, attributes: &'a [Attribute], source: &'a S) -> Self {
-        Self {
-            tables,
-            attributes,
-            source,
-            constants: Cells::new(attributes.len()),
-            outcomes: Cells::new(tables.kept.len()),
-            evaluation: None,
-        }
+        Self { tables, attributes, source, constants: Cells::new(), outcomes: Cells::new(), evaluation: None }
     }
 
     /// The number of the constant that the attribute equals.
     #[inline(always)]
     pub(crate) fn number(&mut self, attribute: u16) -> u32 {
-        match self.constants.get_mut(attribute.into()) {
+        match self.constants.get_mut(attribute.into(), self.attributes.len()) {
             Some(number) if *number != UNREAD => *number,
-            _ => self.look_up(attribute.into()),
+            _ => self.look_up(attribute),
         }
+    }
+
+    #[inline(never)]
+    fn look_up(&mut self, attribute: u16) -> u32 {
+        self.number_here(attribute)
+    }
+
+    /// Finds the states of attributes.
+    ///
+    /// NOTE: all that an index asks for at once, which takes 35 instructions less for each.
+    #[inline(never)]
+    pub(crate) fn read(&mut self, states: &States, typed: bool, found: &mut [u32]) {
+        states.find(typed, found, |attribute| self.number_here(attribute));
+    }
+
+    #[inline(always)]
+    fn number_here(&mut self, attribute: u16) -> u32 {
+        let place = usize::from(attribute);
+        let Some(read) = self.attributes.get(place) else { return ABSENT };
+        let Some(constants) = self.tables.constants.get(place) else { return ABSENT };
+        let Some(number) = self.constants.get_mut(place, self.attributes.len()) else { return ABSENT };
+        if *number == UNREAD {
+            *number = find(self.source, read, constants);
+        }
+        *number
     }
 
     /// Whether the outcome of a step's test is known to be the one that it wants.
@@ -118,30 +137,6 @@ impl<'a, S: Source> Slots<'a, S> {
         }
     }
 
-    /// Reads an attribute.
-    ///
-    /// NOTE: the value itself is not kept: without room for values of 32 bytes, a pass that reads nothing takes 15 ns
-    /// instead of 24, and one that reads two attributes 79 instead of 86.
-    #[inline(never)]
-    fn look_up(&mut self, attribute: usize) -> u32 {
-        let (Some(read), Some(constants)) =
-            (self.attributes.get(attribute), self.tables.constants.get(attribute))
-        else {
-            return ABSENT;
-        };
-        let number = match self.source.scalar(read) {
-            Scalar::Absent => ABSENT,
-            Scalar::Text(text) => constants.find_text(text.as_bytes()),
-            Scalar::Bytes(bytes) => constants.find_bytes(bytes),
-            Scalar::Number(number) => constants.find_number(number),
-            Scalar::Other => self.source.attribute(read).map_or(ABSENT, |value| constants.find(&value)),
-        };
-        if let Some(slot) = self.constants.get_mut(attribute) {
-            *slot = number;
-        }
-        number
-    }
-
     fn is_any_of(&mut self, step: &Step) -> Option<bool> {
         let number = self.number(step.attribute);
         let set = self.tables.sets.get(step.operand as usize)?;
@@ -154,7 +149,10 @@ impl<'a, S: Source> Slots<'a, S> {
     }
 
     fn outcome(&mut self, kept: u64) -> Outcome {
-        let known = self.outcomes.get_mut(kept as usize).map_or(Outcome::Neither, |outcome| *outcome);
+        let known = self
+            .outcomes
+            .get_mut(kept as usize, self.tables.kept.len())
+            .map_or(Outcome::Neither, |outcome| *outcome);
         let Some(node) = self.tables.kept.get(kept as usize).filter(|_| known == Outcome::Unknown) else {
             return known;
         };
@@ -163,7 +161,7 @@ impl<'a, S: Source> Slots<'a, S> {
             Ok(false) => Outcome::False,
             Err(_) => Outcome::Neither,
         };
-        if let Some(cell) = self.outcomes.get_mut(kept as usize) {
+        if let Some(cell) = self.outcomes.get_mut(kept as usize, self.tables.kept.len()) {
             *cell = outcome;
         }
         outcome
@@ -172,4 +170,28 @@ impl<'a, S: Source> Slots<'a, S> {
     fn evaluation(&mut self) -> &mut Evaluation<'a, S> {
         self.evaluation.get_or_insert_with(|| Box::new(Evaluation::new(self.attributes, self.source)))
     }
+}
+
+/// The number of the constant that an attribute equals.
+///
+/// NOTE: the value itself is not kept: without room for values of 32 bytes, a pass that reads nothing takes 15 ns instead
+/// of 24, and one that reads two attributes 79 instead of 86.
+#[inline(always)]
+fn find<S: Source>(source: &S, attribute: &Attribute, constants: &Constants) -> u32 {
+    let text = match source.scalar(attribute) {
+        Scalar::Text(text) => Ok((text.as_bytes(), true)),
+        Scalar::Bytes(bytes) => Ok((bytes, false)),
+        Scalar::Absent => Err(ABSENT),
+        Scalar::Number(number) => Err(constants.find_number(number)),
+        Scalar::Other => Err(find_other(source, attribute, constants)),
+    };
+    match text {
+        Ok((text, is_utf8)) => constants.find_text(text, is_utf8),
+        Err(number) => number,
+    }
+}
+
+#[cold]
+fn find_other<S: Source>(source: &S, attribute: &Attribute, constants: &Constants) -> u32 {
+    source.attribute(attribute).map_or(ABSENT, |value| constants.find(&value))
 }

@@ -1,7 +1,7 @@
 //! What the engine made of a rule set, for people.
 
 use crate::engine::Engine;
-use crate::engine::index::{Strategy, rarest};
+use crate::engine::index::Strategy;
 use crate::program::Attribute;
 use crate::value::Value;
 
@@ -21,7 +21,7 @@ pub struct Summary {
 /// How one rule is found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RuleSummary {
-    /// The rarest of its necessary conditions: the attribute, and the constants of which it must be one. Without
+    /// The necessary condition that finds it, mostly the rarest: the attribute, and the constants of which it must be one. Without
     /// any, the rule is tried for every request: no equality or `in` decides alone that it does not match.
     pub guard: Option<(Attribute, Vec<Value<'static>>)>,
     /// Whether requests that lack the guard's attribute try the rule nevertheless, since it may then hold, or fail in
@@ -33,7 +33,7 @@ impl Engine {
     /// Describes itself; `attributes` are those of the rule set.
     pub(crate) fn summary(&self, attributes: &[Attribute]) -> Summary {
         let rules = self.entries.iter().map(|entry| {
-            let guard = rarest(&self.tables, &entry.guards);
+            let guard = entry.guards.first();
             let named = guard.and_then(|guard| {
                 let place = usize::from(guard.attribute);
                 let constants = self.tables.constants.get(place)?;
