@@ -22,7 +22,7 @@ MAY_DEPEND_ON = {
     "store": set[str](),
     "cache": {"simd", "wire"},
     "upstream": set[str](),
-    "router": {"rules", "placement", "limits", "shared", "wire", "cache"},
+    "router": {"rules", "placement", "limits", "shared", "simd", "wire", "cache"},
     "python": {"router", "placement", "limits", "rules", "shared", "upstream", "wire", "cache", "store"},
 }
 

@@ -131,9 +131,12 @@ impl Index {
     }
 }
 
+/// So many guards of a rule may come to find it.
+const RAREST: usize = 8;
+
 /// Puts the guard first that is to find a rule: the one that the fewest requests are expected to pass, unless what its
 /// attribute finds can be found by others that are read anyhow, with less than one rule more to try. To read an
-/// attribute costs about as much as to try a rule.
+/// attribute costs about as much as to try a rule. Of each rule only the rarest guards are considered.
 ///
 /// NOTE: of 10 rules on 6 attributes the first match takes 44 ns instead of 57.
 pub(crate) fn arrange(tables: &Tables, rules: &mut [Entry]) {
@@ -153,7 +156,8 @@ pub(crate) fn arrange(tables: &Tables, rules: &mut [Entry]) {
             .iter()
             .map(|number| {
                 let guards = &rules.get(*number)?.guards;
-                let other = guards.iter().position(|guard| found.contains_key(&guard.attribute))?;
+                let mut rarest = guards.iter().take(RAREST);
+                let other = rarest.position(|guard| found.contains_key(&guard.attribute))?;
                 more += share(tables, guards.get(other)?) - share(tables, guards.first()?);
                 Some(other)
             })
