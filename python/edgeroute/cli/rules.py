@@ -30,8 +30,8 @@ def command() -> None:
 def explain(path: Path | None, as_json: bool) -> None:
     """Show how the rules are searched, in the order in which they are tried.
 
-    A rule that needs a value, such as model == "smart", is found by an index. One that does
-    not is tried for every request; so is one with an absent value where that could be an error to report.
+    Of several rules, one that needs a value, such as model == "smart", is found by an index. One that does not is
+    tried for every request; so is one with an absent value where that could be an error to report.
     """
     found = json.loads(explain_rules(load_or_refuse(path).normalised))
     if as_json:

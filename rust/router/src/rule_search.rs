@@ -30,7 +30,7 @@ pub struct SearchedRule {
     pub tried_if_absent: bool,
 }
 
-/// The rarest necessary condition of a rule.
+/// The necessary condition that finds a rule.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct RuleGuard {
     /// What is read, as conditions write it.

@@ -374,7 +374,7 @@ impl Source for Variables<'_> {
         if attribute.variable == HEADERS
             && let Some(name) = attribute.key.as_deref()
         {
-            return match self.request.headers.find_marked(name.as_bytes(), attribute.mark) {
+            return match self.request.headers.find_marked(name.as_bytes(), attribute.mark()) {
                 Found::None => Scalar::Absent,
                 Found::One(value) => Scalar::Bytes(value),
                 Found::Several => Scalar::Other,

@@ -65,7 +65,7 @@ fn request(criterion: &mut Criterion) {
 
 /// The strategies beside one another: which one a set gets is decided by such figures.
 fn strategies(criterion: &mut Criterion) {
-    for count in [10, 16, 32, 100, 1_000, 3_000, 10_000] {
+    for count in [2, 8, 10, 16, 32, 100, 1_000, 3_000, 10_000] {
         for strategy in [Strategy::Scan, Strategy::Hash, Strategy::Bits] {
             let rules =
                 RuleSet::compile_with(&environment(), &rule_set(&MIXED, count), Some(strategy)).unwrap();

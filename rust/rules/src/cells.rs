@@ -25,6 +25,7 @@ impl<T: Empty> Cells<T> {
         Self { first: [const { T::EMPTY }; INLINE], others: Box::default() }
     }
 
+    /// One of `count` cells, which is the same at every call.
     #[inline]
     pub(crate) fn get_mut(&mut self, number: usize, count: usize) -> Option<&mut T> {
         match number.checked_sub(INLINE) {

@@ -14,8 +14,7 @@ pub struct Attribute {
     pub variable: usize,
     /// Which entry of it; `None` for the variable itself.
     pub key: Option<Box<str>>,
-    /// The [`mark`] of that.
-    pub mark: u8,
+    mark: u8,
 }
 
 impl Attribute {
@@ -24,17 +23,23 @@ impl Attribute {
         let mark = mark(key.as_deref().unwrap_or_default().as_bytes());
         Self { variable, key, mark }
     }
+
+    /// The [`mark`] of the key.
+    #[inline]
+    pub fn mark(&self) -> u8 {
+        self.mark
+    }
 }
 
 /// A byte that differs among the names of a usual request's header fields: to find one among them.
 ///
-/// NOTE: of 64 usual names, 1 of 2,016 pairs shares its own; 8 would if it were drawn. The third byte, since names begin
-/// with `x-`, and the last but one, since they end alike.
+/// NOTE: of 64 usual names, 1 of 2,016 pairs shares its own; 8 would if it were drawn. The third byte, since names
+/// begin with `x-`, and the last but one, since they end alike.
 #[inline]
 pub fn mark(name: &[u8]) -> u8 {
     let byte = |place: usize| name.get(place).copied().unwrap_or_default();
-    let (third, length, last) = (byte(2), name.len() as u8, byte(name.len().wrapping_sub(2)));
-    third.wrapping_add(last.wrapping_mul(25)).wrapping_add(length.wrapping_mul(43))
+    let (third, length, last_but_one) = (byte(2), name.len() as u8, byte(name.len().wrapping_sub(2)));
+    third.wrapping_add(last_but_one.wrapping_mul(25)).wrapping_add(length.wrapping_mul(43))
 }
 
 #[derive(Debug, Clone)]

@@ -438,6 +438,57 @@ fn attributes_are_left_unread_where_others_find_the_same_rules() {
 }
 
 #[test]
+fn every_rule_of_many_is_found() {
+    // More than a block of bits has, found by more attributes than a search has room for without allocation.
+    const RULES: usize = 1_100;
+    struct Named(usize);
+    impl Source for Named {
+        fn attribute(&self, attribute: &Attribute) -> Option<Value<'_>> {
+            let of_rule = format!("k{}", self.0 % 20);
+            let text =
+                if attribute.key.as_deref() == Some(&of_rule) { self.0.to_string() } else { "other".into() };
+            Some(Value::from(text))
+        }
+    }
+    let rules: Vec<String> = (0..RULES)
+        .map(|number| format!("texts.k{} == \"{number}\" && team == \"other\"", number % 20))
+        .collect();
+    for strategy in STRATEGIES {
+        let set = RuleSet::compile_with(&environment(), &rules, Some(strategy)).unwrap();
+        for number in [0, 1, 63, 64, 511, 512, 575, 1_023, 1_024, 1_099, 1_100] {
+            let expected = (number < RULES).then_some(Match { rule: number, error: None });
+            let source = Named(number);
+            assert_eq!(set.pass(&source).first_match(&[], |_, _| {}), expected, "{strategy:?} {number}");
+            assert_eq!(set.pass(&source).first_match(&[number], |_, _| {}), None, "{strategy:?} {number}");
+            assert_eq!(
+                set.pass(&source).first_match(&[number + 1], |_, _| {}),
+                expected,
+                "{strategy:?} {number}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_rule_that_holds_is_not_evaluated_again_because_a_later_one_failed() {
+    // Twice would be too much work.
+    let costly = "lists.range(6000).all(i, i >= 0 || flags.a)";
+    let rules = [
+        Rule { condition: costly, scope: None, on_error: OnError::Stop },
+        Rule { condition: r#"texts.a == "x" && 10 / count == 5"#, scope: None, on_error: OnError::Stop },
+    ];
+    let mut request = Request { values: std::array::from_fn(|_| [None, None, None]), typed: true };
+    request.values[0][0] = Some(Value::from("x"));
+    request.values[5][0] = Some(Value::Int(0));
+    for strategy in STRATEGIES {
+        let set = RuleSet::compile_with(&environment(), rules, Some(strategy)).unwrap();
+        let found =
+            set.pass(&request).first_match(&[], |rule, error| panic!("{strategy:?} {rule}: {error:?}"));
+        assert_eq!(found, Some(Match { rule: 0, error: None }), "{strategy:?}");
+    }
+}
+
+#[test]
 fn a_scope_must_be_a_variable_of_text() {
     let check = |scope: &str, expected: Result<(), (&str, Option<&str>)>| {
         let rule = Rule { condition: "true", scope: Some((scope, "x")), on_error: OnError::Pass };

@@ -72,7 +72,7 @@ impl Source for Request {
         if attribute.variable == 0
             && let Some(name) = attribute.key.as_deref()
         {
-            return match self.headers.find_marked(name.as_bytes(), attribute.mark) {
+            return match self.headers.find_marked(name.as_bytes(), attribute.mark()) {
                 Found::None => Scalar::Absent,
                 Found::One(value) => Scalar::Bytes(value),
                 Found::Several => Scalar::Other,

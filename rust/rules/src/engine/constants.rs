@@ -56,7 +56,7 @@ struct Entry {
 
 /// Length, first and last bytes of a text, which are all of one of up to 16 bytes. Of a longer one the first are
 /// mixed with the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 struct Ends {
     first: u64,
     last: u64,
@@ -149,28 +149,28 @@ impl Constants {
         found.ok().and_then(|index| self.numbers.get(index)).map_or(OTHER, |(_, number)| *number)
     }
 
-    /// The number of a text, or of no value where it is not UTF-8.
+    /// The number of a text. Bytes that nobody has `checked` are no value unless they are UTF-8.
     #[inline(always)]
-    pub(crate) fn find_text(&self, text: &[u8], is_utf8: bool) -> u32 {
-        let Some(ends) = Ends::of_short(text) else { return self.find_long(text, is_utf8) };
-        match self.find_entry(ends, |_| true) {
-            OTHER if !is_utf8 && !ends.are_ascii() => other_or_absent(text),
+    pub(crate) fn find_text(&self, text: &[u8], checked: bool) -> u32 {
+        let Some(ends) = Ends::of_short(text) else { return self.find_long(text, checked) };
+        match self.number_of(ends, |_| true) {
+            OTHER if !checked && !ends.are_ascii() => other_or_absent(text),
             number => number,
         }
     }
 
     #[inline(never)]
-    fn find_long(&self, text: &[u8], is_utf8: bool) -> u32 {
-        match self.find_entry(Ends::of(text), |entry| self.text(entry) == Some(text)) {
-            OTHER if !is_utf8 => other_or_absent(text),
+    fn find_long(&self, text: &[u8], checked: bool) -> u32 {
+        match self.number_of(Ends::of(text), |entry| self.text(entry) == Some(text)) {
+            OTHER if !checked => other_or_absent(text),
             number => number,
         }
     }
 
-    /// The entry with these ends that is the text.
+    /// The number of the entry with these ends that is the text.
     #[inline(always)]
-    fn find_entry(&self, ends: Ends, is: impl Fn(&Entry) -> bool) -> u32 {
-        let is = |entry: &Entry| entry.ends.equal(ends) && is(entry);
+    fn number_of(&self, ends: Ends, is: impl Fn(&Entry) -> bool) -> u32 {
+        let is = |entry: &Entry| entry.ends == ends && is(entry);
         if self.texts.len() <= FEW {
             return self.texts.iter().find(|entry| is(entry)).map_or(OTHER, |entry| entry.number);
         }
@@ -239,6 +239,14 @@ fn table(texts: &[(u32, Box<str>)]) -> (Box<[Entry]>, Box<[u8]>) {
     (table.into(), bytes.into())
 }
 
+impl PartialEq for Ends {
+    /// NOTE: one branch, which is nearly always predicted; three are not.
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        (self.first ^ other.first) | (self.last ^ other.last) | u64::from(self.length ^ other.length) == 0
+    }
+}
+
 /// The number of a text that is no constant.
 #[cold]
 fn other_or_absent(text: &[u8]) -> u32 {
@@ -275,26 +283,20 @@ impl Ends {
         Some(Self { first, last, length: text.len() as u32 })
     }
 
-    /// NOTE: in one comparison, which is right nearly always; three are not.
-    #[inline]
-    fn equal(self, other: Self) -> bool {
-        (self.first ^ other.first) | (self.last ^ other.last) | u64::from(self.length ^ other.length) == 0
-    }
-
     /// Whether they are ASCII.
     #[inline]
     fn are_ascii(self) -> bool {
         (self.first | self.last) & 0x8080_8080_8080_8080 == 0
     }
 
-    /// Where the text is in a table of so many entries, or near: multiplicative hashing, of which the first bits are the
-    /// best (Knuth, The Art of Computer Programming 3, 6.4). Texts in the table are the operator's, so that nobody else
-    /// can make them collide.
+    /// Where the text is in a table of so many entries, a power of two above one, or from where on: multiplicative
+    /// hashing, of which the first bits are the best (Knuth, The Art of Computer Programming 3, 6.4). Texts in the
+    /// table are the operator's, so that nobody else can make them collide.
     #[inline]
     fn place(self, entries: usize) -> usize {
         let first = self.first.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mixed = first.wrapping_add(self.last.wrapping_mul(0xd6e8_feb8_6659_fd93));
-        (mixed >> (entries.leading_zeros() + 1)) as usize
+        (mixed >> (64 - entries.trailing_zeros())) as usize
     }
 }
 
@@ -354,20 +356,25 @@ mod tests {
 
     #[test]
     fn bytes_that_are_not_utf8_are_no_value() {
-        let mut naming = Naming::default();
-        let known = naming.name(&Value::from("ä")).unwrap();
-        let constants = naming.finish();
-        let check = |bytes: &[u8], expected: u32| {
-            assert_eq!(constants.find_text(bytes, false), expected, "{bytes:?}")
-        };
-        check("ä".as_bytes(), known);
-        check("ö".as_bytes(), OTHER);
-        check("ä, but more than 16 bytes".as_bytes(), OTHER);
-        for length in [1, 3, 8, 9, 16, 17, 40] {
-            for place in [0, length / 2, length - 1] {
-                let mut bytes = vec![b'x'; length];
-                bytes[place] = 0xff;
-                check(&bytes, ABSENT);
+        for others in [0, 3, 4, 300] {
+            let mut naming = Naming::default();
+            let known = naming.name(&Value::from("ä")).unwrap();
+            for other in 0..others {
+                naming.name(&Value::from(format!("text {other}"))).unwrap();
+            }
+            let constants = naming.finish();
+            let check = |bytes: &[u8], expected: u32| {
+                assert_eq!(constants.find_text(bytes, false), expected, "{bytes:?} among {others}");
+            };
+            check("ä".as_bytes(), known);
+            check("ö".as_bytes(), OTHER);
+            check("ä, but more than 16 bytes".as_bytes(), OTHER);
+            for length in [1, 3, 4, 7, 8, 9, 16, 17, 40] {
+                for place in [0, length / 2, length - 1] {
+                    let mut bytes = vec![b'x'; length];
+                    bytes[place] = 0xff;
+                    check(&bytes, ABSENT);
+                }
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::engine::predicates::Tables;
 /// Rows of bits are used where a hash index would leave more candidates than this,
 ///
 /// NOTE: with 100 rules, which leave 1, both cost the same; with 1,000, which leave 13, rows take three quarters of
-/// the time, and with 10,000 half of it (`benches/rules.rs`).
+/// the time, and with 10,000 two fifths of it (`benches/rules.rs`).
 const MANY_CANDIDATES: f64 = 4.0;
 /// as long as they fit this many bytes.
 const MOST_BYTES: usize = 4 << 20;
@@ -37,16 +37,15 @@ pub(crate) enum Index {
 
 /// The states that attributes can be in, numbered: of each, absence from sources that give declared types, absence
 /// from others, any value that no rule names, then each constant.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct States {
-    attributes: Box<[u16]>,
-    /// The first state of each.
-    firsts: Box<[u32]>,
+    /// Each with its first state.
+    attributes: Box<[(u16, u32)]>,
     count: u32,
 }
 
 /// Rules by the state that they wait for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Postings {
     states: States,
     /// Of each state, from where to where its rules are.
@@ -57,7 +56,7 @@ pub(crate) struct Postings {
 }
 
 /// Rules as bits: a row of blocks for each state, of the rules that it does not rule out.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Rows {
     states: States,
     /// How many blocks a row has.
@@ -67,8 +66,8 @@ pub(crate) struct Rows {
 
 /// Bits of 512 rules: a cache line.
 ///
-/// NOTE: rows are intersected by blocks, which are loaded and combined whole: of 10,000 rules the first match takes 2,356
-/// instructions instead of 3,476 word by word.
+/// NOTE: rows are intersected by blocks, which are loaded and combined whole: of 10,000 rules the first match takes two
+/// thirds of the instructions that it takes word by word.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
 struct Block([u64; WORDS]);
@@ -80,7 +79,7 @@ pub(crate) const BLOCK_BITS: usize = 64 * WORDS;
 /// What the index must know of a rule.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// The first is the one that finds the rule: see [`arrange`].
+    /// The first is the one that finds the rule.
     pub(crate) guards: Vec<Guard>,
     /// Whether it must be tried where it cannot hold, because it may fail in a way that counts; for sources that
     /// give declared types and for others.
@@ -131,18 +130,23 @@ impl Index {
     }
 }
 
-/// So many guards of a rule may come to find it.
+/// Puts the guard of each rule first that the fewest requests are expected to pass.
+pub(crate) fn rarest_first(tables: &Tables, rules: &mut [Entry]) {
+    for rule in rules {
+        rule.guards.sort_by(|left, right| share(tables, left).total_cmp(&share(tables, right)));
+    }
+}
+
+/// So many guards of a rule may come to find it, which bounds how often it is moved.
 const RAREST: usize = 8;
 
-/// Puts the guard first that is to find a rule: the one that the fewest requests are expected to pass, unless what its
-/// attribute finds can be found by others that are read anyhow, with less than one rule more to try. To read an
-/// attribute costs about as much as to try a rule. Of each rule only the rarest guards are considered.
+/// Puts another guard first where what an attribute finds can be found by others that are read anyhow, with less than
+/// one rule more to try: to read an attribute costs about as much as to try a rule.
 ///
 /// NOTE: of 10 rules on 6 attributes the first match takes 44 ns instead of 57.
-pub(crate) fn arrange(tables: &Tables, rules: &mut [Entry]) {
+pub(crate) fn spare_attributes(tables: &Tables, rules: &mut [Entry]) {
     let mut found: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
-    for (number, rule) in rules.iter_mut().enumerate() {
-        rule.guards.sort_by(|left, right| share(tables, left).total_cmp(&share(tables, right)));
+    for (number, rule) in rules.iter().enumerate() {
         if let Some(guard) = rule.guards.first() {
             found.entry(guard.attribute).or_default().push(number);
         }
@@ -193,12 +197,12 @@ impl States {
         attributes.sort_unstable();
         attributes.dedup();
         let mut count = 0;
-        let firsts = attributes.iter().map(|attribute| {
-            count += Self::height(tables, *attribute);
-            count - Self::height(tables, *attribute)
-        });
-        let firsts = firsts.collect();
-        Self { attributes: attributes.into(), firsts, count }
+        let with_first = |attribute| {
+            let first = count;
+            count += Self::height(tables, attribute);
+            (attribute, first)
+        };
+        Self { attributes: attributes.into_iter().map(with_first).collect(), count }
     }
 
     /// How many states an attribute has. Numbers of values begin with 1, which is that of any that no rule names.
@@ -214,7 +218,7 @@ impl States {
     /// Finds the state of each attribute, by the number of its value.
     #[inline(always)]
     pub(crate) fn find(&self, typed: bool, found: &mut [u32], mut number: impl FnMut(u16) -> u32) {
-        for ((attribute, first), found) in self.attributes.iter().zip(&self.firsts).zip(found) {
+        for ((attribute, first), found) in self.attributes.iter().zip(found) {
             let number = number(*attribute);
             *found = first + if number == ABSENT { u32::from(!typed) } else { number + 1 };
         }
@@ -222,7 +226,8 @@ impl States {
 
     /// The states in which a guard lets a rule be tried.
     fn passing(&self, guard: &Guard, watched: [bool; 2]) -> impl Iterator<Item = u32> {
-        let first = self.attributes.binary_search(&guard.attribute).ok().and_then(|at| self.firsts.get(at));
+        let at = self.attributes.binary_search_by_key(&guard.attribute, |(attribute, _)| *attribute);
+        let first = at.ok().and_then(|at| self.attributes.get(at)).map(|(_, first)| *first);
         let absent = (0..).zip(watched).filter(|(_, watched)| guard.tried_if_absent(*watched));
         let states = absent.map(|(state, _)| state).chain(guard.values.iter().map(|value| value + 1));
         states.filter_map(move |state| Some(first? + state))
@@ -291,7 +296,7 @@ impl Rows {
             }
         };
         let mut blocks = Vec::new();
-        for attribute in &states.attributes {
+        for (attribute, _) in &states.attributes {
             let mut unguarded = vec![Block([0; WORDS]); width];
             let mut guarded = Vec::new();
             for (number, rule) in rules.iter().enumerate() {

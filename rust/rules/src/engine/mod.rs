@@ -101,8 +101,11 @@ impl Builder {
     /// Makes the index and writes the code. `attributes` is how many the rules read.
     pub(crate) fn finish(mut self, attributes: usize, strategy: Option<Strategy>) -> Engine {
         let tables = self.predicates.finish(attributes);
-        index::arrange(&tables, &mut self.entries);
+        index::rarest_first(&tables, &mut self.entries);
         let strategy = strategy.unwrap_or_else(|| index::choose(&tables, &self.entries));
+        if strategy == Strategy::Hash {
+            index::spare_attributes(&tables, &mut self.entries);
+        }
         let index = Index::new(strategy, &tables, &self.entries);
         let (mut code, mut refutations) = (Vec::new(), Vec::new());
         let (mut rules, mut refuted) = (Vec::new(), Vec::new());
@@ -208,6 +211,8 @@ impl<S: Source> Search<'_, '_, S> {
     }
 
     /// The states that decide which rules are tried, in one of the two rooms for them.
+    ///
+    /// NOTE: a `SmallVec` is moved after it was filled, which takes 15 ns of 1,000 rules' 110.
     #[inline(always)]
     fn states<'f>(&mut self, states: &States, few: &'f mut [u32; FEW], many: &'f mut Vec<u32>) -> &'f [u32] {
         let found = match few.get_mut(..states.len()) {
@@ -233,8 +238,7 @@ impl<S: Source> Search<'_, '_, S> {
         let [of_typed, of_others] = rule.watched;
         let watched = if self.typed { of_typed } else { of_others };
         if holds && self.except.is_empty() {
-            self.first = number;
-            return true;
+            return self.end(number, false);
         }
         (holds || watched) && self.takes(number, holds, rule.stops)
     }
@@ -246,12 +250,17 @@ impl<S: Source> Search<'_, '_, S> {
             return false;
         }
         if holds || stops {
-            self.first = number;
-            self.fails = !holds;
-            return true;
+            return self.end(number, !holds);
         }
         self.failed.push(number);
         false
+    }
+
+    #[inline(always)]
+    fn end(&mut self, number: u32, fails: bool) -> bool {
+        self.first = number;
+        self.fails = fails;
+        true
     }
 
     /// Whether a rule that does not hold is not refuted either.

@@ -21,8 +21,8 @@ pub struct Summary {
 /// How one rule is found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RuleSummary {
-    /// The necessary condition that finds it, mostly the rarest: the attribute, and the constants of which it must be one. Without
-    /// any, the rule is tried for every request: no equality or `in` decides alone that it does not match.
+    /// The necessary condition that finds it, mostly the rarest: the attribute, and the constants of which it must be
+    /// one. Without any, the rule is tried for every request: no equality or `in` decides alone that it does not match.
     pub guard: Option<(Attribute, Vec<Value<'static>>)>,
     /// Whether requests that lack the guard's attribute try the rule nevertheless, since it may then hold, or fail in
     /// a way that is reported or ends the search.
