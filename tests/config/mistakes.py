@@ -443,6 +443,13 @@ models:
   long: {targets: [openai/a], strategy: [affinity]}
   wide: {targets: [openai/a], strategy: "${SECRET}"}
 """,
+    "dialect_of_others": """
+providers:
+  near: {dialect: openai, url: http://127.0.0.1:8000/v1}
+  far: {dialect: Claude, url: http://127.0.0.1:8001}
+  none: {dialect: gemini, url: http://127.0.0.1:8002}
+models: {fast: {targets: [near/a, far/b, none/c]}}
+""",
     "strategy_of_others": """
 models:
   a: {targets: [openai/a], strategy: simple-shuffle}

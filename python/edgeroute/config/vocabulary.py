@@ -270,6 +270,12 @@ _CACHES = {
     "original": "paced",
 }
 
+# What a provider speaks, by the name of who speaks it.
+_DIALECTS = {
+    **dict.fromkeys(("openai", "openai-compatible", "openai-like", "vllm", "ollama"), "openai-chat"),
+    **dict.fromkeys(("anthropic", "claude"), "anthropic-messages"),
+}
+
 _FOREIGN_VARIABLE = re.compile(r"(?:os\.environ/|env\.)([A-Za-z_][A-Za-z0-9_]*)")
 
 
@@ -284,5 +290,5 @@ def foreign_word(text: str, ours: Collection[object]) -> str | None:
     written = text.lower().replace("_", "-")
     if "exact" in ours and "off" not in ours and _CACHES.get(written, written) == "off":
         return "take the line out: without it nothing is cached"
-    words = {table[written] for table in (_STRATEGIES, _CACHES) if written in table}
+    words = {table[written] for table in (_STRATEGIES, _CACHES, _DIALECTS) if written in table}
     return next((f'the nearest here is "{word}"' for word in words if word in ours), None)

@@ -30,9 +30,8 @@ enum Scalar {
     Text(Box<str>),
 }
 
-/// The constants of one attribute, to look values up in: a cache line.
+/// The constants of one attribute, to look values up in.
 #[derive(Debug)]
-#[repr(align(64))]
 pub(crate) struct Constants {
     count: u32,
     no: u32,
@@ -46,7 +45,6 @@ pub(crate) struct Constants {
 
 /// A text: 32 bytes, half a cache line. Up to 16 bytes it is told from others by them alone.
 #[derive(Debug, Clone, Copy)]
-#[repr(align(32))]
 struct Entry {
     ends: Ends,
     number: u32,

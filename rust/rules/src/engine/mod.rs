@@ -212,7 +212,8 @@ impl<S: Source> Search<'_, '_, S> {
 
     /// The states that decide which rules are tried, in one of the two rooms for them.
     ///
-    /// NOTE: a `SmallVec` is moved after it was filled, which takes 15 ns of 1,000 rules' 110.
+    /// NOTE: a `SmallVec` would be moved after it was filled: 10 rules took 47 ns instead of 41, 1,000 took 120 ns
+    /// instead of 110.
     #[inline(always)]
     fn states<'f>(&mut self, states: &States, few: &'f mut [u32; FEW], many: &'f mut Vec<u32>) -> &'f [u32] {
         let found = match few.get_mut(..states.len()) {
