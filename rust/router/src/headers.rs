@@ -49,12 +49,12 @@ impl<'a> Headers<'a> {
     ///
     /// NOTE: it reads the marks and the field that they point at, 65 instructions among 12 to 20 fields.
     pub(crate) fn find(&self, name: &[u8]) -> Found<'a> {
-        self.find_marked(name, mark(name))
+        self.find_marked(mark(name), |field| is_same(field, name))
     }
 
-    /// The same, given the name's mark.
+    /// The same, given the name's mark and what tells whether a name is the one.
     #[inline(always)]
-    pub(crate) fn find_marked(&self, name: &[u8], mark: u8) -> Found<'a> {
+    pub(crate) fn find_marked(&self, mark: u8, is: impl Fn(&[u8]) -> bool) -> Found<'a> {
         if self.fields.len() > PLACES {
             return Found::Several;
         }
@@ -63,23 +63,23 @@ impl<'a> Headers<'a> {
             return Found::None;
         }
         if !alike.is_power_of_two() {
-            return self.find_among(alike, name);
+            return self.find_among(alike, is);
         }
         match self.fields.get(alike.trailing_zeros() as usize) {
-            Some((field, value)) if is_same(field, name) => Found::One(value),
+            Some((field, value)) if is(field) => Found::One(value),
             _ => Found::None,
         }
     }
 
     /// The same, of the fields at these places.
     #[inline(never)]
-    fn find_among(&self, mut alike: u32, name: &[u8]) -> Found<'a> {
+    fn find_among(&self, mut alike: u32, is: impl Fn(&[u8]) -> bool) -> Found<'a> {
         let mut found = Found::None;
         while alike != 0 {
             let field = self.fields.get(alike.trailing_zeros() as usize);
             alike &= alike - 1;
             if let Some((field, value)) = field
-                && is_same(field, name)
+                && is(field)
             {
                 if found != Found::None {
                     return Found::Several;
@@ -114,6 +114,8 @@ fn ends<const N: usize>(name: &[u8]) -> Option<([u8; N], [u8; N])> {
 
 #[cfg(test)]
 mod tests {
+    use edgeroute_rules::Attribute;
+
     use super::{Found, Headers};
 
     #[test]
@@ -140,7 +142,10 @@ mod tests {
                     headers.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_ptr()).collect();
                 let found: Vec<*const u8> = taken_in.named(name).map(<[u8]>::as_ptr).collect();
                 assert_eq!(found, expected, "{count} {name:?}");
-                match taken_in.find(name) {
+                let attribute = Attribute::new(0, Some(str::from_utf8(name).unwrap().into()));
+                let found = taken_in.find(name);
+                assert_eq!(taken_in.find_marked(attribute.mark(), |name| attribute.is_key(name)), found);
+                match found {
                     Found::None => assert!(expected.is_empty(), "{count} {name:?}"),
                     Found::One(value) => assert_eq!([value.as_ptr()], *expected, "{count} {name:?}"),
                     Found::Several => assert!(expected.len() > 1 || count > 32, "{count} {name:?}"),

@@ -371,10 +371,8 @@ impl Source for Variables<'_> {
 
     #[inline(always)]
     fn scalar(&self, attribute: &Attribute) -> Scalar<'_> {
-        if attribute.variable == HEADERS
-            && let Some(name) = attribute.key.as_deref()
-        {
-            return match self.request.headers.find_marked(name.as_bytes(), attribute.mark()) {
+        if attribute.variable == HEADERS && attribute.key.is_some() {
+            return match self.request.headers.find_marked(attribute.mark(), |name| attribute.is_key(name)) {
                 Found::None => Scalar::Absent,
                 Found::One(value) => Scalar::Bytes(value),
                 Found::Several => Scalar::Other,

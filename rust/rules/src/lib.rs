@@ -14,6 +14,7 @@ mod comparison;
 mod comprehension;
 mod cost;
 mod diagnostic;
+mod ends;
 mod engine;
 mod environment;
 mod error;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::ast::{Arithmetic, Comparison, Fold, Logic, Span, Unary};
+use crate::ends::Ends;
 use crate::error::ErrorKind;
 use crate::functions::{Overloads, Pattern};
 use crate::value::Value;
@@ -15,13 +16,25 @@ pub struct Attribute {
     /// Which entry of it; `None` for the variable itself.
     pub key: Option<Box<str>>,
     mark: u8,
+    /// Of the key.
+    ends: Ends,
 }
 
 impl Attribute {
     /// A variable, or one entry of it.
     pub fn new(variable: usize, key: Option<Box<str>>) -> Self {
-        let mark = mark(key.as_deref().unwrap_or_default().as_bytes());
-        Self { variable, key, mark }
+        let name = key.as_deref().unwrap_or_default().as_bytes();
+        let (mark, ends) = (mark(name), Ends::of(name));
+        Self { variable, key, mark, ends }
+    }
+
+    /// Whether this is the key.
+    #[inline(always)]
+    pub fn is_key(&self, name: &[u8]) -> bool {
+        match Ends::of_short(name) {
+            Some(ends) => ends.are(self.ends),
+            None => self.key.as_deref().is_some_and(|key| key.as_bytes() == name),
+        }
     }
 
     /// The [`mark`] of the key.

@@ -69,10 +69,8 @@ impl Source for Request {
 
     #[inline(always)]
     fn scalar(&self, attribute: &Attribute) -> Scalar<'_> {
-        if attribute.variable == 0
-            && let Some(name) = attribute.key.as_deref()
-        {
-            return match self.headers.find_marked(name.as_bytes(), attribute.mark()) {
+        if attribute.variable == 0 && attribute.key.is_some() {
+            return match self.headers.find_marked(attribute.mark(), |name| attribute.is_key(name)) {
                 Found::None => Scalar::Absent,
                 Found::One(value) => Scalar::Bytes(value),
                 Found::Several => Scalar::Other,

@@ -8,9 +8,9 @@ use crate::engine::predicates::Tables;
 
 /// Rows of bits are used where a hash index would leave more candidates than this,
 ///
-/// NOTE: with 100 rules, which leave 1, both cost the same; with 1,000, which leave 13, rows take three quarters of
+/// NOTE: with 50 rules, which leave 2.8, both cost the same; with 1,000, which leave 14, rows take three quarters of
 /// the time, and with 10,000 two fifths of it (`benches/rules.rs`).
-const MANY_CANDIDATES: f64 = 4.0;
+const MANY_CANDIDATES: f64 = 3.0;
 /// as long as they fit this many bytes.
 const MOST_BYTES: usize = 4 << 20;
 
@@ -72,7 +72,7 @@ pub(crate) struct Rows {
 #[repr(align(64))]
 struct Block([u64; WORDS]);
 
-const WORDS: usize = 8;
+pub(crate) const WORDS: usize = 8;
 /// How many rules a block stands for.
 pub(crate) const BLOCK_BITS: usize = 64 * WORDS;
 
@@ -329,10 +329,10 @@ impl Rows {
         self.width
     }
 
-    /// The rules of a block that no state rules out.
+    /// The rules of a block, or of its first `N` words, that no state rules out.
     #[inline]
-    pub(crate) fn intersection(&self, states: &[u32], block: usize) -> [u64; WORDS] {
-        let mut left = [u64::MAX; WORDS];
+    pub(crate) fn intersection<const N: usize>(&self, states: &[u32], block: usize) -> [u64; N] {
+        let mut left = [u64::MAX; N];
         for state in states {
             let Some(Block(words)) = self.blocks.get(*state as usize * self.width + block) else { continue };
             for (left, word) in left.iter_mut().zip(words) {

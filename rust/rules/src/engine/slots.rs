@@ -89,23 +89,21 @@ impl<'a, S: Source> Slots<'a, S> {
     pub(crate) fn holds(&mut self, step: &Step) -> bool {
         match step.test {
             Test::Equal => u64::from(self.number(step.attribute)) == step.operand,
+            Test::Order(relation) => self.is_ordered(step, relation) == Some(true),
             _ => self.holds_otherwise(step),
         }
     }
 
     #[inline(never)]
     fn holds_otherwise(&mut self, step: &Step) -> bool {
-        let order = |quantity: Option<f64>, relation: Relation| {
-            quantity.map(|left| relation.holds(left, f64::from_bits(step.operand)))
-        };
         match step.test {
             Test::Equal => u64::from(self.number(step.attribute)) == step.operand,
             Test::NotEqual => {
                 let number = self.number(step.attribute);
                 number != ABSENT && u64::from(number) != step.operand
             }
-            Test::Order(relation) => order(self.quantity(step.attribute), relation) == Some(true),
-            Test::NotOrder(relation) => order(self.quantity(step.attribute), relation) == Some(false),
+            Test::Order(relation) => self.is_ordered(step, relation) == Some(true),
+            Test::NotOrder(relation) => self.is_ordered(step, relation) == Some(false),
             Test::AnyOf => self.is_any_of(step) == Some(true),
             Test::NoneOf => self.is_any_of(step) == Some(false),
             Test::Present => self.number(step.attribute) != ABSENT,
@@ -128,8 +126,23 @@ impl<'a, S: Source> Slots<'a, S> {
         matches!(self.evaluation().attribute(attribute), Some(Value::String(text)) if **text == *wanted)
     }
 
+    /// Whether an attribute that is a number is so related to a constant.
+    #[inline(always)]
+    fn is_ordered(&mut self, step: &Step, relation: Relation) -> Option<bool> {
+        let attribute = self.attributes.get(usize::from(step.attribute))?;
+        // What finds entries of maps stays out of here.
+        let number = match &attribute.key {
+            None => match self.source.scalar(attribute) {
+                Scalar::Number(number) => number,
+                _ => self.quantity(step.attribute)?,
+            },
+            Some(_) => self.quantity(step.attribute)?,
+        };
+        Some(relation.holds(number, f64::from_bits(step.operand)))
+    }
+
     /// The value of an attribute that is a number.
-    #[inline]
+    #[inline(never)]
     fn quantity(&mut self, attribute: u16) -> Option<f64> {
         match self.source.scalar(self.attributes.get(usize::from(attribute))?) {
             Scalar::Number(number) => Some(number),
