@@ -7,6 +7,6 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|source: &str| {
     if let Err(error) = Expression::compile_unchecked(&Environment::new(), source) {
         assert!(source.get(error.span.clone()).is_some(), "{error:?}");
-        assert!(error.render(source).contains(&error.message));
+        assert!(error.render("input", source).contains(&error.message));
     }
 });
