@@ -14,8 +14,10 @@ pub(crate) const OTHER: u32 = 1;
 const FIRST: u32 = 2;
 /// From here on, integers and doubles do not stand for one another exactly.
 const EXACT: f64 = 9_007_199_254_740_992.0;
-/// So many ways to hash the texts of an attribute are tried for one that gives each a place of its own.
-const TRIES: u64 = 256;
+/// So many ways to hash the texts of an attribute are tried for one that gives each a place of its own,
+const TRIES: usize = 256;
+/// but so many texts are hashed at most, beyond the first time: of many texts, no way does.
+const TRIED: usize = 1 << 16;
 
 /// The constants of one attribute, while rules are compiled.
 #[derive(Debug, Default)]
@@ -255,7 +257,7 @@ impl Hash {
             texts.iter().filter(is_first).count()
         };
         let mut best = (Self::default(), None);
-        for number in 0..TRIES {
+        for number in 0..(TRIED / texts.len().max(1)).clamp(1, TRIES) as u64 {
             let factors = [2 * number, 2 * number + 1].map(factor);
             let hash = Self { factors, shift };
             let distinct = Some(distinct(&hash));
