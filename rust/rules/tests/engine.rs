@@ -439,8 +439,7 @@ fn attributes_are_left_unread_where_others_find_the_same_rules() {
 
 #[test]
 fn every_rule_of_many_is_found() {
-    // More than a block of bits has, found by more attributes than a search has room for without allocation.
-    const RULES: usize = 1_100;
+    // Up to more than a block of bits has, found by more attributes than a search has room for without allocation.
     struct Named(usize);
     impl Source for Named {
         fn attribute(&self, attribute: &Attribute) -> Option<Value<'_>> {
@@ -450,21 +449,20 @@ fn every_rule_of_many_is_found() {
             Some(Value::from(text))
         }
     }
-    let rules: Vec<String> = (0..RULES)
-        .map(|number| format!("texts.k{} == \"{number}\" && team == \"other\"", number % 20))
-        .collect();
-    for strategy in STRATEGIES {
+    for (count, strategy) in
+        [1, 64, 65, 128, 129, 1_100].into_iter().flat_map(|count| STRATEGIES.map(|each| (count, each)))
+    {
+        let rules: Vec<String> = (0..count)
+            .map(|number| format!("texts.k{} == \"{number}\" && team == \"other\"", number % 20))
+            .collect();
         let set = RuleSet::compile_with(&environment(), &rules, Some(strategy)).unwrap();
-        for number in [0, 1, 63, 64, 511, 512, 575, 1_023, 1_024, 1_099, 1_100] {
-            let expected = (number < RULES).then_some(Match { rule: number, error: None });
+        for number in [0, 1, 63, 64, 127, 128, 511, 512, 575, 1_023, 1_024, 1_099, 1_100] {
+            let expected = (number < count).then_some(Match { rule: number, error: None });
             let source = Named(number);
-            assert_eq!(set.pass(&source).first_match(&[], |_, _| {}), expected, "{strategy:?} {number}");
-            assert_eq!(set.pass(&source).first_match(&[number], |_, _| {}), None, "{strategy:?} {number}");
-            assert_eq!(
-                set.pass(&source).first_match(&[number + 1], |_, _| {}),
-                expected,
-                "{strategy:?} {number}"
-            );
+            let first = |except: &[usize]| set.pass(&source).first_match(except, |_, _| {});
+            assert_eq!(first(&[]), expected, "{strategy:?} {number} of {count}");
+            assert_eq!(first(&[number]), None, "{strategy:?} {number} of {count}");
+            assert_eq!(first(&[number + 1]), expected, "{strategy:?} {number} of {count}");
         }
     }
 }
