@@ -105,8 +105,9 @@ impl PyTicket {
         }
     }
 
-    /// Starts the exchange of the current attempt, joins one, or waits for a vector. `future` is fulfilled with None when `step` has
-    /// changed. `client` is what `Worker.lasting` gives, if it takes long; with None it is not among those.
+    /// Starts the exchange of the current attempt, joins one, or waits for a vector. `future` is fulfilled with None
+    /// when `step` has changed. `client` is what `Worker.lasting` gives, if it takes long; with None it is not among
+    /// those.
     fn attempt<'py>(
         slf: &Bound<'py, Self>,
         future: Bound<'py, PyAny>,

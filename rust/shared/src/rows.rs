@@ -161,7 +161,8 @@ impl Cells {
     }
 
     /// Empties and frees the rows of dead owners, each in one process only; returns the owner of each row that it
-    /// freed, `None` for rows whose owner had left them. `reaper` is the calling process. `refund` gets every gauge that was not zero, with the exact cell to give it back to.
+    /// freed, `None` for rows whose owner had left them. `reaper` is the calling process. `refund` gets every gauge
+    /// that was not zero, with the exact cell to give it back to.
     ///
     /// A gauge is zeroed before `refund` sees it: if the reaper is killed between, that amount is not given back, but
     /// nothing is ever given back twice. The rest of the row is left to the next reaper.

@@ -1,4 +1,5 @@
-//! One socket to a provider, plain or TLS, direct or through a proxy's tunnel: connecting, writing and reading without blocking.
+//! One socket to a provider, plain or TLS, direct or through a proxy's tunnel: connecting, writing and reading without
+//! blocking.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
