@@ -1,6 +1,6 @@
 //! Header fields, found by name.
 
-use edgeroute_rules::mark;
+use edgeroute_rules::{Attribute, mark};
 use edgeroute_simd::{PLACES, places};
 
 /// A header field: its name, lower case, and its value.
@@ -52,9 +52,15 @@ impl<'a> Headers<'a> {
         self.find_marked(mark(name), |field| is_same(field, name))
     }
 
+    /// The same of the name that is the key of an attribute.
+    #[inline(always)]
+    pub(crate) fn find_key(&self, attribute: &Attribute) -> Found<'a> {
+        self.find_marked(attribute.mark(), |field| attribute.is_key(field))
+    }
+
     /// The same, given the name's mark and what tells whether a name is the one.
     #[inline(always)]
-    pub(crate) fn find_marked(&self, mark: u8, is: impl Fn(&[u8]) -> bool) -> Found<'a> {
+    fn find_marked(&self, mark: u8, is: impl Fn(&[u8]) -> bool) -> Found<'a> {
         if self.fields.len() > PLACES {
             return Found::Several;
         }
@@ -114,9 +120,7 @@ fn ends<const N: usize>(name: &[u8]) -> Option<([u8; N], [u8; N])> {
 
 #[cfg(test)]
 mod tests {
-    use edgeroute_rules::Attribute;
-
-    use super::{Found, Headers};
+    use super::{Attribute, Found, Headers};
 
     #[test]
     fn fields_are_found_as_by_comparing_them_one_by_one() {
@@ -144,7 +148,7 @@ mod tests {
                 assert_eq!(found, expected, "{count} {name:?}");
                 let attribute = Attribute::new(0, Some(str::from_utf8(name).unwrap().into()));
                 let found = taken_in.find(name);
-                assert_eq!(taken_in.find_marked(attribute.mark(), |name| attribute.is_key(name)), found);
+                assert_eq!(taken_in.find_key(&attribute), found);
                 match found {
                     Found::None => assert!(expected.is_empty(), "{count} {name:?}"),
                     Found::One(value) => assert_eq!([value.as_ptr()], *expected, "{count} {name:?}"),

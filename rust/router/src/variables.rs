@@ -372,7 +372,7 @@ impl Source for Variables<'_> {
     #[inline(always)]
     fn scalar(&self, attribute: &Attribute) -> Scalar<'_> {
         if attribute.variable == HEADERS && attribute.key.is_some() {
-            return match self.request.headers.find_marked(attribute.mark(), |name| attribute.is_key(name)) {
+            return match self.request.headers.find_key(attribute) {
                 Found::None => Scalar::Absent,
                 Found::One(value) => Scalar::Bytes(value),
                 Found::Several => Scalar::Other,

@@ -28,7 +28,7 @@ impl Attribute {
         Self { variable, key, mark, ends }
     }
 
-    /// Whether this is the key.
+    /// Whether this is the key, which there must be.
     #[inline(always)]
     pub fn is_key(&self, name: &[u8]) -> bool {
         match Ends::of_short(name) {

@@ -208,7 +208,9 @@ fn rules() -> impl Generator<Value = Vec<Written>> {
     let partly = (equalities(), conditions()).prop_map(|(first, rest)| format!("({rest}) && {first}"));
     let condition = prop_oneof![4 => guarded, 3 => partly, 2 => conditions()];
     let scope = prop::option::weighted(0.2, prop::sample::select(vec!["x", "y"]));
-    prop::collection::vec((condition, scope, prop::bool::weighted(0.1)), 1..40)
+    let rule = (condition, scope, prop::bool::weighted(0.1)).boxed();
+    // The many are more than the bits of few rules.
+    prop_oneof![9 => prop::collection::vec(rule.clone(), 1..40), 1 => prop::collection::vec(rule, 130..200)]
 }
 
 fn compile(rules: &[Written], strategy: Option<Strategy>) -> RuleSet {

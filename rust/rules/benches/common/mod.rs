@@ -70,7 +70,7 @@ impl Source for Request {
     #[inline(always)]
     fn scalar(&self, attribute: &Attribute) -> Scalar<'_> {
         if attribute.variable == 0 && attribute.key.is_some() {
-            return match self.headers.find_marked(attribute.mark(), |name| attribute.is_key(name)) {
+            return match self.headers.find_key(attribute) {
                 Found::None => Scalar::Absent,
                 Found::One(value) => Scalar::Bytes(value),
                 Found::Several => Scalar::Other,

