@@ -11,8 +11,9 @@ BEYOND = 1.5
 """Times the peak."""
 OVERLOAD_SECONDS = 10
 CONNECTIONS = 4000
-MAX_IN_FLIGHT = 256
-"""Enough for the peak; what is open beyond is refused."""
+MAX_IN_FLIGHT = 32
+"""What a worker at its peak has open where the provider answers at once (Little's law: about 23,000 a second, each for
+a millisecond); what is open beyond is refused."""
 WINDOW_SECONDS = 0.5
 WINDOWS = 40
 """How long recovery is watched for."""
