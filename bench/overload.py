@@ -12,8 +12,8 @@ BEYOND = 1.5
 OVERLOAD_SECONDS = 10
 CONNECTIONS = 4000
 MAX_IN_FLIGHT = 32
-"""What a worker at its peak has open where the provider answers at once (Little's law: about 23,000 a second, each for
-a millisecond); what is open beyond is refused."""
+"""With so many a worker reaches its peak where the provider answers at once; what is open beyond is refused.
+docs/performance.md tells what others lead to."""
 WINDOW_SECONDS = 0.5
 WINDOWS = 40
 """How long recovery is watched for."""

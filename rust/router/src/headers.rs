@@ -49,7 +49,7 @@ impl<'a> Headers<'a> {
     ///
     /// NOTE: it reads the marks and the field that they point at, 65 instructions among 12 to 20 fields.
     pub(crate) fn find(&self, name: &[u8]) -> Found<'a> {
-        self.find_marked(mark(name), |field| is_same(field, name))
+        self.find_marked(mark(name), |field| field == name)
     }
 
     /// The same of the name that is the key of an attribute.
@@ -95,27 +95,6 @@ impl<'a> Headers<'a> {
         }
         found
     }
-}
-
-/// Whether two names are the same.
-///
-/// NOTE: most have 4 to 16 bytes, which are two words that may overlap. Calls of `memcmp` take 5 ns more.
-#[inline(always)]
-fn is_same(one: &[u8], other: &[u8]) -> bool {
-    if one.len() != other.len() {
-        return false;
-    }
-    match one.len() {
-        8..=16 => ends::<8>(one) == ends::<8>(other),
-        4..=7 => ends::<4>(one) == ends::<4>(other),
-        _ => one == other,
-    }
-}
-
-/// The first and the last bytes.
-#[inline]
-fn ends<const N: usize>(name: &[u8]) -> Option<([u8; N], [u8; N])> {
-    Some((*name.first_chunk()?, *name.last_chunk()?))
 }
 
 #[cfg(test)]
