@@ -140,7 +140,7 @@ impl<'a, S: Source> Evaluation<'a, S> {
     pub(crate) fn truth(&mut self, node: &'a Node) -> Result<bool, EvaluationError> {
         match &node.operation {
             Operation::Logic(operator, terms) => self.logic(*operator, terms),
-            Operation::AttributeTest { test, attribute, read_at, constant } => {
+            Operation::AttributeTest { test, attribute, read_at, constant, if_absent } => {
                 let repeated = !self.locals.is_empty();
                 let answer = match self.attribute(*attribute) {
                     Some(value) if repeated => {
@@ -148,7 +148,7 @@ impl<'a, S: Source> Evaluation<'a, S> {
                         ask_again(&mut self.budget, *test, &value, constant)
                     }
                     Some(value) => ask(*test, value, constant),
-                    None => return Err(self.absent(*attribute, *read_at)),
+                    None => return if_absent.ok_or_else(|| self.absent(*attribute, *read_at)),
                 };
                 answer.map_err(|kind| fail(node, kind))
             }
@@ -235,6 +235,10 @@ impl<'a, S: Source> Evaluation<'a, S> {
             Operation::OptionalAttribute(index) => {
                 let value = self.attribute(*index).cloned();
                 return Ok(value.map_or(Value::Optional(None), Value::into_optional));
+            }
+            Operation::AttributeOr(index, other) => {
+                let value = self.attribute(*index).cloned();
+                return Ok(value.unwrap_or_else(|| other.borrowed()));
             }
             Operation::Local(place) => return self.local(*place, node),
             Operation::Definition(index, definition) => {
@@ -408,9 +412,20 @@ pub(crate) fn fail(node: &Node, kind: ErrorKind) -> EvaluationError {
 pub(crate) fn ask(test: Test, left: &Value<'_>, right: &Value<'_>) -> Result<bool, ErrorKind> {
     match test {
         Test::Comparison(comparison) => compare(comparison, left, right),
-        Test::StartsWith => texts(left, right).map(|(text, prefix)| text.starts_with(prefix)),
-        Test::EndsWith => texts(left, right).map(|(text, suffix)| text.ends_with(suffix)),
-        Test::Contains => texts(left, right).map(|(text, part)| text.contains(part)),
+        Test::StartsWith | Test::EndsWith | Test::Contains => match (left, right) {
+            (Value::String(left), Value::String(right)) => Ok(ask_text(test, left, right)),
+            _ => Err(no_overload(left, right)),
+        },
+    }
+}
+
+/// The answer to a question about a text and a part of it.
+pub(crate) fn ask_text(test: Test, text: &str, part: &str) -> bool {
+    match test {
+        Test::StartsWith => text.starts_with(part),
+        Test::EndsWith => text.ends_with(part),
+        Test::Contains => text.contains(part),
+        Test::Comparison(_) => false,
     }
 }
 
@@ -442,13 +457,6 @@ fn compare(comparison: Comparison, left: &Value<'_>, right: &Value<'_>) -> Resul
     };
     let order = left.order(right).ok_or_else(|| no_overload(left, right))?;
     Ok(order.is_some_and(accepted))
-}
-
-fn texts<'v>(left: &'v Value<'_>, right: &'v Value<'_>) -> Result<(&'v str, &'v str), ErrorKind> {
-    match (left, right) {
-        (Value::String(left), Value::String(right)) => Ok((left, right)),
-        _ => Err(no_overload(left, right)),
-    }
 }
 
 fn calculate<'a>(operator: Arithmetic, left: &Value<'a>, right: &Value<'a>) -> Result<Value<'a>, ErrorKind> {

@@ -6,7 +6,7 @@ use crate::ast::{Binary, Comparison, Expression, ExpressionKind, Logic, Span};
 use crate::check::Types;
 use crate::environment::{Callee, Definition, Environment, Form, Name};
 use crate::error::ErrorKind;
-use crate::evaluate::Evaluation;
+use crate::evaluate::{Evaluation, ask};
 use crate::functions::Pattern;
 use crate::program::{Attribute, Comprehension, Element, Entry, Node, Operation, Test};
 use crate::registry::Registry;
@@ -310,6 +310,16 @@ impl<'l> Lowering<'l> {
                         return Operation::Matches(text.into(), pattern);
                     }
                 }
+                if let (
+                    "orValue",
+                    [
+                        Node { operation: Operation::OptionalAttribute(attribute), .. },
+                        Node { operation: Operation::Constant(other), .. },
+                    ],
+                ) = (function, nodes.as_slice())
+                {
+                    return Operation::AttributeOr(*attribute, other.clone());
+                }
                 match <[Node; 2]>::try_from(nodes) {
                     Ok(nodes) if target.is_some() && matches!(function, "or" | "orValue") => {
                         Operation::OrElse(overloads, nodes.into())
@@ -335,19 +345,23 @@ fn question(function: &str) -> Option<Test> {
 
 /// A test of an attribute against a constant, or the two nodes back.
 fn attribute_test(test: Test, left: Node, right: Node) -> Result<Operation, Box<[Node; 2]>> {
-    match (left.operation, right.operation) {
-        (Operation::Attribute(attribute), Operation::Constant(constant)) => {
-            Ok(Operation::AttributeTest { test, attribute, read_at: left.span, constant })
+    let of = |test: Test, node: &Node, constant: &Value<'static>| {
+        let (attribute, if_absent) = match &node.operation {
+            Operation::Attribute(attribute) => (*attribute, None),
+            Operation::AttributeOr(attribute, other) => (*attribute, Some(ask(test, other, constant).ok()?)),
+            _ => return None,
+        };
+        let constant = constant.clone();
+        Some(Operation::AttributeTest { test, attribute, read_at: node.span, constant, if_absent })
+    };
+    let found = match (&left.operation, &right.operation) {
+        (_, Operation::Constant(constant)) => of(test, &left, constant),
+        (Operation::Constant(constant), _) => {
+            test.mirrored().and_then(|mirrored| of(mirrored, &right, constant))
         }
-        (Operation::Constant(constant), Operation::Attribute(attribute)) if test.mirrored().is_some() => {
-            let test = test.mirrored().unwrap_or(test);
-            Ok(Operation::AttributeTest { test, attribute, read_at: right.span, constant })
-        }
-        (left_operation, right_operation) => {
-            let left = Node { span: left.span, operation: left_operation };
-            Err(Box::new([left, Node { span: right.span, operation: right_operation }]))
-        }
-    }
+        _ => None,
+    };
+    found.ok_or_else(|| Box::new([left, right]))
 }
 
 fn test(test: Test, left: Node, right: Node) -> Operation {
@@ -365,6 +379,7 @@ fn fold(node: Node, around: usize) -> Node {
         Operation::Constant(_)
         | Operation::Attribute(_)
         | Operation::OptionalAttribute(_)
+        | Operation::AttributeOr(..)
         | Operation::Present(_)
         | Operation::Local(_)
         | Operation::Definition(..)
@@ -398,6 +413,7 @@ fn is_closed(node: &Node, locals: usize) -> bool {
     match &node.operation {
         Operation::Attribute(_)
         | Operation::OptionalAttribute(_)
+        | Operation::AttributeOr(..)
         | Operation::Present(_)
         | Operation::Definition(..)
         | Operation::AttributeTest { .. }

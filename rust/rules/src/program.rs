@@ -75,6 +75,8 @@ pub(crate) enum Operation {
     Attribute(usize),
     /// The value of an attribute as an optional.
     OptionalAttribute(usize),
+    /// The value of an attribute, or this where it has none: `headers[?"x-tier"].orValue("")`.
+    AttributeOr(usize, Value<'static>),
     /// Whether the attribute has a value.
     Present(usize),
     /// A variable of a comprehension, by how many such variables enclose it.
@@ -92,6 +94,8 @@ pub(crate) enum Operation {
         attribute: usize,
         read_at: Span,
         constant: Value<'static>,
+        /// What it is where the attribute has no value; `None` if that is an error.
+        if_absent: Option<bool>,
     },
     /// `matches` with a constant pattern.
     Matches(Box<Node>, Arc<Pattern>),
@@ -167,6 +171,7 @@ impl Operation {
             Self::Constant(_)
             | Self::Attribute(_)
             | Self::OptionalAttribute(_)
+            | Self::AttributeOr(..)
             | Self::Present(_)
             | Self::Local(_)
             | Self::Fail(_)

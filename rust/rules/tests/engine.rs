@@ -2,10 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::cell::Cell;
+use std::mem::discriminant;
 
 use edgeroute_rules::{
-    Attribute, Code, Diagnostic, Environment, ErrorKind, Match, OnError, Rule, RuleSet, Scalar, Source,
-    Strategy, Type, Value,
+    Attribute, Code, Diagnostic, Environment, ErrorKind, EvaluationError, Match, OnError, Rule, RuleSet,
+    RuleSummary, Scalar, Source, Strategy, Summary, Type, Value,
 };
 use proptest::prelude::{
     BoxedStrategy, Just, ProptestConfig, Strategy as Generator, any, prop, prop_oneof, proptest,
@@ -151,6 +152,11 @@ fn equalities() -> impl Generator<Value = String> {
             "\"a\" in texts",
             "has(texts.b)",
             "!has(anything.a)",
+            "texts[?\"a\"].orValue(\"\") == \"x\"",
+            "texts[?\"b\"].orValue(\"x\") == \"x\"",
+            "texts[?\"c\"].orValue(\"x\") != \"y\"",
+            "\"x\" != anything[?\"a\"].orValue(\"x\")",
+            "anything[?\"b\"].orValue(\"z\") in [\"x\", \"z\"]",
         ])
         .prop_map(String::from),
     ]
@@ -171,6 +177,12 @@ fn conditions() -> impl Generator<Value = String> {
         "texts.a.startsWith(\"x\")",
         "texts.b.contains(\"y\")",
         "anything.b.endsWith(\"y\")",
+        "texts[?\"a\"].orValue(\"\").contains(\"y\")",
+        "texts[?\"b\"].orValue(\"yes\").startsWith(\"y\")",
+        "anything[?\"a\"].orValue(\"y\").endsWith(\"y\")",
+        "numbers[?\"b\"].orValue(2.0) >= 2",
+        "anything[?\"c\"].orValue(1) < 2",
+        "anything[?\"c\"].orValue(\"1\") < 2",
         "texts.c < \"y\"",
         "anything.a < \"y\"",
         "10 / count == 5",
@@ -282,6 +294,45 @@ proptest! {
         }
     }
 
+    /// What an attribute is instead of being absent, as an expression that the engine does not see through.
+    #[test]
+    fn another_value_is_a_choice(
+        request in requests(),
+        attribute in prop::sample::select(vec![
+            ("texts", "a"), ("texts", "b"), ("texts", "c"), ("numbers", "a"), ("anything", "a"), ("anything", "b"),
+        ]),
+        other in prop::sample::select(vec!["\"\"", "\"x\"", "\"yes\"", "1", "2.0", "true", "null", "[1]"]),
+        test in prop::sample::select(vec![
+            "$ == \"x\"", "\"x\" == $", "$ != \"x\"", "$ in [\"x\", 1]", "$ < 2", "2 <= $", "$ > \"w\"", "$ == null",
+            "$.contains(\"x\")", "$.startsWith(\"x\")", "$.endsWith(\"s\")", "\"yes\".contains($)",
+        ]),
+    ) {
+        let (map, key) = attribute;
+        let written = |value: String| (test.replace('$', &value), None, false);
+        let rules = [
+            written(format!("dyn({map}[?\"{key}\"].orValue(dyn({other})))")),
+            written(format!("dyn(has({map}.{key}) ? {map}.{key} : dyn({other}))")),
+            written(format!("{map}[?\"{key}\"].orValue({other})")),
+        ];
+        let rules: Vec<Written> = rules.into_iter().filter(|rule| {
+            RuleSet::compile(&environment(), [&*rule.0]).is_ok()
+        }).collect();
+        prop_assert!(rules.len() >= 2, "{:?}", rules);
+        let set = compile(&rules, None);
+        let mut pass = set.pass(&request);
+        // Of two types that do not fit, either may be named first.
+        let kind = |outcome: Result<bool, EvaluationError>| outcome.map_err(|error| discriminant(&error.kind));
+        let expected = kind(pass.evaluate(1));
+        for (index, rule) in rules.iter().enumerate() {
+            prop_assert_eq!(kind(pass.evaluate(index)), expected, "{:?} {:?}", rule, &request);
+            for strategy in STRATEGIES {
+                let set = compile(std::slice::from_ref(rule), Some(strategy));
+                let found = searched(&set, &request, &[]).0;
+                prop_assert_eq!(found.is_some(), expected == Ok(true), "{:?} {:?}", rule, &request);
+            }
+        }
+    }
+
     #[test]
     fn guards_are_necessary(rules in rules(), requests in prop::collection::vec(requests(), 6)) {
         let set = compile(&rules, None);
@@ -338,28 +389,9 @@ fn the_summary_says_how_each_rule_is_found() {
         r#"team == "x" ? flags.a : false"#,
         r#"team in ["x", "y"] && team in ["y", "z"] && !has(texts.c)"#,
     ];
-    let set = RuleSet::compile(&environment(), rules).unwrap();
-    let summary = set.summary();
-    let found: Vec<_> = summary
-        .rules
-        .iter()
-        .map(|rule| {
-            let guard = rule.guard.as_ref().map(|(attribute, values)| {
-                let values: Vec<String> = values
-                    .iter()
-                    .map(|value| match value {
-                        Value::String(text) => text.to_string(),
-                        other => format!("{other:?}"),
-                    })
-                    .collect();
-                (attribute.variable, attribute.key.as_deref(), values.join(" "))
-            });
-            (guard, rule.tried_if_absent)
-        })
-        .collect();
-    let guard = |variable, key, values: &str| Some((variable, key, values.to_owned()));
+    let summary = RuleSet::compile(&environment(), rules).unwrap().summary();
     assert_eq!(
-        found,
+        ways(&summary),
         [
             (guard(0, Some("a"), "x"), false),
             // The other one is rarer, but would have to be read for this rule alone.
@@ -378,6 +410,42 @@ fn the_summary_says_how_each_rule_is_found() {
         ]
     );
     assert_eq!((summary.predicates, summary.shared), (14, 6));
+}
+
+#[test]
+fn rules_that_say_what_is_read_instead_are_indexed_too() {
+    let rules = [
+        r#"texts[?"a"].orValue("") in ["x", "y"] && count > 75"#,
+        r#"texts[?"a"].orValue("x") == "x""#,
+        r#"texts[?"a"].orValue("") != "x""#,
+    ];
+    let summary = RuleSet::compile(&environment(), rules).unwrap().summary();
+    let expected = [(guard(0, Some("a"), "x y"), false), (guard(0, Some("a"), "x"), true), (None, false)];
+    assert_eq!(ways(&summary), expected);
+}
+
+type Guard = (usize, Option<String>, String);
+
+fn guard(variable: usize, key: Option<&str>, values: &str) -> Option<Guard> {
+    Some((variable, key.map(str::to_owned), values.to_owned()))
+}
+
+/// How each rule is found: its guard, and whether it is tried where that attribute is absent.
+fn ways(summary: &Summary) -> Vec<(Option<Guard>, bool)> {
+    let way = |rule: &RuleSummary| {
+        let guard = rule.guard.as_ref().and_then(|(attribute, values)| {
+            let values: Vec<String> = values
+                .iter()
+                .map(|value| match value {
+                    Value::String(text) => text.to_string(),
+                    other => format!("{other:?}"),
+                })
+                .collect();
+            guard(attribute.variable, attribute.key.as_deref(), &values.join(" "))
+        });
+        (guard, rule.tried_if_absent)
+    };
+    summary.rules.iter().map(way).collect()
 }
 
 /// Counts how often attributes are read.

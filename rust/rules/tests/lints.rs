@@ -56,7 +56,7 @@ fn world() -> Vec<Request> {
 
 fn condition() -> impl Strategy<Value = String> {
     let text = prop::sample::select(vec!["", "a", "b", "ab", "c"]);
-    let subject = prop::sample::select(vec!["model", "headers.x"]);
+    let subject = prop::sample::select(vec!["model", "headers.x", "headers[?\"x\"].orValue(\"a\")"]);
     let test = prop::sample::select(vec!["startsWith", "endsWith", "contains"]);
     let leaf = prop_oneof![
         (subject.clone(), prop::sample::select(vec!["==", "!="]), text.clone())

@@ -90,9 +90,18 @@ impl Builder<'_> {
                 self.failure = Failure::Possible;
                 Circuit::FALSE
             }
-            _ => {
+            operation => {
                 let (predicate, is) = self.predicates.of(node, self.source);
-                Circuit::Is(predicate, is == wanted)
+                let known = Circuit::Is(predicate, is == wanted);
+                match (operation, predicate.attribute()) {
+                    // What is kept has an answer there by itself.
+                    (Operation::AttributeTest { if_absent: Some(absent), .. }, Some(attribute))
+                        if *absent == wanted =>
+                    {
+                        Circuit::any(vec![Circuit::Is(Predicate::Present(attribute), false), known])
+                    }
+                    _ => known,
+                }
             }
         }
     }

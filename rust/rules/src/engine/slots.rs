@@ -6,8 +6,8 @@ use crate::engine::constants::{ABSENT, Constants, number};
 use crate::engine::index::States;
 use crate::engine::predicates::{Relation, Tables};
 use crate::error::EvaluationError;
-use crate::evaluate::{Evaluation, Scalar, Source};
-use crate::program::{Attribute, Node};
+use crate::evaluate::{Evaluation, Scalar, Source, ask_text};
+use crate::program::{self, Attribute, Node, Operation};
 use crate::value::Value;
 
 /// Stands for an attribute that was not read.
@@ -170,15 +170,41 @@ impl<'a, S: Source> Slots<'a, S> {
         let Some(node) = self.tables.kept.get(kept as usize).filter(|_| known == Outcome::Unknown) else {
             return known;
         };
-        let outcome = match self.evaluation().truth(node) {
-            Ok(true) => Outcome::True,
-            Ok(false) => Outcome::False,
-            Err(_) => Outcome::Neither,
+        let truth = match self.text_test(node) {
+            Some(truth) => truth,
+            None => self.evaluation().truth(node).ok(),
+        };
+        let outcome = match truth {
+            Some(true) => Outcome::True,
+            Some(false) => Outcome::False,
+            None => Outcome::Neither,
         };
         if let Some(cell) = self.outcomes.get_mut(kept as usize, self.tables.kept.len()) {
             *cell = outcome;
         }
         outcome
+    }
+
+    /// The outcome of a question about a text that the source has as a scalar: without the evaluator, whose memory and
+    /// code are cold where rules ask for nothing else of it.
+    #[expect(clippy::option_option, reason = "an outcome may be neither")]
+    fn text_test(&self, node: &Node) -> Option<Option<bool>> {
+        let Operation::AttributeTest { test, attribute, constant: Value::String(part), if_absent, .. } =
+            &node.operation
+        else {
+            return None;
+        };
+        if matches!(test, program::Test::Comparison(_)) {
+            return None;
+        }
+        let text = match self.source.scalar(self.attributes.get(*attribute)?) {
+            Scalar::Text(text) => Some(text),
+            Scalar::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
+            Scalar::Absent => None,
+            Scalar::Number(_) => return Some(None),
+            Scalar::Other => return None,
+        };
+        Some(text.map_or(*if_absent, |text| Some(ask_text(*test, text, part))))
     }
 
     fn evaluation(&mut self) -> &mut Evaluation<'a, S> {

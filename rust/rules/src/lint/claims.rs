@@ -84,6 +84,8 @@ pub(super) fn claim(node: &Node, wanted: bool) -> Option<Claim> {
         Operation::Unary(Unary::Not, inner) => return claim(inner, !wanted),
         Operation::Attribute(attribute) => (*attribute, Says::Among(vec![Value::Bool(wanted)])),
         Operation::Present(attribute) => (*attribute, if wanted { Says::Present } else { Says::Absent }),
+        // True of an attribute that is not there, too.
+        Operation::AttributeTest { if_absent: Some(absent), .. } if *absent == wanted => return None,
         Operation::AttributeTest { test, attribute, constant, .. } => {
             (*attribute, says(*test, constant, wanted)?)
         }

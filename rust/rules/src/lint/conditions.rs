@@ -94,7 +94,9 @@ fn every(parts: &[Node], wanted: bool) -> Option<Reason> {
 fn reads_entries(node: &Node, names: Names<'_>) -> bool {
     let is_entry = |slot: &usize| names.attribute(*slot).is_some_and(|attribute| attribute.key.is_some());
     match &node.operation {
-        Operation::Attribute(slot) | Operation::AttributeTest { attribute: slot, .. } => is_entry(slot),
+        Operation::Attribute(slot) | Operation::AttributeTest { attribute: slot, if_absent: None, .. } => {
+            is_entry(slot)
+        }
         operation => {
             let mut found = false;
             operation.children(&mut |child| found = found || reads_entries(child, names));

@@ -40,7 +40,8 @@ impl Search<'_, '_> {
     fn visit(&mut self, node: &Node, wanted: bool) {
         let before = self.present.len();
         match &node.operation {
-            Operation::Attribute(slot) | Operation::AttributeTest { attribute: slot, .. } => {
+            Operation::Attribute(slot)
+            | Operation::AttributeTest { attribute: slot, if_absent: None, .. } => {
                 self.read(*slot, node, wanted);
             }
             Operation::Unary(Unary::Not, inner) => self.visit(inner, !wanted),
