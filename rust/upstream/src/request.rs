@@ -1,6 +1,5 @@
 //! What is sent: a POST with a JSON body, its head written here and nowhere else.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,8 +76,9 @@ impl Request<'_> {
             head.extend_from_slice(value);
             head.extend_from_slice(b"\r\n");
         }
-        write!(head, "content-length: {}\r\n\r\n", self.body.len())
-            .map_err(|error| Failure::io(Kind::Request, &error))?;
+        head.extend_from_slice(b"content-length: ");
+        head.extend_from_slice(itoa::Buffer::new().format(self.body.len()).as_bytes());
+        head.extend_from_slice(b"\r\n\r\n");
         Ok(head)
     }
 }
