@@ -16,7 +16,8 @@ use crate::value::{Value, no_overload};
 /// A request, as rules see it.
 pub trait Source {
     /// The value of an attribute, or `None` if the request has none. It must be the same throughout a pass, which
-    /// asks at most twice: for comparisons with constants, and for what else may be done with a value.
+    /// asks a few times: for comparisons with constants, for each that integers are computed for, and once for what else
+    /// may be done with a value.
     ///
     /// The attribute of a map variable without a key asks for the whole map, as `headers[model]` and
     /// `size(headers)` need it.

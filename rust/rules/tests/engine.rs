@@ -186,6 +186,13 @@ fn conditions() -> impl Generator<Value = String> {
         "texts.c < \"y\"",
         "anything.a < \"y\"",
         "10 / count == 5",
+        "count + 1 > 2",
+        "2 * count - 1 <= count",
+        "count + count + 9223372036854775805 != 9223372036854775807",
+        "count - 9223372036854775807 - 3 < -1",
+        "numbers.a + numbers.b > 1.0",
+        "anything.a + 1 >= 2",
+        "dyn(count) == anything.b",
         "1 / 0 == 1",
         "size(texts.a) > 1",
         "texts.a + texts.b == \"xy\"",
@@ -372,6 +379,27 @@ fn one_rule_is_tried_and_more_are_indexed() {
         Strategy::Bits,
     );
     check(100, |number| format!("count > {number}"), Strategy::Scan);
+}
+
+#[test]
+fn computed_integers_are_compared_like_others() {
+    for operator in ["==", "!=", "<", "<=", ">", ">="] {
+        for sum in ["count + 1", "count - -1", "2 * count - count + 1"] {
+            let rules = [format!("{sum} {operator} 3"), format!("count + 2 {operator} {sum} + 3 - 2")];
+            let simple = [format!("count {operator} 2"), format!("2 {operator} 2")];
+            for (rule, simple) in rules.iter().zip(&simple) {
+                for count in [1, 2, 3] {
+                    let mut request = Request { values: Default::default(), typed: true };
+                    request.values[5][0] = Some(Value::Int(count));
+                    let matches = |rule: &String| {
+                        let set = RuleSet::compile(&environment(), [rule]).unwrap();
+                        searched(&set, &request, &[]).0.is_some()
+                    };
+                    assert_eq!(matches(rule), matches(simple), "{rule} where count is {count}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What one pass has found out about its request.
 
+use crate::ast::{Arithmetic, Comparison};
 use crate::cells::{Cells, Empty};
 use crate::engine::code::{Step, Test};
 use crate::engine::constants::{ABSENT, Constants, number};
@@ -170,7 +171,7 @@ impl<'a, S: Source> Slots<'a, S> {
         let Some(node) = self.tables.kept.get(kept as usize).filter(|_| known == Outcome::Unknown) else {
             return known;
         };
-        let truth = match self.text_test(node) {
+        let truth = match self.text_test(node).or_else(|| self.integer_test(node).map(Some)) {
             Some(truth) => truth,
             None => self.evaluation().truth(node).ok(),
         };
@@ -205,6 +206,47 @@ impl<'a, S: Source> Slots<'a, S> {
             Scalar::Other => return None,
         };
         Some(text.map_or(*if_absent, |text| Some(ask_text(*test, text, part))))
+    }
+
+    /// The outcome of a comparison of integers, if that is what it is: without the evaluator, too.
+    fn integer_test(&self, node: &Node) -> Option<bool> {
+        let Operation::Test(comparison, operands) = &node.operation else { return None };
+        let [left, right] = &**operands;
+        let order = self.integer(left)?.cmp(&self.integer(right)?);
+        Some(match comparison {
+            Comparison::Equal => order.is_eq(),
+            Comparison::NotEqual => order.is_ne(),
+            Comparison::Less => order.is_lt(),
+            Comparison::LessOrEqual => order.is_le(),
+            Comparison::Greater => order.is_gt(),
+            Comparison::GreaterOrEqual => order.is_ge(),
+            Comparison::In => return None,
+        })
+    }
+
+    /// What a node is, if it is an integer made of attributes and constants. Of all else the evaluator tells.
+    fn integer(&self, node: &Node) -> Option<i64> {
+        let integer = |value: &Value<'_>| if let Value::Int(number) = value { Some(*number) } else { None };
+        match &node.operation {
+            Operation::Constant(value) => integer(value),
+            Operation::Attribute(attribute) => {
+                integer(&self.source.attribute(self.attributes.get(*attribute)?)?)
+            }
+            Operation::Sum(terms) => {
+                terms.iter().try_fold(0, |sum: i64, term| sum.checked_add(self.integer(term)?))
+            }
+            Operation::Arithmetic(operator, operands) => {
+                let [left, right] = &**operands;
+                let (left, right) = (self.integer(left)?, self.integer(right)?);
+                match operator {
+                    Arithmetic::Add => left.checked_add(right),
+                    Arithmetic::Subtract => left.checked_sub(right),
+                    Arithmetic::Multiply => left.checked_mul(right),
+                    Arithmetic::Divide | Arithmetic::Remainder => None,
+                }
+            }
+            _ => None,
+        }
     }
 
     fn evaluation(&mut self) -> &mut Evaluation<'a, S> {
