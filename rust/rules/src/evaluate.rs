@@ -16,8 +16,8 @@ use crate::value::{Value, no_overload};
 /// A request, as rules see it.
 pub trait Source {
     /// The value of an attribute, or `None` if the request has none. It must be the same throughout a pass, which
-    /// asks a few times: for comparisons with constants, for each that integers are computed for, and once for what else
-    /// may be done with a value.
+    /// asks once for comparisons with constants, once for what else may be done with a value, and for each computation
+    /// of integers, if [`Source::scalar`] says that it is a number.
     ///
     /// The attribute of a map variable without a key asks for the whole map, as `headers[model]` and
     /// `size(headers)` need it.
@@ -149,7 +149,7 @@ impl<'a, S: Source> Evaluation<'a, S> {
                         ask_again(&mut self.budget, *test, &value, constant)
                     }
                     Some(value) => ask(*test, value, constant),
-                    None => return if_absent.ok_or_else(|| self.absent(*attribute, *read_at)),
+                    None => return if_absent.ok_or_else(|| self.absent(*attribute, read_at.0)),
                 };
                 answer.map_err(|kind| fail(node, kind))
             }

@@ -103,4 +103,9 @@ impl<'n> Names<'n> {
             None => name.to_owned(),
         }
     }
+
+    /// The same, with a text that is read instead where an entry is absent.
+    fn written_or(&self, slot: usize, other: &str) -> String {
+        self.written(slot).replacen('[', "[?", 1) + &format!(".orValue(\"{other}\")")
+    }
 }

@@ -8,7 +8,7 @@ use crate::environment::{Callee, Definition, Environment, Form, Name};
 use crate::error::ErrorKind;
 use crate::evaluate::{Evaluation, ask};
 use crate::functions::Pattern;
-use crate::program::{Attribute, Comprehension, Element, Entry, Node, Operation, Test};
+use crate::program::{Attribute, Comprehension, Element, Entry, Node, Operation, ReadAt, Test};
 use crate::registry::Registry;
 use crate::types::Type;
 use crate::value::Value;
@@ -352,7 +352,7 @@ fn attribute_test(test: Test, left: Node, right: Node) -> Result<Operation, Box<
             _ => return None,
         };
         let constant = constant.clone();
-        Some(Operation::AttributeTest { test, attribute, read_at: node.span, constant, if_absent })
+        Some(Operation::AttributeTest { test, attribute, read_at: ReadAt(node.span), constant, if_absent })
     };
     let found = match (&left.operation, &right.operation) {
         (_, Operation::Constant(constant)) => of(test, &left, constant),

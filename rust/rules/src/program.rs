@@ -92,7 +92,7 @@ pub(crate) enum Operation {
     AttributeTest {
         test: Test,
         attribute: usize,
-        read_at: Span,
+        read_at: ReadAt,
         constant: Value<'static>,
         /// What it is where the attribute has no value; `None` if that is an error.
         if_absent: Option<bool>,
@@ -144,6 +144,16 @@ pub(crate) struct Comprehension {
     pub(crate) pairs: bool,
     pub(crate) filter: Option<Node>,
     pub(crate) body: Node,
+}
+
+/// Where an attribute is read, for errors: it makes no difference to what is computed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReadAt(pub(crate) Span);
+
+impl PartialEq for ReadAt {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// A question about two values.

@@ -382,6 +382,17 @@ fn one_rule_is_tried_and_more_are_indexed() {
 }
 
 #[test]
+fn the_same_question_is_one_wherever_it_is_written() {
+    let rules = [
+        r#"texts[?"a"].orValue("").contains("x")"#,
+        r#"flags.a && texts[?"a"].orValue("").contains("x")"#,
+        r#"flags.a && texts.a.contains("x")"#,
+        r#"texts.a.contains("x")"#,
+    ];
+    assert_eq!(RuleSet::compile(&environment(), rules).unwrap().summary().predicates, 3);
+}
+
+#[test]
 fn computed_integers_are_compared_like_others() {
     for operator in ["==", "!=", "<", "<=", ">", ">="] {
         for sum in ["count + 1", "count - -1", "2 * count - count + 1"] {
@@ -487,6 +498,27 @@ impl Source for Counting<'_> {
         self.reads.set(self.reads.get() + 1);
         self.request.attribute(attribute)
     }
+
+    fn scalar(&self, attribute: &Attribute) -> Scalar<'_> {
+        self.request.scalar(attribute)
+    }
+}
+
+#[test]
+fn texts_that_are_compared_are_read_once_however_many_rules_compare_them() {
+    let long = |place: usize| Some(Value::from("a long text ".repeat(20 + place)));
+    let request = Request { values: std::array::from_fn(|_| std::array::from_fn(long)), typed: false };
+    let rules: Vec<String> = (0..100)
+        .map(|number| {
+            format!(
+                "texts.a == texts.b + \"{number}\" || texts.b.startsWith(\"{number}\") || texts.a == texts.b"
+            )
+        })
+        .collect();
+    let set = RuleSet::compile(&environment(), &rules).unwrap();
+    let source = Counting { request: &request, reads: Cell::new(0) };
+    assert_eq!(set.pass(&source).first_match(&[], |_, _| {}), None);
+    assert_eq!(source.reads.get(), 2);
 }
 
 #[test]

@@ -54,6 +54,23 @@ fn world() -> Vec<Request> {
     requests
 }
 
+#[test]
+fn parts_of_a_definition_are_not_taken_for_the_whole() {
+    let environment = environment().define("small", "!(size(model) > 3) && !(size(model) < 1)").unwrap();
+    let found = |rules: [&str; 2]| {
+        let named = |(index, condition)| NamedRule {
+            name: ["first", "second"][index],
+            rule: Rule::from(condition),
+            is_last: true,
+        };
+        let found = lint(&environment, rules.into_iter().enumerate().map(named));
+        found.iter().map(|(index, diagnostic)| (*index, diagnostic.code)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(["small", "!small"]), []);
+    assert_eq!(found(["small", "stream && small"]), [(1, Code::UnreachableRule)]);
+    assert_eq!(found(["small", "small"]), [(1, Code::DuplicateRule)]);
+}
+
 fn condition() -> impl Strategy<Value = String> {
     let text = prop::sample::select(vec!["", "a", "b", "ab", "c"]);
     let subject = prop::sample::select(vec!["model", "headers.x", "headers[?\"x\"].orValue(\"a\")"]);

@@ -30,7 +30,7 @@ pub(crate) struct Pool {
 pub(crate) struct Pools {
     pools: Slots<Pool>,
     by_route: HashMap<Route, Key>,
-    /// What was found last, by where the origin is.
+    /// Some of what was found, by where the origin is.
     ///
     /// NOTE: to hash a route takes a tenth of a microsecond.
     recent: Vec<(Arc<Origin>, Key)>,

@@ -11,6 +11,8 @@ use crate::evaluate::{Evaluation, Scalar, Source, ask_text};
 use crate::program::{self, Attribute, Node, Operation};
 use crate::value::Value;
 
+/// Bytes of a text that is read as UTF-8 for each question about it.
+const SHORT: usize = 128;
 /// Stands for an attribute that was not read.
 const UNREAD: u32 = u32::MAX;
 
@@ -187,7 +189,8 @@ impl<'a, S: Source> Slots<'a, S> {
     }
 
     /// The outcome of a question about a text that the source has as a scalar: without the evaluator, whose memory and
-    /// code are cold where rules ask for nothing else of it.
+    /// code are cold where rules ask for nothing else of it. The evaluator reads a long text as UTF-8 once, not for each
+    /// question.
     #[expect(clippy::option_option, reason = "an outcome may be neither")]
     fn text_test(&self, node: &Node) -> Option<Option<bool>> {
         let Operation::AttributeTest { test, attribute, constant: Value::String(part), if_absent, .. } =
@@ -200,10 +203,10 @@ impl<'a, S: Source> Slots<'a, S> {
         }
         let text = match self.source.scalar(self.attributes.get(*attribute)?) {
             Scalar::Text(text) => Some(text),
-            Scalar::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
+            Scalar::Bytes(bytes) if bytes.len() <= SHORT => std::str::from_utf8(bytes).ok(),
             Scalar::Absent => None,
             Scalar::Number(_) => return Some(None),
-            Scalar::Other => return None,
+            Scalar::Bytes(_) | Scalar::Other => return None,
         };
         Some(text.map_or(*if_absent, |text| Some(ask_text(*test, text, part))))
     }
@@ -226,11 +229,15 @@ impl<'a, S: Source> Slots<'a, S> {
 
     /// What a node is, if it is an integer made of attributes and constants. Of all else the evaluator tells.
     fn integer(&self, node: &Node) -> Option<i64> {
-        let integer = |value: &Value<'_>| if let Value::Int(number) = value { Some(*number) } else { None };
+        let held = |value: &Value<'_>| if let Value::Int(number) = value { Some(*number) } else { None };
         match &node.operation {
-            Operation::Constant(value) => integer(value),
+            Operation::Constant(value) => held(value),
             Operation::Attribute(attribute) => {
-                integer(&self.source.attribute(self.attributes.get(*attribute)?)?)
+                let attribute = self.attributes.get(*attribute)?;
+                match self.source.scalar(attribute) {
+                    Scalar::Number(_) => held(&self.source.attribute(attribute)?),
+                    _ => None,
+                }
             }
             Operation::Sum(terms) => {
                 terms.iter().try_fold(0, |sum: i64, term| sum.checked_add(self.integer(term)?))

@@ -45,10 +45,10 @@ pub(super) enum Term {
 /// The terms that must all hold for a node to be as `wanted`.
 pub(super) fn terms(source: &str, node: &Node, wanted: bool) -> Vec<Term> {
     let mut found = Vec::new();
-    collect(node, wanted, &mut |node, wanted| {
+    collect(node, wanted, "", &mut |node, wanted, way| {
         found.push(match claim(node, wanted) {
             Some(claim) => Term::Claim(claim),
-            None => Term::Other { text: tokens(source, node.span), wanted },
+            None => Term::Other { text: (tokens(source, node.span) + way).into(), wanted },
         });
         found.len() < TERMS
     });
@@ -58,23 +58,28 @@ pub(super) fn terms(source: &str, node: &Node, wanted: bool) -> Vec<Term> {
 /// As [`terms`], those that are claims.
 pub(super) fn claims(node: &Node, wanted: bool) -> Vec<Claim> {
     let mut found = Vec::new();
-    collect(node, wanted, &mut |node, wanted| {
+    collect(node, wanted, "", &mut |node, wanted, _| {
         found.extend(claim(node, wanted));
         found.len() < TERMS
     });
     found
 }
 
-/// Calls `take` for each term until it has enough.
-fn collect(node: &Node, wanted: bool, take: &mut dyn FnMut(&Node, bool) -> bool) -> bool {
+/// Calls `take` for each term until it has enough, with the `way` to it from what is written where it is: of a
+/// definition that has become part of the rule, nothing but its name is.
+fn collect(node: &Node, wanted: bool, way: &str, take: &mut dyn FnMut(&Node, bool, &str) -> bool) -> bool {
+    let way_to = |part: &Node, step: usize| match part.span == node.span {
+        true => format!("{way}/{step}"),
+        false => String::new(),
+    };
     match &node.operation {
-        Operation::Unary(Unary::Not, inner) => collect(inner, !wanted, take),
+        Operation::Unary(Unary::Not, inner) => collect(inner, !wanted, &way_to(inner, 0), take),
         Operation::Logic(operator, parts)
             if (*operator == Logic::And) == wanted && claim(node, wanted).is_none() =>
         {
-            parts.iter().all(|part| collect(part, wanted, take))
+            parts.iter().enumerate().all(|(step, part)| collect(part, wanted, &way_to(part, step), take))
         }
-        _ => take(node, wanted),
+        _ => take(node, wanted, way),
     }
 }
 
@@ -264,10 +269,10 @@ pub(super) fn conflict(claims: &[Claim]) -> Option<(Span, Span)> {
 }
 
 /// The tokens of a part of a source, the same for parts that differ in spaces, comments and quotes alone.
-fn tokens(source: &str, span: Span) -> Box<str> {
+fn tokens(source: &str, span: Span) -> String {
     let text = source.get(span.range()).unwrap_or("");
     match lex(text) {
-        Ok(tokens) => tokens.iter().map(|token| format!("{:?} ", token.kind)).collect::<String>().into(),
+        Ok(tokens) => tokens.iter().map(|token| format!("{:?} ", token.kind)).collect(),
         Err(_) => text.into(),
     }
 }

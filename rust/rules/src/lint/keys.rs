@@ -80,7 +80,7 @@ impl Search<'_, '_> {
         self.read.push(slot);
         let written = self.names.written(slot);
         let map = &variable.name;
-        let instead = format!("{map}[?\"{key}\"].orValue(\"\")");
+        let instead = self.names.written_or(slot, "");
         if claim(node, wanted).is_some_and(|claim| claim.is_negative()) {
             let message = format!("a request without {written} does not match this either");
             let help = format!(

@@ -28,6 +28,7 @@ fn text_order(node: &Node, names: Names<'_>) -> Option<Diagnostic> {
         test: Test::Comparison(order),
         attribute,
         constant: Value::String(text),
+        if_absent,
         ..
     } = &node.operation
     else {
@@ -37,7 +38,10 @@ fn text_order(node: &Node, names: Names<'_>) -> Option<Diagnostic> {
     if !is_order || text.parse::<f64>().is_err() {
         return None;
     }
-    let name = names.written(*attribute);
+    let name = match if_absent {
+        Some(_) => names.written_or(*attribute, "0"),
+        None => names.written(*attribute),
+    };
     let conversion = if text.contains('.') { "double" } else { "int" };
     let message = "this compares texts letter by letter: \"10\" comes before \"9\"";
     Some(
