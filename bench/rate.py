@@ -3,9 +3,10 @@
 - *stages*: what that figure counts, which is choice of key, preparation and set-up (there is no queue to wait in), in
   this process, one request at a time: the decision without rules and limits, which that figure leaves out, and the
   provider's request up to its handing to the kernel. In the decision, reading the client's head and body and finding
-  the virtual key are counted, too, although that figure leaves them out. Its write is in the measured call, so every
-  other request is written by a socket beside, in the same state of caches, and that is taken off. Beside it stands the
-  same with rules and limits.
+  the virtual key are counted, too, although that figure leaves them out. Its write is in the measured call, so a write
+  of about as many bytes to the same mock is measured in turns with it, after such a decision, and taken off. Both are
+  called from Python, which costs the write more: its buffers are looked at there. Beside it stands the same with rules
+  and limits.
 - *overhead*: `x-edgeroute-overhead-us`, what edgeroute itself counts: from the decision's beginning to the response
   being handed to the server, less waiting for the provider.
 - *end to end*: what a client sees, less what it sees of the mock without anything between. Between this and overhead
