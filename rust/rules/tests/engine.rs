@@ -498,9 +498,18 @@ impl Source for Counting<'_> {
         self.reads.set(self.reads.get() + 1);
         self.request.attribute(attribute)
     }
+}
+
+/// The same of a source that tells scalars, too, which are not counted.
+struct WithScalars<'r>(Counting<'r>);
+
+impl Source for WithScalars<'_> {
+    fn attribute(&self, attribute: &Attribute) -> Option<Value<'_>> {
+        self.0.attribute(attribute)
+    }
 
     fn scalar(&self, attribute: &Attribute) -> Scalar<'_> {
-        self.request.scalar(attribute)
+        self.0.request.scalar(attribute)
     }
 }
 
@@ -516,9 +525,9 @@ fn texts_that_are_compared_are_read_once_however_many_rules_compare_them() {
         })
         .collect();
     let set = RuleSet::compile(&environment(), &rules).unwrap();
-    let source = Counting { request: &request, reads: Cell::new(0) };
+    let source = WithScalars(Counting { request: &request, reads: Cell::new(0) });
     assert_eq!(set.pass(&source).first_match(&[], |_, _| {}), None);
-    assert_eq!(source.reads.get(), 2);
+    assert_eq!(source.0.reads.get(), 2);
 }
 
 #[test]
