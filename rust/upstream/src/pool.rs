@@ -30,36 +30,17 @@ pub(crate) struct Pool {
 pub(crate) struct Pools {
     pools: Slots<Pool>,
     by_route: HashMap<Route, Key>,
-    /// Some of what was found, by where the origin is.
-    ///
-    /// NOTE: to hash a route takes a tenth of a microsecond.
-    recent: Vec<(Arc<Origin>, Key)>,
 }
-
-/// So many are remembered.
-const RECENT: usize = 16;
 
 impl Pools {
     pub(crate) fn new() -> Self {
-        Self { pools: Slots::new(), by_route: HashMap::new(), recent: Vec::new() }
+        Self { pools: Slots::new(), by_route: HashMap::new() }
     }
 
     pub(crate) fn find(&mut self, origin: &Arc<Origin>) -> Key {
-        if let Some((_, key)) = self.recent.iter().find(|(known, _)| Arc::ptr_eq(known, origin)) {
+        if let Some(key) = self.by_route.get(origin.route()) {
             return *key;
         }
-        let key = match self.by_route.get(origin.route()) {
-            Some(key) => *key,
-            None => self.add(origin),
-        };
-        if self.recent.len() >= RECENT {
-            self.recent.clear();
-        }
-        self.recent.push((Arc::clone(origin), key));
-        key
-    }
-
-    fn add(&mut self, origin: &Arc<Origin>) -> Key {
         let key = self.pools.insert(Pool {
             origin: Arc::clone(origin),
             idle: VecDeque::new(),
@@ -90,7 +71,6 @@ impl Pools {
             return;
         }
         self.by_route.remove(pool.origin.route());
-        self.recent.clear();
         self.pools.remove(key);
     }
 }

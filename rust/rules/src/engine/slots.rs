@@ -8,7 +8,7 @@ use crate::engine::index::States;
 use crate::engine::predicates::{Relation, Tables};
 use crate::error::EvaluationError;
 use crate::evaluate::{Evaluation, Scalar, Source, ask_text};
-use crate::program::{self, Attribute, Node, Operation};
+use crate::program::{Attribute, Node, Operation, Test as Question};
 use crate::value::Value;
 
 /// Bytes of a text that is read as UTF-8 for each question about it.
@@ -42,6 +42,16 @@ enum Outcome {
 
 impl Empty for Outcome {
     const EMPTY: Self = Self::Unknown;
+}
+
+impl From<Option<bool>> for Outcome {
+    fn from(truth: Option<bool>) -> Self {
+        match truth {
+            Some(true) => Self::True,
+            Some(false) => Self::False,
+            None => Self::Neither,
+        }
+    }
 }
 
 impl<'a, S: Source> Slots<'a, S> {
@@ -173,14 +183,9 @@ impl<'a, S: Source> Slots<'a, S> {
         let Some(node) = self.tables.kept.get(kept as usize).filter(|_| known == Outcome::Unknown) else {
             return known;
         };
-        let truth = match self.text_test(node).or_else(|| self.integer_test(node).map(Some)) {
-            Some(truth) => truth,
-            None => self.evaluation().truth(node).ok(),
-        };
-        let outcome = match truth {
-            Some(true) => Outcome::True,
-            Some(false) => Outcome::False,
-            None => Outcome::Neither,
+        let outcome = match self.test(node) {
+            Outcome::Unknown => self.evaluation().truth(node).ok().into(),
+            outcome => outcome,
         };
         if let Some(cell) = self.outcomes.get_mut(kept as usize, self.tables.kept.len()) {
             *cell = outcome;
@@ -188,33 +193,35 @@ impl<'a, S: Source> Slots<'a, S> {
         outcome
     }
 
-    /// The outcome of a question about a text that the source has as a scalar: without the evaluator, whose memory and
-    /// code are cold where rules ask for nothing else of it. The evaluator reads a long text as UTF-8 once, not for each
-    /// question.
-    #[expect(clippy::option_option, reason = "an outcome may be neither")]
-    fn text_test(&self, node: &Node) -> Option<Option<bool>> {
-        let Operation::AttributeTest { test, attribute, constant: Value::String(part), if_absent, .. } =
-            &node.operation
-        else {
-            return None;
-        };
-        if matches!(test, program::Test::Comparison(_)) {
-            return None;
+    /// The outcome of what needs no evaluator, whose memory and code are cold where rules ask for nothing else of it:
+    /// questions about texts that the source has as scalars, and comparisons of integers.
+    fn test(&self, node: &Node) -> Outcome {
+        match &node.operation {
+            Operation::AttributeTest {
+                test: test @ (Question::StartsWith | Question::EndsWith | Question::Contains),
+                attribute,
+                constant: Value::String(part),
+                if_absent,
+                ..
+            } => {
+                let scalar = self.attributes.get(*attribute).map(|attribute| self.source.scalar(attribute));
+                let text = match scalar {
+                    Some(Scalar::Text(text)) => Some(text),
+                    // The evaluator reads a long one as UTF-8 once, not for each question.
+                    Some(Scalar::Bytes(bytes)) if bytes.len() <= SHORT => str::from_utf8(bytes).ok(),
+                    Some(Scalar::Absent) => None,
+                    _ => return Outcome::Unknown,
+                };
+                text.map_or(*if_absent, |text| Some(ask_text(*test, text, part))).into()
+            }
+            Operation::Test(comparison, operands) => self
+                .compare_integers(*comparison, operands)
+                .map_or(Outcome::Unknown, |truth| Some(truth).into()),
+            _ => Outcome::Unknown,
         }
-        let text = match self.source.scalar(self.attributes.get(*attribute)?) {
-            Scalar::Text(text) => Some(text),
-            Scalar::Bytes(bytes) if bytes.len() <= SHORT => std::str::from_utf8(bytes).ok(),
-            Scalar::Absent => None,
-            Scalar::Number(_) => return Some(None),
-            Scalar::Bytes(_) | Scalar::Other => return None,
-        };
-        Some(text.map_or(*if_absent, |text| Some(ask_text(*test, text, part))))
     }
 
-    /// The outcome of a comparison of integers, if that is what it is: without the evaluator, too.
-    fn integer_test(&self, node: &Node) -> Option<bool> {
-        let Operation::Test(comparison, operands) = &node.operation else { return None };
-        let [left, right] = &**operands;
+    fn compare_integers(&self, comparison: Comparison, [left, right]: &[Node; 2]) -> Option<bool> {
         let order = self.integer(left)?.cmp(&self.integer(right)?);
         Some(match comparison {
             Comparison::Equal => order.is_eq(),
