@@ -78,7 +78,7 @@ impl<'a> Headers<'a> {
     }
 
     /// The same, of the fields at these places.
-    #[inline(never)]
+    #[cold]
     fn find_among(&self, mut alike: u32, is: impl Fn(&[u8]) -> bool) -> Found<'a> {
         let mut found = Found::None;
         while alike != 0 {

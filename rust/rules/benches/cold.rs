@@ -24,8 +24,7 @@ fn sweep(buffer: &mut [u64]) {
 }
 
 fn touch(request: &Request) -> usize {
-    let known = [request.model, request.team, request.key].into_iter().flat_map(str::as_bytes);
-    let bytes = request.head.iter().chain(known).map(|byte| usize::from(*byte)).sum::<usize>();
+    let bytes = request.bytes.iter().map(|byte| usize::from(*byte)).sum::<usize>();
     let fields = request.headers.fields().iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
     bytes + fields + request.tokens_used as usize
 }

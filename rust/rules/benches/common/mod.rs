@@ -12,8 +12,10 @@
 #[path = "../../../router/src/headers.rs"]
 mod headers;
 
+use std::ops::Range;
+
 use edgeroute_rules::{Attribute, Environment, Scalar, Source, Type, Value};
-use headers::{Found, Headers};
+use headers::{Field, Found, Headers};
 
 pub const EXAMPLE: &str = r#"headers["x-tier"] == "premium" && tokens_used > 75"#;
 
@@ -45,7 +47,7 @@ pub const HEADERS: Strings = [
 
 /// A request as a router has it: parsed header fields in order, names in lower case, all in one buffer.
 pub struct Request {
-    pub head: &'static [u8],
+    pub bytes: &'static [u8],
     pub headers: Headers<'static>,
     pub model: &'static str,
     pub team: &'static str,
@@ -155,7 +157,7 @@ pub fn requests() -> Vec<Request> {
     ];
     let mut random = Random(1);
     let own = ["x-tier", "x-application", "x-team", "x-model", "x-user", "x-region"];
-    (0..REQUESTS)
+    let drawn: Vec<_> = (0..REQUESTS)
         .map(|_| {
             let values: Vec<String> = HEADERS
                 .iter()
@@ -163,29 +165,61 @@ pub fn requests() -> Vec<Request> {
                 .map(|(place, (_, end))| value(place, random.below(*end)))
                 .collect();
             let usual = 7 + random.below(8) as usize;
-            let mut headers: Vec<(&str, &str)> = USUAL.iter().take(usual).copied().collect();
+            let mut headers: Vec<(&str, String)> =
+                USUAL.iter().take(usual).map(|(name, value)| (*name, value.to_string())).collect();
             for (place, name) in own.iter().enumerate() {
                 if place != 0 || random.below(8) != 0 {
                     let at = random.below(headers.len() as u64 + 1) as usize;
-                    headers.insert(at, (name, values.get(place).unwrap()));
+                    headers.insert(at, (name, values.get(place).unwrap().clone()));
                 }
             }
-            let head: String =
-                headers.iter().flat_map(|(name, value)| [*name, ": ", *value, "\r\n"]).collect();
-            let head: &'static str = head.leak();
-            let fields = head.lines().map(|line| {
-                let (name, value) = line.split_once(": ").unwrap();
-                (name.as_bytes(), value.as_bytes())
-            });
-            let known = |place: usize| &*values.get(place).unwrap().clone().leak();
+            (headers, values, random.below(1_000) as f64 / 10.0, random.below(100_000) as i64)
+        })
+        .collect();
+    // Texts and fields of all requests lie together. NOTE: scattered among what was dropped while they were drawn, they
+    // do not fit the second cache (1 MiB) of an EPYC: of 100 rules the first match took 69 ns instead of 62.
+    let mut text = String::new();
+    let mut put = |part: &str| {
+        text.push_str(part);
+        text.len() - part.len()..text.len()
+    };
+    let placed: Vec<_> = drawn
+        .iter()
+        .map(|(headers, values, ..)| {
+            let fields: Vec<_> = headers
+                .iter()
+                .map(|(name, value)| {
+                    let name = put(name);
+                    put(": ");
+                    let value = put(value);
+                    put("\r\n");
+                    (name, value)
+                })
+                .collect();
+            (fields, [3, 2, 4].map(|place: usize| put(values.get(place).unwrap())))
+        })
+        .collect();
+    let text: &'static str = text.leak();
+    let at = |range: &Range<usize>| text.get(range.clone()).unwrap();
+    let fields = placed.iter().flat_map(|(fields, _)| fields);
+    let fields = fields.map(|(name, value)| (at(name).as_bytes(), at(value).as_bytes())).collect::<Vec<_>>();
+    let mut fields: &'static [Field<'static>] = fields.leak();
+    placed
+        .iter()
+        .zip(drawn)
+        .map(|((placed, known), (.., tokens_used, prompt_tokens))| {
+            let (own, others) = fields.split_at(placed.len());
+            fields = others;
+            let [model, team, key] = known.each_ref().map(at);
+            let bytes = placed.first().unwrap().0.start..known.last().unwrap().end;
             Request {
-                head: head.as_bytes(),
-                headers: Headers::from(&*fields.collect::<Vec<_>>().leak()),
-                team: known(2),
-                model: known(3),
-                key: known(4),
-                tokens_used: random.below(1_000) as f64 / 10.0,
-                prompt_tokens: random.below(100_000) as i64,
+                bytes: at(&bytes).as_bytes(),
+                headers: Headers::from(own),
+                model,
+                team,
+                key,
+                tokens_used,
+                prompt_tokens,
             }
         })
         .collect()

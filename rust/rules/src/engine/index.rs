@@ -72,9 +72,12 @@ pub(crate) struct Rows {
 #[repr(align(64))]
 struct Block([u64; WORDS]);
 
-pub(crate) const WORDS: usize = 8;
+const WORDS: usize = 8;
 /// How many rules a block stands for.
 pub(crate) const BLOCK_BITS: usize = 64 * WORDS;
+/// So many words are enough for the bits of few rules.
+pub(crate) const FEW_WORDS: usize = 2;
+pub(crate) const FEW_RULES: usize = 64 * FEW_WORDS;
 
 /// What the index must know of a rule.
 #[derive(Debug)]
@@ -217,11 +220,11 @@ impl States {
 
     /// Finds the state of each attribute, by the number of its value.
     #[inline(always)]
-    pub(crate) fn find(&self, typed: bool, found: &mut [u32], mut number: impl FnMut(u16) -> u32) {
-        for ((attribute, first), found) in self.attributes.iter().zip(found) {
-            let number = number(*attribute);
-            *found = first + if number == ABSENT { u32::from(!typed) } else { number + 1 };
-        }
+    pub(crate) fn find(&self, typed: bool, mut number: impl FnMut(u16) -> u32) -> impl Iterator<Item = u32> {
+        self.attributes.iter().map(move |(attribute, first)| match number(*attribute) {
+            ABSENT => first + u32::from(!typed),
+            number => first + number + 1,
+        })
     }
 
     /// The states in which a guard lets a rule be tried.
@@ -329,16 +332,22 @@ impl Rows {
         self.width
     }
 
-    /// The rules of a block, or of its first `N` words, that no state rules out.
+    /// The rules of a block that no state rules out.
     #[inline]
-    pub(crate) fn intersection<const N: usize>(&self, states: &[u32], block: usize) -> [u64; N] {
-        let mut left = [u64::MAX; N];
+    pub(crate) fn intersection(&self, states: &[u32], block: usize) -> [u64; WORDS] {
+        let mut left = [u64::MAX; WORDS];
         for state in states {
-            let Some(Block(words)) = self.blocks.get(*state as usize * self.width + block) else { continue };
-            for (left, word) in left.iter_mut().zip(words) {
-                *left &= word;
-            }
+            self.narrow(&mut left, *state, block);
         }
         left
+    }
+
+    /// Takes away the rules of a block, or of its first `N` words, that a state rules out.
+    #[inline(always)]
+    pub(crate) fn narrow<const N: usize>(&self, left: &mut [u64; N], state: u32, block: usize) {
+        let Some(Block(words)) = self.blocks.get(state as usize * self.width + block) else { return };
+        for (left, word) in left.iter_mut().zip(words) {
+            *left &= word;
+        }
     }
 }

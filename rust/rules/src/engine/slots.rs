@@ -4,7 +4,7 @@ use crate::ast::{Arithmetic, Comparison};
 use crate::cells::{Cells, Empty};
 use crate::engine::code::{Step, Test};
 use crate::engine::constants::{ABSENT, Constants, number};
-use crate::engine::index::States;
+use crate::engine::index::{FEW_WORDS, Rows, States};
 use crate::engine::predicates::{Relation, Tables};
 use crate::error::EvaluationError;
 use crate::evaluate::{Evaluation, Scalar, Source, ask_text};
@@ -79,7 +79,20 @@ impl<'a, S: Source> Slots<'a, S> {
     /// NOTE: all that an index asks for at once, which takes 20 instructions less for each.
     #[inline(never)]
     pub(crate) fn read(&mut self, states: &States, typed: bool, found: &mut [u32]) {
-        states.find(typed, found, |attribute| self.number_here(attribute));
+        let states = states.find(typed, |attribute| self.number_here(attribute));
+        found.iter_mut().zip(states).for_each(|(found, state)| *found = state);
+    }
+
+    /// Finds the rules, of few, that the states of attributes do not rule out.
+    ///
+    /// NOTE: states that are not remembered first: of 100 rules the first match takes 56 ns instead of 58, and with all
+    /// eight words of a block 12 ns more.
+    #[inline(never)]
+    pub(crate) fn intersection(&mut self, rows: &Rows, typed: bool) -> [u64; FEW_WORDS] {
+        let mut left = [u64::MAX; FEW_WORDS];
+        let states = rows.states().find(typed, |attribute| self.number_here(attribute));
+        states.for_each(|state| rows.narrow(&mut left, state, 0));
+        left
     }
 
     /// The same as [`Slots::number`], with all of the way there inlined.
