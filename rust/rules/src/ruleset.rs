@@ -89,7 +89,7 @@ impl RuleSet {
             return Err(errors);
         }
         let attributes = registry.into_attributes();
-        Ok(Self { engine: engine.finish(attributes.len(), strategy), attributes, rules: compiled })
+        Ok(Self { engine: engine.finish(&attributes, strategy), attributes, rules: compiled })
     }
 
     /// How many rules there are.

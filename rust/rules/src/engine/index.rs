@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use smallvec::SmallVec;
+
 use crate::engine::constants::ABSENT;
 use crate::engine::guards::{Guard, IfAbsent};
 use crate::engine::predicates::Tables;
@@ -40,7 +42,9 @@ pub(crate) enum Index {
 #[derive(Debug)]
 pub(crate) struct States {
     /// Each with its first state.
-    attributes: Box<[(u16, u32)]>,
+    ///
+    /// NOTE: not in a place of their own, which would be 0.3 µs away where caches are cold.
+    attributes: SmallVec<[(u16, u32); 8]>,
     count: u32,
 }
 

@@ -25,7 +25,7 @@ use crate::engine::guards::guards;
 use crate::engine::index::{BLOCK_BITS, Entry, FEW_RULES, Index, Postings, Rows, States};
 use crate::engine::predicates::{Failure, Predicates, Tables};
 use crate::evaluate::Source;
-use crate::program::Node;
+use crate::program::{Attribute, Node};
 use crate::types::Type;
 
 /// No rule.
@@ -98,8 +98,8 @@ impl Builder {
         Some(())
     }
 
-    /// Makes the index and writes the code. `attributes` is how many the rules read.
-    pub(crate) fn finish(mut self, attributes: usize, strategy: Option<Strategy>) -> Engine {
+    /// Makes the index and writes the code. `attributes` are those that the rules read.
+    pub(crate) fn finish(mut self, attributes: &[Attribute], strategy: Option<Strategy>) -> Engine {
         let tables = self.predicates.finish(attributes);
         index::rarest_first(&tables, &mut self.entries);
         let strategy = strategy.unwrap_or_else(|| index::choose(&tables, &self.entries));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::ast::Comparison;
 use crate::engine::constants::{Constants, Naming, exact};
-use crate::program::{Node, Operation, Test};
+use crate::program::{Attribute, Node, Operation, Test};
 use crate::types::Type;
 use crate::value::Value;
 
@@ -134,10 +134,11 @@ impl Predicates {
         }
     }
 
-    pub(crate) fn finish(mut self, attributes: usize) -> Tables {
-        self.namings.resize_with(attributes, Naming::default);
+    pub(crate) fn finish(mut self, attributes: &[Attribute]) -> Tables {
+        self.namings.resize_with(attributes.len(), Naming::default);
+        let namings = self.namings.into_iter().zip(attributes);
         Tables {
-            constants: self.namings.into_iter().map(Naming::finish).collect(),
+            constants: namings.map(|(naming, attribute)| naming.finish(attribute.clone())).collect(),
             sets: self.sets.into(),
             kept: self.kept.into(),
             predicates: self.uses.len(),

@@ -99,11 +99,10 @@ impl<'a, S: Source> Slots<'a, S> {
     #[inline(always)]
     fn number_here(&mut self, attribute: u16) -> u32 {
         let place = usize::from(attribute);
-        let Some(read) = self.attributes.get(place) else { return ABSENT };
         let Some(constants) = self.tables.constants.get(place) else { return ABSENT };
-        let Some(number) = self.constants.get_mut(place, self.attributes.len()) else { return ABSENT };
+        let Some(number) = self.constants.get_mut(place, self.tables.constants.len()) else { return ABSENT };
         if *number == UNREAD {
-            *number = find(self.source, read, constants);
+            *number = find(self.source, constants);
         }
         *number
     }
@@ -287,13 +286,13 @@ impl<'a, S: Source> Slots<'a, S> {
 /// NOTE: the value itself is not kept: without room for values of 32 bytes, a pass that reads nothing takes two thirds
 /// of the time.
 #[inline(always)]
-fn find<S: Source>(source: &S, attribute: &Attribute, constants: &Constants) -> u32 {
-    let text = match source.scalar(attribute) {
+fn find<S: Source>(source: &S, constants: &Constants) -> u32 {
+    let text = match source.scalar(constants.attribute()) {
         Scalar::Text(text) => Ok((text.as_bytes(), true)),
         Scalar::Bytes(bytes) => Ok((bytes, false)),
         Scalar::Absent => Err(ABSENT),
         Scalar::Number(number) => Err(constants.find_number(number)),
-        Scalar::Other => Err(find_other(source, attribute, constants)),
+        Scalar::Other => Err(find_other(source, constants)),
     };
     match text {
         Ok((text, checked)) => constants.find_text(text, checked),
@@ -302,6 +301,6 @@ fn find<S: Source>(source: &S, attribute: &Attribute, constants: &Constants) -> 
 }
 
 #[cold]
-fn find_other<S: Source>(source: &S, attribute: &Attribute, constants: &Constants) -> u32 {
-    source.attribute(attribute).map_or(ABSENT, |value| constants.find(&value))
+fn find_other<S: Source>(source: &S, constants: &Constants) -> u32 {
+    source.attribute(constants.attribute()).map_or(ABSENT, |value| constants.find(&value))
 }
