@@ -20,7 +20,7 @@ pub(crate) use crate::engine::slots::Slots;
 pub use crate::engine::summary::{RuleSummary, Summary};
 
 use crate::engine::circuit::{Rails, rails};
-use crate::engine::code::{Routine, Step, emit, fits};
+use crate::engine::code::{Routine, emit, fits};
 use crate::engine::guards::guards;
 use crate::engine::index::{BLOCK_BITS, Entry, FEW_RULES, Index, Postings, Rows, States};
 use crate::engine::predicates::{Failure, Predicates, Tables};
@@ -37,17 +37,16 @@ const FEW: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Engine {
     tables: Tables,
-    /// Of the circuits that tell whether a rule holds.
-    code: Box<[Step]>,
     rules: Box<[Rule]>,
-    /// Of the circuits that tell whether a rule is refuted, which are run for watched rules only.
-    refutations: Box<[Step]>,
+    /// Whether each is refuted, which is asked of watched rules only.
     refuted: Box<[Routine]>,
     index: Index,
     entries: Box<[Entry]>,
 }
 
-#[derive(Debug, Clone, Copy)]
+/// A rule: a cache line.
+#[derive(Debug)]
+#[repr(align(64))]
 struct Rule {
     holds: Routine,
     /// As in [`Entry`].
@@ -55,6 +54,8 @@ struct Rule {
     /// Whether it ends the search if it fails.
     stops: bool,
 }
+
+const _: () = assert!(size_of::<Rule>() == 64, "rules are cache lines");
 
 /// Compiles rules one by one.
 #[derive(Debug, Default)]
@@ -107,22 +108,13 @@ impl Builder {
             index::spare_attributes(&tables, &mut self.entries);
         }
         let index = Index::new(strategy, &tables, &self.entries);
-        let (mut code, mut refutations) = (Vec::new(), Vec::new());
         let (mut rules, mut refuted) = (Vec::new(), Vec::new());
         for ((rails, stops), entry) in self.rules.into_iter().zip(&self.entries) {
             let holds = rails.holds.with_last(|attribute| index.has_tested(entry, attribute));
-            rules.push(Rule { holds: emit(&mut code, &holds), watched: entry.watched, stops });
-            refuted.push(emit(&mut refutations, &rails.refuted));
+            rules.push(Rule { holds: emit(&holds), watched: entry.watched, stops });
+            refuted.push(emit(&rails.refuted));
         }
-        Engine {
-            tables,
-            code: code.into(),
-            rules: rules.into(),
-            refutations: refutations.into(),
-            refuted: refuted.into(),
-            index,
-            entries: self.entries.into(),
-        }
+        Engine { tables, rules: rules.into(), refuted: refuted.into(), index, entries: self.entries.into() }
     }
 }
 
@@ -251,7 +243,7 @@ impl<S: Source> Search<'_, '_, S> {
 
     #[inline(always)]
     fn ends_with(&mut self, number: u32, rule: &Rule) -> bool {
-        let holds = rule.holds.run(&self.engine.code, |step| self.slots.holds(step));
+        let holds = rule.holds.run(|step| self.slots.holds(step));
         let [of_typed, of_others] = rule.watched;
         let watched = if self.typed { of_typed } else { of_others };
         if holds && self.except.is_empty() {
@@ -283,6 +275,6 @@ impl<S: Source> Search<'_, '_, S> {
     /// Whether a rule that does not hold is not refuted either.
     fn fails(&mut self, number: u32) -> bool {
         let refuted = self.engine.refuted.get(number as usize);
-        refuted.is_some_and(|routine| !routine.run(&self.engine.refutations, |step| self.slots.holds(step)))
+        refuted.is_some_and(|routine| !routine.run(|step| self.slots.holds(step)))
     }
 }

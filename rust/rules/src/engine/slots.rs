@@ -122,6 +122,7 @@ impl<'a, S: Source> Slots<'a, S> {
     #[inline(never)]
     fn holds_otherwise(&mut self, step: &Step) -> bool {
         match step.test {
+            Test::Always => true,
             Test::Equal => u64::from(self.number(step.attribute)) == step.operand,
             Test::NotEqual => {
                 let number = self.number(step.attribute);
