@@ -41,7 +41,7 @@ pub(crate) enum Test {
 
 /// The code of a circuit, which begins with the first step and is false without one.
 ///
-/// NOTE: few steps are in here, not somewhere else: of 10,000 rules the first match takes 132 ns instead of 137.
+/// NOTE: few steps are in here, not somewhere else: of 10,000 rules the first match takes 129 ns instead of 137.
 #[derive(Debug)]
 pub(crate) struct Routine(SmallVec<[Step; 3]>);
 

@@ -10,8 +10,8 @@ use crate::engine::predicates::Tables;
 
 /// Rows of bits are used where a hash index would leave more candidates than this,
 ///
-/// NOTE: with 32 rules, which leave 2.4, rows take half as long again; with 100, which leave 3.6, as long; with 1,000,
-/// which leave 14, three quarters, and with 10,000 two fifths of the time (`benches/rules.rs`).
+/// NOTE: with 32 rules, which leave 2.4, rows take a third longer; with 100, which leave 3.6, a tenth less; with 1,000,
+/// which leave 14, a fifth less, and with 10,000 two fifths of the time (`benches/rules.rs`).
 const MANY_CANDIDATES: f64 = 3.0;
 /// as long as they fit this many bytes.
 const MOST_BYTES: usize = 4 << 20;
@@ -95,7 +95,7 @@ pub(crate) struct Entry {
 
 /// The strategy that suits these rules.
 ///
-/// NOTE: two rules take 17 ns with a hash index and 21 if both are tried, eight 49 and 72 (`benches/rules.rs`).
+/// NOTE: two rules take 17 ns with a hash index and 18 if both are tried, eight 44 and 62 (`benches/rules.rs`).
 pub(crate) fn choose(tables: &Tables, rules: &[Entry]) -> Strategy {
     let candidates: f64 =
         rules.iter().filter_map(|rule| rule.guards.first()).map(|guard| share(tables, guard)).sum();
