@@ -177,7 +177,7 @@ impl Constants {
     /// The number of a text. Bytes that nobody has `checked` are no value unless they are UTF-8.
     ///
     /// NOTE: only what nearly all texts need is here, without a loop, and the rest far away: of 100 rules the first
-    /// match takes 5 ns less.
+    /// match takes 3 to 4 ns less.
     #[inline(always)]
     pub(crate) fn find_text(&self, text: &[u8], checked: bool) -> u32 {
         match Ends::of_short(text) {

@@ -10,7 +10,7 @@ use crate::engine::predicates::Tables;
 
 /// Rows of bits are used where a hash index would leave more candidates than this,
 ///
-/// NOTE: with 32 rules, which leave 2.4, rows take a third longer; with 100, which leave 3.6, a tenth less; with 1,000,
+/// NOTE: with 32 rules, which leave 2.4, rows take a third longer; with 100, which leave 3.6, 7 % less; with 1,000,
 /// which leave 14, a fifth less, and with 10,000 two fifths of the time (`benches/rules.rs`).
 const MANY_CANDIDATES: f64 = 3.0;
 /// as long as they fit this many bytes.
