@@ -57,7 +57,7 @@ bench: $(VENV)/built $(VENV)/dev ## overhead beside nginx and nothing, behaviour
 	cargo build --release --quiet --locked --package edgeroute-load
 	$(BIN)/python bench/run.py $(OPTIONS)
 
-bench-limits: $(VENV)/built $(VENV)/dev ## each limit beside what was asked of it, about 30 minutes; OPTIONS="--only streams"
+bench-limits: $(VENV)/built $(VENV)/dev ## each limit beside what was asked of it, about 45 minutes; OPTIONS="--only streams"
 	cargo build --release --quiet --locked --package edgeroute-load
 	$(BIN)/python bench/limits.py $(OPTIONS)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import re
 import resource
@@ -279,14 +280,17 @@ def free_address() -> str:
         return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
+def example(leg: Leg, **more: object) -> urllib.request.Request:
+    """A request to a leg, in whose body is more than has to be."""
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], **more}
+    headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
+    return urllib.request.Request(f"http://{leg.address}/v1/chat/completions", json.dumps(body).encode(), headers)
+
+
 def wait_for(leg: Leg, pause: float = 0.05) -> None:
     """Ask until there is an answer."""
     deadline = time.monotonic() + START_SECONDS
-    request = urllib.request.Request(
-        f"http://{leg.address}/v1/chat/completions",
-        data=f'{{"model":"{MODEL}","messages":[{{"role":"user","content":"hi"}}]}}'.encode(),
-        headers={"authorization": f"Bearer {KEY}", "content-type": "application/json"},
-    )
+    request = example(leg)
     while time.monotonic() < deadline and leg.process.poll() is None:
         try:
             with urllib.request.urlopen(request, timeout=5):

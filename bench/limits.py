@@ -1,6 +1,6 @@
 """edgeroute at the limit: each measurement alone, with what was asked beside what was measured.
 
-Without --only all of them, one after the other, which takes about 40 minutes. One worker; policy on is a key, two
+Without --only all of them, one after the other, which takes about 45 minutes. One worker; policy on is a key, two
 limits, ten rules, four targets, metrics and a log line; 1,024 different requests take turns; every leg has its round
 before the next round begins.
 """

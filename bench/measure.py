@@ -23,6 +23,8 @@ class Load(msgspec.Struct, frozen=True):
     """Requests per second, sent whatever became of the earlier ones. None: as many as the connections carry, each of
     which sends when it has an answer."""
     connections: int = 256
+    connected: bool = False
+    """Whether all connections are open before the first request is due, instead of each when no other is free."""
     stream: bool = False
     body: int = 0
     """The least bytes of a request's body; 0 gives about 900."""
@@ -33,6 +35,7 @@ class Load(msgspec.Struct, frozen=True):
     prompts: str = "texts"
     """What is asked (`bench/load/src/requests.rs`)."""
     model: str = MODEL
+    path: str = "/v1/chat/completions"
 
 
 PLAIN = Load("plain", rate=2000)
@@ -214,11 +217,13 @@ def undisturbed(take: Callable[[], Round], disturbed: list[Round]) -> Round:
 def generate(leg: Leg, load: Load, seconds: float, *more: str) -> Generated:
     """Run the generator; more of its options may be given."""
     options = [
-        f"http://{leg.address}/v1/chat/completions", "--model", load.model, "--key", KEY, "--prompts", load.prompts,
+        f"http://{leg.address}{load.path}", "--model", load.model, "--key", KEY, "--prompts", load.prompts,
         "--duration", str(seconds), "--connections", str(load.connections), "--body", str(load.body), *more,
     ]  # fmt: skip
     if load.rate is not None:
         options += ["--rate", str(load.rate)]
+    if load.connected:
+        options.append("--connected")
     if load.stream:
         options.append("--stream")
     if load.mock is not None:

@@ -35,6 +35,8 @@ pub struct Load {
     pub count: u64,
     /// The most connections. A request that finds none free waits for one; its latency includes that.
     pub connections: usize,
+    /// Whether all of them are opened before the first request is due, instead of each when no other is free.
+    pub connected: bool,
     /// How long to wait for what is open when the duration has passed.
     pub patience: Duration,
 }
@@ -65,9 +67,9 @@ struct Connection {
 /// Runs a load from now to its end.
 ///
 /// # Errors
-/// When the system is out of descriptors, or what is asked of the mock makes no sense to it. A system under test that does not answer is a result, not an error.
+/// When the system is out of descriptors, what is asked of the mock makes no sense to it, or connections that are to be
+/// open beforehand get no answer. Otherwise, a system under test that does not answer is a result, not an error.
 pub fn generate(load: &Load) -> io::Result<Summary> {
-    let cpu_before = cpu();
     let mut generator = Generator {
         reactor: Reactor::new()?,
         requests: requests(&load.traffic),
@@ -85,6 +87,10 @@ pub fn generate(load: &Load) -> io::Result<Summary> {
         course: Course::default(),
         load,
     };
+    if load.connected {
+        generator.connect_all()?;
+    }
+    let cpu_before = cpu();
     generator.run()?;
     generator.course.cpu = cpu().saturating_sub(cpu_before);
     Ok(generator.results.summary(generator.course))
@@ -109,12 +115,39 @@ impl Generator<'_> {
                 break;
             }
             let next = if sending { self.next_send() } else { last };
-            self.reactor.wait(&mut ready, Some(next.saturating_sub(self.started.elapsed())))?;
-            for event in &ready {
-                self.serve(event.token().0, event.is_writable());
-            }
+            self.turn(&mut ready, next)?;
         }
         self.finish();
+        Ok(())
+    }
+
+    /// Serves what becomes ready, at the latest at this time.
+    fn turn(&mut self, ready: &mut Events, until: Duration) -> io::Result<()> {
+        self.reactor.wait(ready, Some(until.saturating_sub(self.started.elapsed())))?;
+        for event in &*ready {
+            self.serve(event.token().0, event.is_writable());
+        }
+        Ok(())
+    }
+
+    /// Opens all connections, one after the other, each with an exchange that does not count: only an answer tells
+    /// that the server has accepted it.
+    fn connect_all(&mut self) -> io::Result<()> {
+        let mut ready = Events::with_capacity(16);
+        for _ in 0..self.load.connections {
+            let key = self.connect()?;
+            self.started = Instant::now();
+            self.send(key, Duration::ZERO);
+            while self.connections.get(key).is_some_and(|connection| connection.exchange.is_some()) {
+                if self.started.elapsed() >= self.load.patience {
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, "a connection got no answer"));
+                }
+                self.turn(&mut ready, self.load.patience)?;
+            }
+        }
+        self.results = Results::default();
+        self.course = Course { connections: self.connections.len(), ..Course::default() };
+        self.started = Instant::now();
         Ok(())
     }
 
@@ -190,13 +223,18 @@ impl Generator<'_> {
         if self.connections.len() >= self.load.connections {
             return Ok(None);
         }
+        self.connect().map(Some)
+    }
+
+    /// A new connection; whether it could connect shows when it is used.
+    fn connect(&mut self) -> io::Result<usize> {
         let entry = self.connections.vacant_entry();
         let key = entry.key();
         let stream = TcpStream::connect(self.load.address)?;
         let socket = Socket::new(stream, self.reactor.registry(), Token(key))?;
         entry.insert(Connection { socket, connected: false, exchange: None });
         self.course.connections = self.course.connections.max(self.connections.len());
-        Ok(Some(key))
+        Ok(key)
     }
 
     /// Moves a connection on that became ready.

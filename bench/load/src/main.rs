@@ -66,6 +66,10 @@ struct GenerateOptions {
     /// The most connections.
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
     connections: u16,
+    /// Open all connections before the first request is due, each with a request that is not counted, instead of each
+    /// when no other is free.
+    #[arg(long)]
+    connected: bool,
     /// Ask for streams; with a share, such as 0.1, in so many of the requests.
     #[arg(long, value_name = "SHARE", num_args = 0..=1, default_value = "0", default_missing_value = "1",
         require_equals = true, value_parser = share)]
@@ -155,6 +159,7 @@ impl GenerateOptions {
             duration: self.duration,
             count: self.count,
             connections: self.connections.into(),
+            connected: self.connected,
             patience: self.patience,
         };
         let summary = generate(&load)?;

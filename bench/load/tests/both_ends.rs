@@ -42,6 +42,7 @@ fn load(address: SocketAddr, path: &str, stream: bool) -> Load {
         duration: 200 * MS,
         count: u64::MAX,
         connections: 200,
+        connected: false,
         patience: Duration::from_secs(60),
     }
 }
@@ -114,6 +115,18 @@ fn a_stall_shows_in_the_requests_that_fell_into_it() {
     assert!(summary.latency_us.max >= 300_000.0, "{summary:?}");
     assert!(summary.send_delay_us.p90 >= 200_000.0, "{summary:?}");
     assert!(summary.behind);
+}
+
+#[test]
+fn connections_are_open_beforehand() {
+    let mut load = load(mock(), "/v1/chat/completions", false);
+    (load.connected, load.connections, load.count) = (true, 30, 10);
+    let summary = run(&load);
+    assert_eq!((summary.connections, summary.sent, summary.completed), (30, 10, 10), "{summary:?}");
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    (load.address, load.patience) = (listener.local_addr().unwrap(), 10 * MS);
+    assert_eq!(generate(&load).unwrap_err().kind(), std::io::ErrorKind::TimedOut);
 }
 
 #[test]
