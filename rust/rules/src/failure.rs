@@ -71,7 +71,8 @@ impl<'s> Search<'s> {
                 self.read(expression, operand, Some(field), *optional)
             }
             ExpressionKind::Index { operand, key, optional } => {
-                let failure = self.expression(key);
+                let failure =
+                    self.expression(key).or(if *self.type_of(key) == Type::Dyn { own } else { None });
                 let failure = failure.or_else(|| self.read(expression, operand, text_of(key), *optional));
                 let paid = self.pay(expression, if text_of(key).is_some() { 0 } else { self.most(key) });
                 failure.or(paid)
@@ -82,7 +83,7 @@ impl<'s> Search<'s> {
             },
             ExpressionKind::Map(entries) if entries.iter().any(|entry| text_of(&entry.key).is_none()) => own,
             ExpressionKind::List(_) | ExpressionKind::Map(_) => {
-                let failure = self.children(expression);
+                let failure = self.children(expression).or_else(|| self.optional_element(expression));
                 let paid =
                     self.pay(expression, if is_constant(expression) { 0 } else { self.most(expression) });
                 failure.or(paid)
@@ -171,7 +172,15 @@ impl<'s> Search<'s> {
             | ExpressionKind::OptionalMap { operand, variable, body, .. } => {
                 let most = self.most(operand);
                 let failure = self.expression(operand);
-                failure.or_else(|| self.within(vec![(variable, most)], |search| search.expression(body)))
+                let failure =
+                    failure.or_else(|| self.within(vec![(variable, most)], |search| search.expression(body)));
+                let defined = match &expression.kind {
+                    ExpressionKind::OptionalMap { flat, .. } => {
+                        self.is_optional(operand) && (!flat || self.is_optional(body))
+                    }
+                    _ => true,
+                };
+                failure.or(if defined { None } else { own })
             }
         }
     }
@@ -194,6 +203,25 @@ impl<'s> Search<'s> {
 
     fn type_of(&self, expression: &Expression) -> &'s Type {
         self.types.of(expression)
+    }
+
+    fn is_optional(&self, expression: &Expression) -> bool {
+        self.type_of(expression).optional_value().is_some()
+    }
+
+    /// The first element `?e` of a list or map that may be no optional.
+    fn optional_element(&self, expression: &Expression) -> Option<Span> {
+        let fails =
+            |optional: bool, value: &Expression| (optional && !self.is_optional(value)).then_some(value.span);
+        match &expression.kind {
+            ExpressionKind::List(elements) => {
+                elements.iter().find_map(|element| fails(element.optional, &element.value))
+            }
+            ExpressionKind::Map(entries) => {
+                entries.iter().find_map(|entry| fails(entry.optional, &entry.value))
+            }
+            _ => None,
+        }
     }
 
     fn name(&self, expression: &Expression) -> Option<Name> {
@@ -297,7 +325,7 @@ impl<'s> Search<'s> {
         }
         let container = self.type_of(operand);
         if optional || container.optional_value().is_some() {
-            return if *container == Type::Dyn { Some(expression.span) } else { None };
+            return if is_container(container) { None } else { Some(expression.span) };
         }
         let is_present = match (self.name(operand), key) {
             (Some(Name::Variable(variable)), Some(key)) => {
@@ -402,6 +430,14 @@ impl<'s> Search<'s> {
         let found = search(self);
         self.locals.truncate(before);
         found
+    }
+}
+
+/// Whether values of this type have elements or entries, of which there may be none, or are optionals of such.
+fn is_container(of_type: &Type) -> bool {
+    match of_type.optional_value() {
+        Some(held) => is_container(held),
+        None => matches!(of_type, Type::List(_) | Type::Map(..)),
     }
 }
 

@@ -55,6 +55,9 @@ fn what_can_fail() {
         "['a', 'b'].exists(each, model.contains(each))",
         "headers[?'user-agent'].orValue('').contains('a')",
         "has(fields.User) && fields.User == 'a'",
+        "tags[?0].orValue('') == 'a'",
+        "[tags][?0][?1].optMap(tag, tag == 'a').orValue(false)",
+        "size([?tags[?0]]) < 2 && size({?'a': headers[?'b']}) < 2",
     ] {
         check(certain, None);
     }
@@ -87,6 +90,14 @@ fn what_can_fail() {
         ("size(text) > 3", "size(text)"),
         ("{'a': 1}[?text].hasValue()", "{'a': 1}[?text]"),
         ("has(fields.User) && fields.user == 'a'", "fields.user"),
+        // What may be anything has no elements, is no optional, and is no place in a list.
+        ("params[?'b'].or in [1, 2u, 3.0]", "params[?'b'].or"),
+        ("params[?'b'][?'c'].hasValue()", "params[?'b'][?'c']"),
+        ("tags[?dyn(model)].hasValue()", "tags[?dyn(model)]"),
+        ("size([?dyn(model)]) > 0", "dyn(model)"),
+        ("size({?'a': dyn(model)}) > 0", "dyn(model)"),
+        ("dyn(model).optMap(text, text == 'a').orValue(false)", "dyn(model).optMap(text, text == 'a')"),
+        ("headers[?'a'].optFlatMap(text, dyn(text)).hasValue()", "headers[?'a'].optFlatMap(text, dyn(text))"),
     ] {
         check(condition, Some(part));
     }
