@@ -510,11 +510,12 @@ impl<'e> Checker<'e> {
     fn type_of_arithmetic(&mut self, operator: Arithmetic, left: &Type, right: &Type) -> Option<Type> {
         use Type::{Bytes, Double, Duration, Dyn, Int, List, String, Timestamp, Uint, Variable};
         match (operator, left, right) {
-            (Arithmetic::Add, Timestamp, Duration) | (Arithmetic::Add, Duration, Timestamp) => {
+            (Arithmetic::Add, Timestamp, Duration | Dyn) | (Arithmetic::Add, Duration | Dyn, Timestamp) => {
                 return Some(Timestamp);
             }
             (Arithmetic::Subtract, Timestamp, Duration) => return Some(Timestamp),
-            (Arithmetic::Subtract, Timestamp, Timestamp) => return Some(Duration),
+            (Arithmetic::Subtract, Timestamp | Dyn, Timestamp) => return Some(Duration),
+            (Arithmetic::Subtract, Duration, Dyn) => return Some(Duration),
             (Arithmetic::Add | Arithmetic::Subtract, Timestamp | Duration, Dyn | Variable(_))
             | (Arithmetic::Add | Arithmetic::Subtract, Dyn | Variable(_), Timestamp | Duration) => {
                 return Some(Dyn);
@@ -531,7 +532,12 @@ impl<'e> Checker<'e> {
         if !defined(left) || !defined(right) {
             return None;
         }
-        self.inference.join(left, right)
+        match (left, right) {
+            // Nothing else can be computed with one of these, so that there is a value only if the other is one, too.
+            (Dyn, known @ (Int | Uint | Double | String | Bytes))
+            | (known @ (Int | Uint | Double | String | Bytes), Dyn) => Some(known.clone()),
+            _ => self.inference.join(left, right),
+        }
     }
 }
 

@@ -108,7 +108,8 @@ impl<'s> Search<'s> {
                         *self.type_of(left) != Type::Dyn && *self.type_of(right) != Type::Dyn
                     }
                     Binary::Arithmetic(operator) => {
-                        *self.type_of(expression) == Type::Double && *operator != Arithmetic::Remainder
+                        let are_double = [left, right].map(|side| *self.type_of(side) == Type::Double);
+                        are_double == [true, true] && *operator != Arithmetic::Remainder
                     }
                 };
                 let paid = match operator {
@@ -119,6 +120,7 @@ impl<'s> Search<'s> {
                 };
                 failure.or(if defined { paid } else { own })
             }
+            ExpressionKind::Sum(terms) if terms.iter().any(|term| *self.type_of(term) == Type::Dyn) => own,
             ExpressionKind::Sum(terms) => match self.type_of(expression) {
                 Type::Double => self.children(expression),
                 Type::String | Type::Bytes | Type::List(_) => {
