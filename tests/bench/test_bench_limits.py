@@ -26,6 +26,8 @@ def test_each_runs_and_says_what_was_asked(name: str, tmp_path: Path, monkeypatc
     monkeypatch.setattr(mixed, "PARTS", 6)
     monkeypatch.setattr(boot, "BOOTS", 1)
     monkeypatch.setattr(overload, "WINDOWS", 2)
+    monkeypatch.setattr(overload, "COURSES", 1)
+    monkeypatch.setattr(overload, "CONNECTIONS", 100)
     monkeypatch.setattr("rate.RATES", RATES[-1:])
     scale = 0.005 if name == "rate" else TINY
     case = CASES[name](Setup(tmp_path, rounds=1, seconds=0.3, scale=scale))
