@@ -23,9 +23,15 @@ pub struct Attribute {
 impl Attribute {
     /// A variable, or one entry of it.
     pub fn new(variable: usize, key: Option<Box<str>>) -> Self {
-        let name = key.as_deref().unwrap_or_default().as_bytes();
-        let (mark, ends) = (mark(name), Ends::of(name));
-        Self { variable, key, mark, ends }
+        let Some(key) = key else { return Self::whole(variable) };
+        let (mark, ends) = (mark(key.as_bytes()), Ends::of(key.as_bytes()));
+        Self { variable, key: Some(key), mark, ends }
+    }
+
+    /// A variable.
+    #[inline(always)]
+    pub(crate) fn whole(variable: usize) -> Self {
+        Self { variable, key: None, mark: 0, ends: Ends { first: 0, last: 0, length: 0 } }
     }
 
     /// Whether this is the key, which there must be.

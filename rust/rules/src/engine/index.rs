@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use crate::engine::constants::ABSENT;
 use crate::engine::guards::{Guard, IfAbsent};
 use crate::engine::predicates::Tables;
+use crate::engine::prefetch_pages;
 
 /// Rows of bits are used where a hash index would leave more candidates than this,
 ///
@@ -334,6 +335,12 @@ impl Rows {
     /// How many blocks a row has. Bit `b` of word `w` of block `k` stands for rule `512 * k + 64 * w + b`.
     pub(crate) fn width(&self) -> usize {
         self.width
+    }
+
+    /// Says that rows will be read.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self) {
+        prefetch_pages(&self.blocks);
     }
 
     /// The rules of a block that no state rules out.

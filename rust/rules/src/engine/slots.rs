@@ -114,7 +114,12 @@ impl<'a, S: Source> Slots<'a, S> {
     pub(crate) fn holds(&mut self, step: &Step) -> bool {
         match step.test {
             Test::Equal => u64::from(self.number(step.attribute)) == step.operand,
-            Test::Order(relation) => self.is_ordered(step, relation) == Some(true),
+            Test::VariableOrder(relation) => {
+                match self.source.scalar(&Attribute::whole(step.attribute.into())) {
+                    Scalar::Number(number) => relation.holds(number, f64::from_bits(step.operand)),
+                    _ => self.holds_otherwise(step),
+                }
+            }
             _ => self.holds_otherwise(step),
         }
     }
@@ -128,8 +133,12 @@ impl<'a, S: Source> Slots<'a, S> {
                 let number = self.number(step.attribute);
                 number != ABSENT && u64::from(number) != step.operand
             }
-            Test::Order(relation) => self.is_ordered(step, relation) == Some(true),
-            Test::NotOrder(relation) => self.is_ordered(step, relation) == Some(false),
+            Test::VariableOrder(relation) => {
+                let attribute = self.tables.whole(step.attribute);
+                attribute.and_then(|attribute| self.is_ordered(attribute, step, relation)) == Some(true)
+            }
+            Test::Order(relation) => self.is_ordered(step.attribute, step, relation) == Some(true),
+            Test::NotOrder(relation) => self.is_ordered(step.attribute, step, relation) == Some(false),
             Test::AnyOf => self.is_any_of(step) == Some(true),
             Test::NoneOf => self.is_any_of(step) == Some(false),
             Test::Present => self.number(step.attribute) != ABSENT,
@@ -152,29 +161,14 @@ impl<'a, S: Source> Slots<'a, S> {
         matches!(self.evaluation().attribute(attribute), Some(Value::String(text)) if **text == *wanted)
     }
 
-    /// Whether an attribute that is a number is so related to a constant.
-    #[inline(always)]
-    fn is_ordered(&mut self, step: &Step, relation: Relation) -> Option<bool> {
-        let attribute = self.attributes.get(usize::from(step.attribute))?;
-        // What finds entries of maps stays out of here.
-        let number = match &attribute.key {
-            None => match self.source.scalar(attribute) {
-                Scalar::Number(number) => number,
-                _ => self.quantity(step.attribute)?,
-            },
-            Some(_) => self.quantity(step.attribute)?,
+    /// Whether an attribute that is a number is so related to the constant of a step.
+    fn is_ordered(&mut self, attribute: u16, step: &Step, relation: Relation) -> Option<bool> {
+        let number = match self.source.scalar(self.attributes.get(usize::from(attribute))?) {
+            Scalar::Number(number) => number,
+            Scalar::Other => number(self.evaluation().attribute(attribute.into())?)?,
+            _ => return None,
         };
         Some(relation.holds(number, f64::from_bits(step.operand)))
-    }
-
-    /// The value of an attribute that is a number.
-    #[inline(never)]
-    fn quantity(&mut self, attribute: u16) -> Option<f64> {
-        match self.source.scalar(self.attributes.get(usize::from(attribute))?) {
-            Scalar::Number(number) => Some(number),
-            Scalar::Other => number(self.evaluation().attribute(attribute.into())?),
-            _ => None,
-        }
     }
 
     fn is_any_of(&mut self, step: &Step) -> Option<bool> {
