@@ -14,7 +14,7 @@ CRATES = sorted(path.parent.name for path in ROOT.glob("rust/*/Cargo.toml"))
 
 MAY_DEPEND_ON = {
     "wire": set[str](),
-    "rules": set[str](),
+    "rules": {"simd"},
     "placement": set[str](),
     "shared": set[str](),
     "limits": {"shared"},
