@@ -16,7 +16,7 @@ const NO: u16 = u16::MAX - 1;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step {
     pub(crate) test: Test,
-    /// Or the variable, if it is what is tested.
+    /// Of [`Test::VariableOrder`] it is the variable.
     pub(crate) attribute: u16,
     on_true: u16,
     on_false: u16,
@@ -30,7 +30,7 @@ pub(crate) enum Test {
     Always,
     Equal,
     NotEqual,
-    /// Of a whole variable.
+    /// As [`Test::Order`], of a whole variable.
     ///
     /// NOTE: so that nothing has to be fetched to know what to read: of 1,000 rules the first match takes 5 % less
     /// where caches are cold.
